@@ -1,0 +1,1 @@
+"""The ASDF schemas and the manifest of specwcs, as data files."""

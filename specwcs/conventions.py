@@ -1,0 +1,113 @@
+"""Directions, edges, and the canonical frame: the one place where they are defined.
+
+Arrays and WCS are 0-based; x is the column, y the row; the centre of the first pixel is
+(0, 0). The dispersion direction is named from blue to red on the frame: ``LR`` (left to
+right), ``RL``, ``BU`` (bottom to up), ``UB``.
+
+Measurements are made in the *canonical* frame: the detector rotated, by a multiple of
+90 degrees, so that wavelength grows with the column ``p`` and the left edge of a slit
+(t = 0: on your left hand when you walk from blue to red) is at the largest row ``q``.
+All four directions are the same there. The mask is rotated likewise: (X, Y) becomes
+(u, v), u along the dispersion.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+
+__all__ = ["Direction", "fits_from_array_pixel", "array_from_fits_pixel"]
+
+
+class Direction(StrEnum):
+    """The dispersion direction on the frame, blue to red.
+
+    Examples
+    --------
+    >>> from specwcs.conventions import Direction
+    >>> Direction("BU").along_x, Direction("BU").sign
+    (False, 1)
+    """
+
+    LR = "LR"
+    RL = "RL"
+    BU = "BU"
+    UB = "UB"
+
+    @property
+    def along_x(self):
+        """Whether the dispersion runs along x (columns)."""
+        return self in (Direction.LR, Direction.RL)
+
+    @property
+    def sign(self):
+        """+1 where wavelength grows with the pixel coordinate, -1 otherwise."""
+        return 1 if self in (Direction.LR, Direction.BU) else -1
+
+    @property
+    def left_sign(self):
+        """+1 where the left edge (t = 0) is at the larger cross-dispersion coordinate."""
+        return 1 if self in (Direction.LR, Direction.UB) else -1
+
+    def split(self, x, y):
+        """Return (along, across) of a pair given in (x, y) order."""
+        return (x, y) if self.along_x else (y, x)
+
+    def join(self, along, across):
+        """Return (x, y) of a pair given in (along, across) order."""
+        return (along, across) if self.along_x else (across, along)
+
+    # -- the canonical frame ----------------------------------------------
+
+    def canonical_image(self, image):
+        """View an image in the canonical frame.
+
+        Parameters
+        ----------
+        image : ndarray, shape (ny, nx)
+
+        Returns
+        -------
+        ndarray
+            A view, shape (ny, nx) for LR and RL, (nx, ny) for BU and UB.
+        """
+        if self is Direction.LR:
+            return image
+        if self is Direction.RL:
+            return image[::-1, ::-1]
+        return image.T[::-1, :] if self is Direction.BU else image.T[:, ::-1]
+
+    def canonical_pixel(self, x, y, shape):
+        """Detector (x, y) to canonical (p, q) for a frame of `shape` (ny, nx)."""
+        ny, nx = shape
+        if self is Direction.LR:
+            return x, y
+        if self is Direction.RL:
+            return nx - 1 - x, ny - 1 - y
+        return (y, nx - 1 - x) if self is Direction.BU else (ny - 1 - y, x)
+
+    def detector_pixel(self, p, q, shape):
+        """Canonical (p, q) to detector (x, y) for a frame of `shape` (ny, nx)."""
+        ny, nx = shape
+        if self is Direction.LR:
+            return p, q
+        if self is Direction.RL:
+            return nx - 1 - p, ny - 1 - q
+        return (nx - 1 - q, p) if self is Direction.BU else (q, ny - 1 - p)
+
+    def canonical_mask(self, X, Y):
+        """Mask (X, Y) mm to (u, v) mm, u along the dispersion."""
+        if self is Direction.LR:
+            return X, Y
+        if self is Direction.RL:
+            return -X, -Y
+        return (Y, -X) if self is Direction.BU else (-Y, X)
+
+
+def fits_from_array_pixel(x):
+    """Convert a 0-based array coordinate to the 1-based one of FITS and DS9."""
+    return np.add(x, 1.0)
+
+
+def array_from_fits_pixel(x):
+    """Convert a 1-based coordinate of FITS or DS9 to the 0-based one of arrays."""
+    return np.subtract(x, 1.0)

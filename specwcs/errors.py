@@ -1,0 +1,57 @@
+"""What specwcs raises and warns: one sentence shape for every bad input.
+
+`InputError` is for what the user gave (files, arguments); `FitError` for data that
+do not determine a model; both are `SpecwcsError`. The command line turns
+`SpecwcsError` into exit status 2 and one line.
+"""
+
+__all__ = ["FitError", "InputError", "SpecwcsError", "SpecwcsWarning"]
+
+
+class SpecwcsError(Exception):
+    """Base class of the errors that specwcs raises on purpose."""
+
+
+class InputError(SpecwcsError, ValueError):
+    """A file or an argument that cannot be used.
+
+    The message reads ``file, line n, slit id: what was found. What is allowed. What to do.``
+
+    Parameters
+    ----------
+    found : str
+        What was found, with the value.
+    allowed : str, optional
+        What is allowed, a sentence such as ``"Must be one of LR, RL, BU, UB."``
+    remedy : str, optional
+        What the user can do, a sentence.
+    file : str or path-like, optional
+        The file at fault.
+    line : int, optional
+        Its line, counted from 1.
+    slit : str, optional
+        The slit at fault.
+
+    Examples
+    --------
+    >>> from specwcs.errors import InputError
+    >>> print(InputError("invalid dispersion_direction 'XY'", "Must be one of LR, RL, BU, UB.",
+    ...                  file="mods.icf", line=9))
+    mods.icf, line 9: invalid dispersion_direction 'XY'. Must be one of LR, RL, BU, UB.
+    """
+
+    def __init__(self, found, allowed="", remedy="", *, file=None, line=None, slit=None):
+        self.file, self.line, self.slit = file, line, slit
+        place = [str(file)] if file is not None else []
+        place += [f"line {line}"] if line is not None else []
+        place += [f"slit {slit}"] if slit is not None else []
+        sentences = [part.rstrip(". ") + "." for part in (found, allowed, remedy) if part]
+        super().__init__((", ".join(place) + ": " if place else "") + " ".join(sentences))
+
+
+class FitError(SpecwcsError, ValueError):
+    """The data do not determine the model that was asked for."""
+
+
+class SpecwcsWarning(UserWarning):
+    """Something the user should know that does not stop the work."""
