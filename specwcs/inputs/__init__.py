@@ -1,0 +1,7 @@
+"""What is read from disk: instruments, masks, line catalogues and frames."""
+
+from specwcs.inputs.catalog import LineCatalog
+from specwcs.inputs.instrument import Instrument
+from specwcs.inputs.mask import Mask, Slit
+
+__all__ = ["Instrument", "LineCatalog", "Mask", "Slit"]
