@@ -35,7 +35,7 @@ def __getattr__(name):
         value = getattr(import_module(f"specwcs.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'specwcs' has no attribute {name!r}")  # noqa: EM102
+    raise AttributeError(f"module 'specwcs' has no attribute {name!r}")
 
 
 def __dir__():

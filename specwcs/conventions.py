@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Direction", "fits_from_array_pixel", "array_from_fits_pixel"]
+__all__ = ["Direction", "array_from_fits_pixel", "fits_from_array_pixel"]
 
 
 class Direction(StrEnum):
