@@ -1,0 +1,265 @@
+"""An observation: the spectrograph looks through a mask at lamps and at the sky."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from specwcs.errors import InputError
+from specwcs.simulate import render, sources
+from specwcs.simulate.detector import Detector
+from specwcs.simulate.truth import SlitTruth
+
+__all__ = ["Observation"]
+
+_FWHM = 2.3548  # of a Gaussian, in standard deviations
+_BLOCK = 32  # px, the grid on which scattered light is smooth
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Frames of a slit mask, and the truth about them.
+
+    Parameters
+    ----------
+    spectrograph : Spectrograph
+        The optics.
+    mask : Mask
+        What is in the focal plane; it is oriented here.
+    instrument : Instrument
+        The values that the spectrograph was made from.
+    passband : tuple of float
+        Where a filter cuts the spectra, (start, stop) in Angstrom.
+    psf : float
+        Full width at half maximum of the point spread function, px.
+    medium : str
+        What the wavelengths are measured in, ``"air"`` or ``"vacuum"``.
+    detector : Detector
+        Noise and faults.
+    slit_function : float
+        Amplitude by which the illumination along a slit varies, as a fraction.
+    scattered : float
+        Scattered light, as a fraction of the mean of the frame.
+    dark : tuple of str
+        Ids of the slits that no light comes through.
+    arcless : tuple of str
+        Ids of the slits that no arc lines come through.
+
+    Notes
+    -----
+    Every frame is made with a `seed`; ``seed=None`` gives its expectation, free of noise.
+    """
+
+    spectrograph: object
+    mask: object
+    instrument: object
+    passband: tuple[float, float]
+    psf: float = 1.9
+    medium: str = "air"
+    detector: Detector = field(default_factory=Detector)
+    slit_function: float = 0.0
+    scattered: float = 0.0
+    dark: tuple[str, ...] = ()
+    arcless: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        optics = self.spectrograph
+        mask = self.mask.oriented(optics.direction, flipx=optics.flipx, flipy=optics.flipy)
+        object.__setattr__(self, "mask", mask)
+        for name in (*self.dark, *self.arcless):
+            if name not in mask:
+                raise InputError(f"unknown slit {name!r}", f"Must be one of {', '.join(mask)}.")
+
+    # -- the truth --------------------------------------------------------
+
+    @cached_property
+    def _truth(self):
+        return {name: SlitTruth(self.spectrograph, slit) for name, slit in self.mask.items()}
+
+    def pixel(self, slit_id, t, wavelength):
+        """Where light falls on the detector, by the ray trace.
+
+        Parameters
+        ----------
+        slit_id : str
+        t : ndarray
+            Position along the slit, 0 at the left edge, 1 at the right.
+        wavelength : ndarray
+            Angstrom.
+
+        Returns
+        -------
+        x, y : ndarray
+            Pixels, counted from 0.
+        """
+        p, q = self._truth[slit_id].pixel(t, wavelength)
+        return self.spectrograph.direction.detector_pixel(p, q, self.spectrograph.shape)
+
+    def world(self, slit_id, x, y):
+        """Which light falls on a pixel: the inverse of `pixel`, to 1e-9 px.
+
+        Parameters
+        ----------
+        slit_id : str
+        x, y : ndarray
+            Pixels, counted from 0.
+
+        Returns
+        -------
+        wavelength, t : ndarray
+            Angstrom and position along the slit, outside of it too (t < 0, t > 1).
+        """
+        p, q = self.spectrograph.direction.canonical_pixel(x, y, self.spectrograph.shape)
+        return self._truth[slit_id].world(p, q)
+
+    def edges(self, slit_id, wavelength):
+        """Return the ends of a slit's image, ((x, y) at t = 0, (x, y) at t = 1), px."""
+        return self.pixel(slit_id, 0.0, wavelength), self.pixel(slit_id, 1.0, wavelength)
+
+    def maps(self):
+        """Return the truth for every pixel of the frame.
+
+        Returns
+        -------
+        wavelength, t : ndarray, shape (ny, nx)
+            Angstrom and position along the slit; NaN outside the slits and the passband.
+        slit : ndarray of int, shape (ny, nx)
+            Index into `mask`; -1 outside.
+        """
+        direction, shape = self.spectrograph.direction, self.spectrograph.shape
+        wavelength, t = np.full(shape, np.nan), np.full(shape, np.nan)
+        slit = np.full(shape, -1)
+        views = [direction.canonical_image(array) for array in (wavelength, t, slit)]
+        for index, truth in enumerate(self._truth.values()):
+            self._fill_maps(views, index, truth)
+        return wavelength, t, slit
+
+    def _fill_maps(self, views, index, truth):
+        columns = np.arange(views[0].shape[1], dtype=float)
+        left, right = truth.edge(columns, 0.0), truth.edge(columns, 1.0)
+        first = max(int(np.floor(right.min())), 0)
+        last = min(int(np.ceil(left.max())) + 1, views[0].shape[0])
+        if first >= last:
+            return
+        wavelength, t = truth.maps(columns, np.arange(first, last, dtype=float))
+        inside = (t >= 0) & (t <= 1)
+        inside &= (wavelength >= self.passband[0]) & (wavelength <= self.passband[1])
+        for view, value in zip(views, (wavelength, t, index), strict=True):
+            np.copyto(view[first:last], value, where=inside)
+
+    # -- the frames ---------------------------------------------------------
+
+    def flat(self, seed, *, level=12000.0, cosmic_rays=0):
+        """Expose the flat-field lamp.
+
+        Parameters
+        ----------
+        seed : int or None
+        level : float
+            Electrons per pixel, about, at 7000 Angstrom in an ordinary slit.
+        cosmic_rays : int
+
+        Returns
+        -------
+        CCDData
+        """
+        per_angstrom = level / self.instrument.linear_dispersion
+
+        def spectrum(wavelength, _t):
+            return per_angstrom * sources.flat_lamp(wavelength)
+
+        return self._expose(seed, cosmic_rays, lambda _: ((), ()), lambda _: spectrum, self.dark)
+
+    def arc(self, catalog, seed, *, level=60000.0, missing=0.0, unknown=0, cosmic_rays=0):
+        """Expose an arc lamp.
+
+        Parameters
+        ----------
+        catalog : LineCatalog
+            The lamp's lines.
+        seed : int or None
+        level : float
+            Electrons per pixel, about, in the brightest line.
+        missing : float
+            Share of the catalogue's lines that the lamp does not show.
+        unknown : int
+            Number of lines that are not in the catalogue.
+        cosmic_rays : int
+
+        Returns
+        -------
+        CCDData
+            Its ``meta["lines"]`` holds wavelength and strength of the lines.
+        """
+        catalog = catalog.to_medium(self.medium)
+        lines = sources.arc_lines(
+            catalog, level, 0 if seed is None else seed, missing=missing, unknown=unknown
+        )
+        unlit = (*self.dark, *self.arcless)
+        frame = self._expose(seed, cosmic_rays, lambda _: lines, lambda _: None, unlit)
+        frame.meta["lines"] = lines
+        return frame
+
+    def _expose(self, seed, cosmic_rays, lines, continuum, unlit):
+        """Add up the light of all slits that are lit, and read out."""
+        direction, shape = self.spectrograph.direction, self.spectrograph.shape
+        light = np.zeros(shape)
+        canonical = np.zeros(direction.canonical_image(light).shape)
+        for name, truth in self._truth.items():
+            if name not in unlit:
+                self._shine(canonical, truth, lines(name), continuum(name))
+        direction.canonical_image(light)[...] = canonical
+        return self.detector.expose(light + self._scatter(light), seed, cosmic_rays)
+
+    def _shine(self, image, truth, lines, spectrum):
+        """Add the light of one slit; widths count in units of the median slit's."""
+        sigma = self.psf / _FWHM
+        wavelength, strength = np.asarray(lines[0]), np.asarray(lines[1])
+        illumination = self._illumination(truth.slit.id)
+        passed = sources.throughput(wavelength, self.passband)
+        keep = passed > 1e-6
+        render.add_lines(
+            image,
+            truth,
+            wavelength[keep],
+            (strength * passed / self._slit_pixels)[keep],
+            sigma,
+            illumination,
+        )
+        if spectrum is None:
+            return
+
+        def through(wavelength, t):
+            share = sources.throughput(wavelength, self.passband) * illumination(t)
+            return spectrum(wavelength, t) * share / self._slit_pixels
+
+        render.add_continuum(image, truth, through, sigma)
+
+    @cached_property
+    def _slit_pixels(self):
+        """Projected width of the median slit, px."""
+        return float(np.median([render.projected_width(truth) for truth in self._truth.values()]))
+
+    def _illumination(self, slit_id):
+        """Illumination along a slit: two sine waves of random phase, the same in all frames."""
+        rng = np.random.default_rng([self.detector.seed, *slit_id.encode()])
+        phase = rng.uniform(0, 2 * np.pi, 2)
+
+        def illumination(t):
+            waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])
+            return 1 + self.slit_function * waves
+
+        return illumination
+
+    def _scatter(self, light):
+        """Scattered light: the frame itself, blurred beyond recognition."""
+        if self.scattered == 0:
+            return 0.0
+        ny, nx = (-(-size // _BLOCK) for size in light.shape)
+        padded = np.zeros((ny * _BLOCK, nx * _BLOCK))
+        padded[: light.shape[0], : light.shape[1]] = light
+        blocks = padded.reshape(ny, _BLOCK, nx, _BLOCK).mean(axis=(1, 3))
+        smooth = ndimage.gaussian_filter(blocks, (ny / 4, nx / 4), mode="nearest")
+        wide = ndimage.zoom(smooth, _BLOCK, order=1, mode="nearest", grid_mode=True)
+        return self.scattered * wide[: light.shape[0], : light.shape[1]]
