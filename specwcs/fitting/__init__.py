@@ -1,0 +1,11 @@
+"""Fits of models that are linear in their parameters, and the choice of degrees.
+
+`fit_linear` fits one model to markers of all slits at once with an astropy fitter,
+robustly, and returns a `Fit` that says how far it can be trusted. `choose_degrees`
+finds the degrees that the data support, by leaving out slit after slit.
+"""
+
+from .degrees import DegreeChoice, choose_degrees
+from .linear import Fit, fit_linear
+
+__all__ = ["DegreeChoice", "Fit", "choose_degrees", "fit_linear"]

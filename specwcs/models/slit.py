@@ -58,6 +58,23 @@ def _powers(row, keep):
     return np.pad(powers, (0, keep - len(powers)))
 
 
+def _along_slit(opt, slit, direction, *fields):
+    """Power series in t of OPT, and of functions of its (x0, y0), along a slit."""
+    low, high = T_DOMAIN
+    for n in (16, 32, 64, 128):
+        nodes = chebyshev.chebpts1(n)
+        x0, y0 = opt(*slit.curve(0.5 * (nodes * (high - low) + low + high)))
+        parts = [*Direction(direction).split(x0, y0), *(field(x0, y0) for field in fields)]
+        reduced = _cut(*(_series(part, nodes) for part in parts))
+        if reduced is not None:
+            return reduced
+    raise InputError(
+        "the models vary too fast along the slit to be reduced to a series in t",
+        remedy="Lower the degrees of the models",
+        slit=slit.id,
+    )
+
+
 def _horner(rows, u):
     """Return the polynomial with coefficients rows[0], rows[1], … at u, and its derivative."""
     value = rows[-1] + np.zeros_like(u)
@@ -107,6 +124,12 @@ class TraceShape:
     curve: np.ndarray
     d_domain: tuple
     t_domain: tuple = T_DOMAIN
+
+    @classmethod
+    def from_models(cls, opt, crv, slit, direction):
+        """Reduce OPT and CRV to one slit; see `SlitGeometry.from_models`."""
+        along, across, curve = _along_slit(opt, slit, direction, crv.local)
+        return cls(Direction(direction), along[0], across[0], curve, crv.domain)
 
     def pixel_from_trace(self, d, t):
         """Return (x, y) of trace coordinates (d, t); they broadcast."""
@@ -243,26 +266,10 @@ class SlitGeometry:
         -------
         SlitGeometry
         """
-        direction = Direction(direction)
-        n = 16
-        while n <= 128:
-            nodes = chebyshev.chebpts1(n)
-            low, high = T_DOMAIN
-            x0, y0 = opt(*slit.curve(0.5 * (nodes * (high - low) + low + high)))
-            along, across = direction.split(np.asarray(x0), np.asarray(y0))
-            parts = [along, across, crv.local(x0, y0), ids.local(x0, y0)]
-            reduced = _cut(*(_series(part, nodes) for part in parts))
-            if reduced is not None:
-                (along,), (across,), curve, terms = reduced
-                return cls(
-                    TraceShape(direction, along, across, curve, crv.domain),
-                    TraceDispersion(terms, ids.domain),
-                )
-            n *= 2
-        raise InputError(
-            "the models vary too fast along the slit to be reduced to a series in t",
-            remedy="Lower the degrees of the models",
-            slit=slit.id,
+        along, across, curve, terms = _along_slit(opt, slit, direction, crv.local, ids.local)
+        return cls(
+            TraceShape(Direction(direction), along[0], across[0], curve, crv.domain),
+            TraceDispersion(terms, ids.domain),
         )
 
     def pixel(self, wavelength, t):

@@ -1,0 +1,176 @@
+"""One robust, weighted, linear fit: the gates before it, and what is known after it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.modeling.fitting import LinearLSQFitter
+from scipy import linalg
+
+from specwcs.errors import FitError, InputError
+
+__all__ = ["Fit", "fit_linear"]
+
+_KEEP = 0.6  # share of the points that clipping may never go below
+_MAX_CLIPS = 15
+_RANK_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome of a linear fit.
+
+    Parameters
+    ----------
+    model : LinearSamples
+        The fitted model at the samples.
+    covariance : ndarray, shape (n_parameters, n_parameters)
+        Of all parameters; rows and columns of fixed ones are zero.
+    residuals : ndarray, shape (n_samples,)
+        Measured minus fitted, of all samples; NaN where a sample was not finite.
+    used : ndarray of bool, shape (n_samples,)
+        The samples that the fit kept.
+    rank : int
+        Rank of the weighted design matrix, equal to the number of free parameters.
+    chi2 : float
+        Of the samples used, with the errors given.
+    error_scale : float
+        By what the errors given were multiplied for the covariance: the square root of
+        the reduced chi-square where that exceeds 1, else 1.
+    rms : float
+        Root mean square of the residuals of the samples used.
+    status : str
+        A sentence: what was done.
+    """
+
+    model: object
+    covariance: np.ndarray
+    residuals: np.ndarray
+    used: np.ndarray
+    rank: int
+    chi2: float
+    error_scale: float
+    rms: float
+    status: str
+
+    @property
+    def parameters(self):
+        """The fitted parameters."""
+        return self.model.parameters
+
+
+def fit_linear(samples, values, sigma, *, what, clip=5.0):
+    """Fit a linear model to measured values, rejecting outliers.
+
+    The residuals are studentised leaving each point out, so that a wrong point at the end
+    of the range, where a polynomial follows it, is found; points are rejected one part
+    at a time, never below 60 % of them and never down to the number of parameters.
+
+    Parameters
+    ----------
+    samples : LinearSamples
+        The model at the samples, from ``model.at(...)``.
+    values : ndarray, shape (n_samples,)
+        Measured values; samples that are not finite are left out.
+    sigma : ndarray, shape (n_samples,)
+        Their 1 sigma errors, > 0.
+    what : str
+        What is fitted, for the messages: ``"CRV (2, 1, 1)"``.
+    clip : float
+        Reject beyond this many standard deviations.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    FitError
+        If the points do not outnumber the free parameters or do not determine them all.
+    InputError
+        If an error is not positive.
+    """
+    values, sigma = np.asarray(values, float), np.asarray(sigma, float)
+    design = samples.fit_deriv(np.arange(len(values)))
+    if np.any(sigma <= 0):
+        raise InputError(f"{what}: an error of {np.nanmin(sigma):g}", "Errors must be > 0")
+    finite = np.isfinite(values) & np.isfinite(sigma) & np.all(np.isfinite(design), axis=1)
+    free = np.array([not samples.fixed[name] for name in samples.param_names])
+    used = _clip_outliers(samples, design, values, sigma, finite, free, what, clip)
+    fitted = _solve(samples, values, sigma, used)
+    residuals = values - design @ fitted.parameters
+    chi2 = float(np.sum((residuals[used] / sigma[used]) ** 2))
+    n, p = int(used.sum()), int(free.sum())
+    error_scale = max(1.0, np.sqrt(chi2 / (n - p)))
+    covariance = np.zeros((len(free), len(free)))
+    r = linalg.qr(design[used][:, free] / sigma[used, None], mode="r")[0][:p]
+    inverse = linalg.solve_triangular(r, np.eye(p))
+    covariance[np.ix_(free, free)] = inverse @ inverse.T * error_scale**2
+    rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
+    status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
+    if n < len(values):
+        dropped = int((finite & ~used).sum())
+        status += f"; {dropped} rejected, {int((~finite).sum())} not finite"
+    if error_scale > 1.0:
+        status += f"; errors rescaled by {error_scale:.2f}"
+    return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status + ".")
+
+
+def check_determined(design, what):
+    """Raise FitError unless the rows of `design` outnumber and determine its columns."""
+    n, p = design.shape
+    remedy = "Lower the degrees, or measure more slits, lines or edges"
+    if n <= p:
+        msg = f"{what}: {n} points for {p} parameters. {remedy}."
+        raise FitError(msg)
+    norm = np.linalg.norm(design, axis=0)
+    rank = np.linalg.matrix_rank(design / np.where(norm > 0, norm, 1), tol=_RANK_TOLERANCE * n)
+    if rank < p:
+        msg = (
+            f"{what}: the points determine only {rank} of {p} parameters "
+            f"(all on a line, or too few positions on an axis). {remedy}."
+        )
+        raise FitError(msg)
+
+
+def studentise(design, values, sigma):
+    """Leave-one-out residuals in units of their own error.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+    values, sigma : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        ``(value - prediction without it) / error of that difference``.
+    """
+    q, _ = linalg.qr(design / sigma[:, None], mode="economic")
+    scaled = values / sigma
+    leverage = np.minimum(np.sum(q**2, axis=1), 1 - 1e-9)
+    return (scaled - q @ (q.T @ scaled)) / np.sqrt(1 - leverage)
+
+
+def _clip_outliers(samples, design, values, sigma, finite, free, what, clip):
+    offset = design[:, ~free] @ samples.parameters[~free]
+    target, design = values - offset, design[:, free]
+    used = finite.copy()
+    check_determined(design[used], what)
+    floor = max(int(np.ceil(_KEEP * finite.sum())), design.shape[1] + 2)
+    for _ in range(_MAX_CLIPS):
+        deviation = np.full(len(values), np.nan)
+        deviation[used] = np.abs(studentise(design[used], target[used], sigma[used]))
+        spread = 1.4826 * np.median(deviation[used])
+        bad = used & (deviation > clip * max(1.0, spread))
+        # The worst distort the others' residuals: go back for the rest in the next round.
+        bad &= deviation > 0.5 * np.nanmax(deviation)
+        if not bad.any() or used.sum() - bad.sum() < floor:
+            break
+        used = used & ~bad
+        check_determined(design[used], what)
+    return used
+
+
+def _solve(samples, values, sigma, used):
+    index = np.flatnonzero(used)
+    return LinearLSQFitter()(samples, index, values[used], weights=1.0 / sigma[used])

@@ -1,0 +1,144 @@
+"""The exact GWCS of a slit: detector, trace, slit and, on request, mask."""
+
+import numpy as np
+from astropy import units as u
+from gwcs import coordinate_frames as cf
+from gwcs.wcs import WCS
+
+from specwcs.errors import InputError
+from specwcs.models import DetectorToTrace, SlitToMask, TraceToSlit
+
+__all__ = ["assemble", "detector_box", "slit_frames", "slit_wcs"]
+
+
+def slit_wcs(geometry, slit, shape, *, to="slit", name=None):
+    """Make the exact GWCS of one slit.
+
+    Parameters
+    ----------
+    geometry : SlitGeometry
+    slit : Slit
+        For its id and its Bézier curve on the mask.
+    shape : tuple of int
+        (ny, nx) of the detector.
+    to : {"slit", "mask"}
+        The last frame: (wavelength, t) or (wavelength, X mm, Y mm).
+    name : str, optional
+
+    Returns
+    -------
+    gwcs.wcs.WCS
+        Frames ``detector``, ``trace``, ``slit`` (and ``mask``); NaN outside the slit, the
+        fitted wavelengths, and the detector.
+
+    Raises
+    ------
+    InputError
+        If the slit does not fall on the detector.
+    """
+    steps = [
+        DetectorToTrace.from_shape(geometry.trace, name="detector_to_trace"),
+        TraceToSlit.from_dispersion(geometry.dispersion, name="trace_to_slit"),
+    ]
+    return assemble(steps, geometry, slit, shape, to=to, name=name or f"slit {slit.id}")
+
+
+def assemble(steps, geometry, slit, shape, *, to, name):
+    """Join the steps detector → trace → slit, and on request → mask, to a GWCS."""
+    if to not in ("slit", "mask"):
+        raise InputError(f"invalid frame {to!r}", "Must be 'slit' or 'mask'.")
+    transforms = [*steps, SlitToMask(slit.control, name="slit_to_mask")]
+    frames = slit_frames()
+    last = 2 if to == "slit" else 3
+    pipeline = [*zip(frames[:last], transforms, strict=False), (frames[last], None)]
+    wcs = WCS(pipeline, name=name)
+    wcs.bounding_box = detector_box(geometry, slit, shape)
+    return wcs
+
+
+def slit_frames():
+    """Return the frames detector, trace, slit and mask."""
+    one = u.dimensionless_unscaled
+    detector = cf.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix))
+    trace = cf.CoordinateFrame(
+        2,
+        ("SPATIAL", "SPATIAL"),
+        (0, 1),
+        unit=(u.pix, one),
+        axes_names=("d", "t"),
+        axis_physical_types=("custom:pos.trace", "custom:pos.slit"),
+        name="trace",
+    )
+    spectral = cf.SpectralFrame(
+        axes_order=(0,),
+        unit=u.AA,
+        axes_names=("wavelength",),
+        axis_physical_types=("em.wl",),
+        name="wavelength",
+    )
+    position = cf.CoordinateFrame(
+        1,
+        ("SPATIAL",),
+        (1,),
+        unit=(one,),
+        axes_names=("t",),
+        axis_physical_types=("custom:pos.slit",),
+        name="position",
+    )
+    plane = cf.CoordinateFrame(
+        2,
+        ("SPATIAL", "SPATIAL"),
+        (1, 2),
+        unit=(u.mm, u.mm),
+        axes_names=("X", "Y"),
+        axis_physical_types=("custom:pos.mask.x", "custom:pos.mask.y"),
+        name="plane",
+    )
+    return (
+        detector,
+        trace,
+        cf.CompositeFrame([spectral, position], name="slit"),
+        cf.CompositeFrame([spectral, plane], name="mask"),
+    )
+
+
+def detector_box(geometry, slit, shape):
+    """Return the part of the detector that a slit covers.
+
+    Parameters
+    ----------
+    geometry : SlitGeometry
+    slit : Slit
+    shape : tuple of int
+        (ny, nx).
+
+    Returns
+    -------
+    tuple
+        ((x low, x high), (y low, y high)) in gwcs's order, to the outer edges of pixels.
+
+    Raises
+    ------
+    InputError
+        If no pixel of the detector is covered.
+    """
+    low, high = geometry.dispersion.wavelength_domain
+    wavelength = np.linspace(low, high, 200)
+    x, y = geometry.pixel(wavelength, np.linspace(0, 1, 21)[:, None])
+    inside = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
+    if not inside.any():
+        raise InputError(
+            "the slit does not fall on the detector",
+            f"The detector has {shape[1]} x {shape[0]} px, the slit lies at "
+            f"x {x.min():.0f} to {x.max():.0f}, y {y.min():.0f} to {y.max():.0f}.",
+            slit=slit.id,
+        )
+    return tuple(_interval(v, inside, size) for v, size in ((x, shape[1]), (y, shape[0])))
+
+
+def _interval(values, inside, size):
+    """Return the pixels covered; samples inside may stop short by one sampling step."""
+    margin = np.abs(np.diff(values, axis=1)).max()
+    low = max(np.floor(values[inside].min() - margin), 0) - 0.5
+    high = min(np.ceil(values[inside].max() + margin), size - 1) + 0.5
+    return float(low), float(high)
