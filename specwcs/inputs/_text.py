@@ -80,7 +80,8 @@ def locate(name, folder, suffix):
     suffix : str
         The suffix of the files there, such as ``".icf"``.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_+-]+", str(name)) or Path(name).exists():
+    is_name = re.fullmatch(r"[A-Za-z0-9_.+-]+", str(name)) and not str(name).endswith(suffix)
+    if not is_name or Path(name).exists():
         return local_path(name)
     shelf = files("specwcs.conf") / folder
     shipped = shelf / f"{name}{suffix}"
@@ -135,7 +136,14 @@ def read_text(path):
             file=path,
             line=line,
         ) from err
-    return text, Source(str(path), hashlib.sha256(raw).hexdigest())
+    return text, Source(_shown(path), hashlib.sha256(raw).hexdigest())
+
+
+def _shown(path):
+    """Name a file: one that ships with specwcs by its place there, not by where it is installed."""
+    shelf = Path(str(files("specwcs.conf")))
+    inside = path.is_relative_to(shelf)
+    return f"specwcs.conf/{path.relative_to(shelf).as_posix()}" if inside else str(path)
 
 
 def split_lines(text):

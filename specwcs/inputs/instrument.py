@@ -81,6 +81,16 @@ class Amplifier(NamedTuple):
     data: Section
     overscan: Section
 
+    @property
+    def axis(self):
+        """Array axis along which the overscan lies beside the data; None if it does not."""
+        data, overscan = self
+        beside = overscan.y1 <= data.y1 and data.y2 <= overscan.y2
+        above = overscan.x1 <= data.x1 and data.x2 <= overscan.x2
+        if beside == above:
+            return None
+        return 1 if beside else 0
+
 
 @dataclass(frozen=True)
 class Instrument:
@@ -337,12 +347,10 @@ def _check_sections(instrument, entries, path):
             file=path,
             line=entries["trim"].line,
         )
-    for data, overscan in instrument.amplifiers:
-        beside = overscan.y1 <= data.y1 and data.y2 <= overscan.y2
-        above = overscan.x1 <= data.x1 and data.x2 <= overscan.x2
-        if beside == above:
+    for amplifier in instrument.amplifiers:
+        if amplifier.axis is None:
             key = "overscan" if "overscan" in entries else "amplifiers"
-            msg = f"overscan {overscan} does not lie beside or above data {data}"
+            msg = f"overscan {amplifier.overscan} does not lie beside or above {amplifier.data}"
             raise InputError(
                 msg,
                 "Must cover the same rows, or the same columns.",
