@@ -15,6 +15,8 @@ __all__ = ["Observation"]
 
 _FWHM = 2.3548  # of a Gaussian, in standard deviations
 _BLOCK = 32  # px, the grid on which scattered light is smooth
+_FAINT = 0.01  # electrons; lines below are not drawn
+_LAMP, _SLIT = 1, 2  # streams of random numbers that do not depend on the frame
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Observation:
         Ids of the slits that no light comes through.
     arcless : tuple of str
         Ids of the slits that no arc lines come through.
+    seed : int
+        Chooses what is random but the same in all frames: the strengths of lamp lines and
+        the illumination along the slits.
 
     Notes
     -----
@@ -62,6 +67,7 @@ class Observation:
     scattered: float = 0.0
     dark: tuple[str, ...] = ()
     arcless: tuple[str, ...] = ()
+    seed: int = 1
 
     def __post_init__(self):
         optics = self.spectrograph
@@ -156,20 +162,21 @@ class Observation:
         Parameters
         ----------
         seed : int or None
+            Seed of the noise; None gives the expectation.
         level : float
-            Electrons per pixel, about, at 7000 Angstrom in an ordinary slit.
+            Electrons per pixel in the median slit, where the lamp is brightest.
         cosmic_rays : int
+            Number of particles that hit the detector.
 
         Returns
         -------
         CCDData
         """
-        per_angstrom = level / self.instrument.linear_dispersion
 
-        def spectrum(wavelength, _t):
-            return per_angstrom * sources.flat_lamp(wavelength)
+        def shine(image, truth):
+            self._add_diffuse(image, truth, sources.flat_lamp, level)
 
-        return self._expose(seed, cosmic_rays, lambda _: ((), ()), lambda _: spectrum, self.dark)
+        return self._expose(shine, self.dark, seed, cosmic_rays)
 
     def arc(self, catalog, seed, *, level=60000.0, missing=0.0, unknown=0, cosmic_rays=0):
         """Expose an arc lamp.
@@ -179,78 +186,164 @@ class Observation:
         catalog : LineCatalog
             The lamp's lines.
         seed : int or None
+            Seed of the noise; None gives the expectation.
         level : float
-            Electrons per pixel, about, in the brightest line.
+            Electrons per pixel, about, at the peak of the brightest line.
         missing : float
             Share of the catalogue's lines that the lamp does not show.
         unknown : int
             Number of lines that are not in the catalogue.
         cosmic_rays : int
+            Number of particles that hit the detector.
 
         Returns
         -------
         CCDData
-            Its ``meta["lines"]`` holds wavelength and strength of the lines.
+            ``meta["lines"]`` holds wavelength and strength of the lines of the lamp.
         """
-        catalog = catalog.to_medium(self.medium)
+        rng = np.random.default_rng([self.seed, _LAMP])
         lines = sources.arc_lines(
-            catalog, level, 0 if seed is None else seed, missing=missing, unknown=unknown
+            catalog.to_medium(self.medium), rng, missing=missing, unknown=unknown
         )
-        unlit = (*self.dark, *self.arcless)
-        frame = self._expose(seed, cosmic_rays, lambda _: lines, lambda _: None, unlit)
+
+        def shine(image, truth):
+            self._add_lines(image, truth, lines, level)
+
+        frame = self._expose(shine, (*self.dark, *self.arcless), seed, cosmic_rays)
         frame.meta["lines"] = lines
         return frame
 
-    def _expose(self, seed, cosmic_rays, lines, continuum, unlit):
+    def science(
+        self,
+        seed,
+        *,
+        star=2000.0,
+        position=0.4,
+        seeing=0.9,
+        lines=20000.0,
+        continuum=50.0,
+        cosmic_rays=0,
+    ):
+        """Expose the night sky, with a star in every slit but the reference ones.
+
+        Parameters
+        ----------
+        seed : int or None
+            Seed of the noise; None gives the expectation.
+        star : float
+            Electrons of the star per Angstrom at 7000 Angstrom, before `throughput`.
+        position : float
+            Where along the slits the star is, t.
+        seeing : float
+            Full width at half maximum of the star along the slit, arcsec.
+        lines : float
+            Electrons per pixel, about, at the peak of the brightest line of the sky.
+        continuum : float
+            Electrons per pixel of the sky between its lines.
+        cosmic_rays : int
+            Number of particles that hit the detector.
+
+        Returns
+        -------
+        CCDData
+            `star_electrons` is the truth about the star.
+        """
+        sky = sources.night_sky(self.medium)
+
+        def shine(image, truth):
+            self._add_lines(image, truth, sky, lines)
+            self._add_diffuse(image, truth, np.ones_like, continuum)
+            if not truth.slit.reference:
+                self._add_star(image, truth, star, position, seeing)
+
+        return self._expose(shine, self.dark, seed, cosmic_rays)
+
+    def star_electrons(self, slit_id, wavelength, *, star=2000.0, position=0.4):
+        """Spectrum of the star of `science` as it reaches the detector.
+
+        Parameters
+        ----------
+        slit_id : str
+        wavelength : ndarray
+            Angstrom.
+        star, position : float
+            As given to `science`.
+
+        Returns
+        -------
+        ndarray
+            Electrons per Angstrom, summed along the slit (endless, for a star near an end).
+        """
+        passed = sources.throughput(wavelength, self.passband)
+        return star * sources.star(wavelength) * passed * self._illumination(slit_id, position)
+
+    def _expose(self, shine, unlit, seed, cosmic_rays):
         """Add up the light of all slits that are lit, and read out."""
-        direction, shape = self.spectrograph.direction, self.spectrograph.shape
-        light = np.zeros(shape)
-        canonical = np.zeros(direction.canonical_image(light).shape)
+        direction = self.spectrograph.direction
+        light = np.zeros(self.spectrograph.shape)
+        view = direction.canonical_image(light)
+        image = np.zeros(view.shape)
         for name, truth in self._truth.items():
             if name not in unlit:
-                self._shine(canonical, truth, lines(name), continuum(name))
-        direction.canonical_image(light)[...] = canonical
+                shine(image, truth)
+        view[...] = image
         return self.detector.expose(light + self._scatter(light), seed, cosmic_rays)
 
-    def _shine(self, image, truth, lines, spectrum):
-        """Add the light of one slit; widths count in units of the median slit's."""
-        sigma = self.psf / _FWHM
-        wavelength, strength = np.asarray(lines[0]), np.asarray(lines[1])
-        illumination = self._illumination(truth.slit.id)
-        passed = sources.throughput(wavelength, self.passband)
-        keep = passed > 1e-6
+    def _add_lines(self, image, truth, lines, level):
+        """Add emission lines; widths count in units of the median slit's."""
+        wavelength, strength = lines
+        strength = strength * level * sources.throughput(wavelength, self.passband)
+        bright = strength > _FAINT
         render.add_lines(
             image,
             truth,
-            wavelength[keep],
-            (strength * passed / self._slit_pixels)[keep],
-            sigma,
-            illumination,
+            wavelength[bright],
+            strength[bright] / self._slit_pixels,
+            self._sigma,
+            lambda t: self._illumination(truth.slit.id, t),
         )
-        if spectrum is None:
+
+    def _add_diffuse(self, image, truth, spectrum, level):
+        """Add light that fills the slit, with a smooth spectrum, electrons per pixel."""
+        pixels = render.SlitPixels.of(truth, image.shape, self._sigma)
+        if pixels is None:
             return
+        width = render.projected_width(truth) / self._slit_pixels
+        light = level * width * spectrum(pixels.wavelength)
+        light *= pixels.angstroms / self.instrument.linear_dispersion
+        light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
+        light *= sources.throughput(pixels.wavelength, self.passband)
+        image[pixels.rows] += light * pixels.share
 
-        def through(wavelength, t):
-            share = sources.throughput(wavelength, self.passband) * illumination(t)
-            return spectrum(wavelength, t) * share / self._slit_pixels
+    def _add_star(self, image, truth, star, position, seeing):
+        """Add a star: a Gaussian along the slit, as narrow as a line's continuum across it."""
+        pixels = render.SlitPixels.of(truth, image.shape, self._sigma)
+        if pixels is None:
+            return
+        # The slit in px is its length in t = 1 / (t per row).
+        sigma = np.hypot(seeing / self.instrument.pixel_scale / _FWHM, self._sigma) * pixels.step
+        offset = (pixels.t - position) / sigma
+        profile = np.exp(-(offset**2) / 2) / (np.sqrt(2 * np.pi) * sigma) * pixels.step
+        spectrum = self.star_electrons(
+            truth.slit.id, pixels.wavelength, star=star, position=position
+        )
+        image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
 
-        render.add_continuum(image, truth, through, sigma)
+    @property
+    def _sigma(self):
+        return self.psf / _FWHM
 
     @cached_property
     def _slit_pixels(self):
         """Projected width of the median slit, px."""
         return float(np.median([render.projected_width(truth) for truth in self._truth.values()]))
 
-    def _illumination(self, slit_id):
+    def _illumination(self, slit_id, t):
         """Illumination along a slit: two sine waves of random phase, the same in all frames."""
-        rng = np.random.default_rng([self.detector.seed, *slit_id.encode()])
+        rng = np.random.default_rng([self.seed, _SLIT, *slit_id.encode()])
         phase = rng.uniform(0, 2 * np.pi, 2)
-
-        def illumination(t):
-            waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])
-            return 1 + self.slit_function * waves
-
-        return illumination
+        waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])
+        return 1 + self.slit_function * waves
 
     def _scatter(self, light):
         """Scattered light: the frame itself, blurred beyond recognition."""

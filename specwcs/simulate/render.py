@@ -7,14 +7,17 @@ forms. Their building block is ``F(z) = z Phi(z) + phi(z)``, the integral of the
 distribution function Phi; integrals over a box are differences of it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
-__all__ = ["add_continuum", "add_lines", "projected_width"]
+__all__ = ["SlitPixels", "add_lines", "projected_width"]
 
 _REACH = 6.0  # standard deviations beyond which a Gaussian is zero (1e-9)
 _LINE_NODES = 10  # Chebyshev nodes along a line's image: exact to 1e-9 px
-_MAX_ELEMENTS = 1_000_000  # of one temporary array
+_LINES_AT_ONCE = 8  # keeps temporary arrays small
 _SHARP = 0.01  # px; a narrower ramp is a step
 
 
@@ -35,113 +38,151 @@ def add_lines(image, truth, wavelength, strength, sigma, response):
     response : callable
         Illumination of the slit as a function of t.
     """
-    if len(wavelength) == 0:
-        return
-    lines = _LineImages(truth, np.asarray(wavelength, float), sigma)
-    size = len(lines.rows) * len(lines.columns)
-    step = max(1, _MAX_ELEMENTS // size)
-    for first in range(0, len(wavelength), step):
-        part = slice(first, first + step)
-        lines.add(image, part, np.asarray(strength)[part], response)
+    for first in range(0, len(wavelength), _LINES_AT_ONCE):
+        part = slice(first, first + _LINES_AT_ONCE)
+        lines = _LineImages(truth, wavelength[part])
+        rows, columns, light, t = lines.pixels(sigma)
+        light *= strength[part, np.newaxis, np.newaxis] * response(t)
+        _scatter(image, rows, columns, light)
 
 
 class _LineImages:
-    """Centre lines, widths and ends of the images of lines, as functions of the row."""
+    """The images of a slit in n wavelengths: their centre lines, short sides and ends.
 
-    def __init__(self, truth, wavelength, sigma):
-        self.sigma = sigma
-        nodes = np.polynomial.chebyshev.chebpts2(_LINE_NODES)
-        t = 0.5 - 0.5 * nodes
-        p, q = truth.pixel(t, wavelength[:, np.newaxis])
-        self.middle = np.round((q[:, 0] + q[:, -1]) / 2)
-        self.half = (q.max(axis=1) - q.min(axis=1)) / 2
-        self.centre = (q[:, 0] + q[:, -1]) / 2
-        unit = (q - self.centre[:, np.newaxis]) / self.half[:, np.newaxis]
-        basis = np.polynomial.chebyshev.chebvander(unit, _LINE_NODES - 1)
-        self.p = np.linalg.solve(basis, p[..., np.newaxis])[..., 0]
-        self.t = np.linalg.solve(basis, np.broadcast_to(t, p.shape)[..., np.newaxis])[..., 0]
-        self.ends = np.array(truth.pixel(np.array([[0.0], [1.0]]), wavelength))[1]
-        low, high = (np.array(truth.pixel(0.5, wavelength, side)) for side in (-0.5, 0.5))
-        self.width = (high - low) * np.sign(high[0] - low[0])
-        slope = (p[:, -1] - p[:, 0]) / (q[:, -1] - q[:, 0])
-        self.cut = self.width[0] - self.width[1] * slope  # width along the row
-        lean = np.abs(self.width[1]).max()
-        reach = _REACH * np.hypot(1, np.abs(slope).max()) * (sigma + 0.3) + 1
-        rows = int(np.ceil(self.half.max() + lean + reach)) + 1
-        self.rows = np.arange(-rows, rows + 1)
-        columns = int(np.ceil(self.cut.max() / 2 + reach)) + 1
-        self.columns = np.arange(-columns, columns + 1)
+    All arrays have the shape (n, 1, 1), coefficients (n, 1, 1, nodes): the second axis is
+    for the rows of an image, the third for its columns.
+    """
 
-    def add(self, image, part, strength, response):
-        rows = self.middle[part, np.newaxis] + self.rows
-        unit = (rows - self.centre[part, np.newaxis]) / self.half[part, np.newaxis]
-        inside = np.clip(unit, -1, 1)
-        centre, slope = _series(self.p[part], inside)
-        slope = slope / self.half[part, np.newaxis]
-        centre = centre + slope * (unit - inside) * self.half[part, np.newaxis]
-        weight = strength[:, np.newaxis] * response(_series(self.t[part], inside)[0])
-        columns = np.round(centre)[..., np.newaxis] + self.columns
-        distance = columns - centre[..., np.newaxis]
-        light = self._profile(distance, slope[..., np.newaxis], part)
-        light *= self._ends(rows[..., np.newaxis], distance, slope[..., np.newaxis], part)
-        light *= weight[..., np.newaxis]
-        _scatter(image, np.broadcast_to(rows[..., np.newaxis], columns.shape), columns, light)
-
-    def _profile(self, distance, slope, part):
-        """Share of a row's light per pixel, times the slit's projected width."""
-        # Across the slit's axis; lengths are measured along the row.
-        sigma = np.sqrt(self.sigma**2 * (1 + slope**2) + slope**2 / 12)
-        cut = self.cut[part, np.newaxis, np.newaxis]
-        return _box_step((distance + cut / 2) / sigma, 1 / sigma) - _box_step(
-            (distance - cut / 2) / sigma, 1 / sigma
+    def __init__(self, truth, wavelength):
+        wavelength = wavelength[:, np.newaxis, np.newaxis]
+        t = 0.5 + 0.5 * chebyshev.chebpts2(_LINE_NODES)
+        p, q = truth.pixel(t, wavelength[..., np.newaxis])
+        self.left, self.right = q[..., 0], q[..., -1]
+        self.centre, self.half = (self.left + self.right) / 2, (self.left - self.right) / 2
+        basis = chebyshev.chebvander(
+            (q - self.centre[..., np.newaxis]) / self.half[..., np.newaxis], _LINE_NODES - 1
         )
+        self.p, self.t = (
+            np.linalg.solve(basis, np.broadcast_to(value, q.shape)[..., np.newaxis])[..., 0]
+            for value in (p, t)
+        )
+        low, high = (np.array(truth.pixel(0.5, wavelength, side)) for side in (-0.5, 0.5))
+        self.side = (high - low) * np.sign(high - low)[0]
+        lean = (p[..., -1] - p[..., 0]) / (q[..., -1] - q[..., 0])
+        self.cut = self.side[0] - lean * self.side[1]  # the slit's width along a row
+        self.lean = np.abs(lean).max()
 
-    def _ends(self, rows, distance, slope, part):
-        """Share of the slit's light left by its two ends."""
-        width = self.width[:, part]
-        size = np.hypot(*width)
-        along, across = (component[:, np.newaxis, np.newaxis] for component in width / size)
-        cut = self.cut[part, np.newaxis, np.newaxis]
-        # Where the parallel to the slit's short side through the pixel meets the centre line.
-        foot = rows - distance * across * size[:, np.newaxis, np.newaxis] / cut
-        tilt = along - slope * across
-        sigma = np.sqrt(self.sigma**2 + across**2 / 12)
+    def pixels(self, sigma):
+        """Find the pixels of the images and the light in them.
+
+        Returns
+        -------
+        rows, columns : ndarray of int, shape (n, rows, columns)
+        light : ndarray, shape (n, rows, columns)
+            Share of a row's light per pixel, times the slit's projected width in px.
+        t : ndarray, shape (n, rows, 1)
+        """
+        reach = _REACH * (sigma + 0.3) * np.hypot(1, self.lean) + 2
+        span = int(np.ceil(self.half.max() + np.abs(self.side[1]).max() + reach))
+        rows = np.round(self.centre) + np.arange(-span, span + 1)[:, np.newaxis]
+        centre, slope, t = self._centre_line(rows)
+        span = int(np.ceil(self.cut.max() / 2 + reach))
+        columns = np.round(centre) + np.arange(-span, span + 1)
+        distance = columns - centre
+        light = self._across(distance, slope, sigma) * self._along(rows, distance, slope, sigma)
+        rows = np.broadcast_to(rows, columns.shape)
+        return rows.astype(int), columns.astype(int), light, t
+
+    def _centre_line(self, rows):
+        """Column, slope and t of the centre lines; straight beyond the ends of the slit."""
+        unit = (rows - self.centre) / self.half
+        inside = np.clip(unit, -1, 1)
+        basis = chebyshev.chebvander(inside, _LINE_NODES - 1)
+        slope = np.sum(basis[..., :-1] * chebyshev.chebder(self.p, axis=-1), axis=-1) / self.half
+        centre = np.sum(basis * self.p, axis=-1) + slope * (unit - inside) * self.half
+        return centre, slope, np.sum(basis * self.t, axis=-1)
+
+    def _across(self, distance, slope, sigma):
+        """Profile across the slit, whose axis leans by `slope`; lengths are along the row."""
+        sigma = np.sqrt(sigma**2 * (1 + slope**2) + slope**2 / 12)
+        rise = _box_step((distance + self.cut / 2) / sigma, 1 / sigma)
+        return rise - _box_step((distance - self.cut / 2) / sigma, 1 / sigma)
+
+    def _along(self, rows, distance, slope, sigma):
+        """Profile along the slit: 1 inside, falling to 0 at its two ends."""
+        along, across = self.side / np.hypot(*self.side)
+        # The parallel to the short sides through a pixel meets the centre line here.
+        foot = rows - distance * self.side[1] / self.cut
+        sigma = np.sqrt(sigma**2 + across**2 / 12)
         left, right = (
-            _box_step(tilt * (end[part, np.newaxis, np.newaxis] - foot) / sigma, along / sigma)
-            for end in self.ends
+            _box_step((along - slope * across) * (end - foot) / sigma, along / sigma)
+            for end in (self.left, self.right)
         )
         return left - right
 
 
-def add_continuum(image, truth, spectrum, sigma):
-    """Add a smooth spectrum through one slit.
+@dataclass(frozen=True)
+class SlitPixels:
+    """The pixels that light of one slit reaches, in whichever wavelength.
 
-    Parameters
+    Attributes
     ----------
-    image : ndarray, shape (nq, np)
-        Canonical frame, changed in place.
-    truth : SlitTruth
-    spectrum : callable
-        Electrons per Angstrom, per row and per pixel of the slit's projected width, as a
-        function of wavelength (Angstrom) and t; arrays of shape (rows, np).
-    sigma : float
-        Standard deviation of the point spread function, px.
+    rows : slice
+        Rows of the canonical frame; the columns are all. The arrays have this shape.
+    wavelength, t : ndarray
+        Angstrom and position along the slit at the pixels' centres.
+    angstroms : ndarray
+        Angstrom per pixel along the row.
+    step : ndarray
+        Change of t from row to row, positive.
+    share : ndarray
+        How much of the slit's light the ends let through, 0 to 1, blurred by the optics.
     """
-    columns = np.arange(image.shape[1], dtype=float)
-    left, right = truth.edge(columns, 0.0), truth.edge(columns, 1.0)
-    ramps = [truth.edge(columns, t, 0.5) - truth.edge(columns, t, -0.5) for t in (0.0, 1.0)]
-    margin = _REACH * (sigma + 0.3) + np.abs(ramps).max() / 2
-    first = max(int(np.floor(right.min() - margin)), 0)
-    last = min(int(np.ceil(left.max() + margin)) + 1, image.shape[0])
-    if first >= last:
-        return
-    rows = np.arange(first, last, dtype=float)
-    wavelength, t = truth.maps(columns, rows)
-    row = rows[:, np.newaxis]
-    share = _ramp(left - row, ramps[0], sigma) - _ramp(right - row, ramps[1], sigma)
-    per_pixel = np.gradient(wavelength, axis=1)
-    light = spectrum(wavelength, np.clip(t, 0, 1)) * per_pixel
-    image[first:last] += light * share * projected_width(truth)
+
+    rows: slice
+    wavelength: np.ndarray
+    t: np.ndarray
+    angstroms: np.ndarray
+    step: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def of(cls, truth, shape, sigma):
+        """Find the pixels of a slit.
+
+        Parameters
+        ----------
+        truth : SlitTruth
+        shape : tuple of int
+            Of the canonical frame, (nq, np).
+        sigma : float
+            Standard deviation of the point spread function, px.
+
+        Returns
+        -------
+        SlitPixels or None
+            None where the slit is off the frame.
+        """
+        columns = np.arange(shape[1], dtype=float)
+        left, right = truth.edge(columns, 0.0), truth.edge(columns, 1.0)
+        # With the slit's short side askew, light fades over a ramp at its ends.
+        ramps = [truth.edge(columns, t, 0.5) - truth.edge(columns, t, -0.5) for t in (0.0, 1.0)]
+        margin = _REACH * (sigma + 0.3) + np.abs(ramps).max() / 2
+        first = max(int(np.floor(right.min() - margin)), 0)
+        last = min(int(np.ceil(left.max() + margin)) + 1, shape[0])
+        if last - first < 2:
+            return None
+        rows = np.arange(first, last, dtype=float)
+        wavelength, t = truth.maps(columns, rows)
+        row = rows[:, np.newaxis]
+        return cls(
+            rows=slice(first, last),
+            wavelength=wavelength,
+            t=t,
+            angstroms=np.gradient(wavelength, axis=1),
+            step=-np.gradient(t, axis=0),
+            share=_ramp(left - row, ramps[0], sigma) - _ramp(right - row, ramps[1], sigma),
+        )
 
 
 def projected_width(truth):
@@ -182,19 +223,8 @@ def _second_integral(z):
     return ((z**2 + 1) * ndtr(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)) / 2
 
 
-def _series(coefficients, unit):
-    """Value and derivative of one Chebyshev series per line; shapes (n, m), (n, rows)."""
-    basis = np.polynomial.chebyshev.chebvander(unit, coefficients.shape[1] - 1)
-    slope = np.polynomial.chebyshev.chebder(coefficients, axis=1)
-    return (
-        np.einsum("lrk,lk->lr", basis, coefficients),
-        np.einsum("lrk,lk->lr", basis[..., :-1], slope),
-    )
-
-
 def _scatter(image, rows, columns, light):
     """Add light to the pixels that lie on the frame."""
     ny, nx = image.shape
-    keep = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
-    index = (rows[keep] * nx + columns[keep]).astype(np.intp)
-    np.add.at(image.reshape(-1), index, light[keep])
+    inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+    np.add.at(image, (rows[inside], columns[inside]), light[inside])

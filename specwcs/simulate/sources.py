@@ -15,7 +15,7 @@ _SKY_LINES = (
     (6300.304, 150.0),
     (6363.780, 50.0),
 )
-_PLAIN_LAMP_POWER = 0.6  # compresses the intensities of tables, which stem from other lamps
+_COMPRESSION = 0.6  # exponent: tables of intensities stem from other lamps and ranges
 
 
 def throughput(wavelength, passband):
@@ -64,44 +64,45 @@ def star(wavelength):
     return spectrum
 
 
-def arc_lines(catalog, level, seed, *, missing=0.0, unknown=0):
-    """Lines that an arc lamp shows.
+def arc_lines(catalog, rng, *, missing=0.0, unknown=0):
+    """Choose the lines that an arc lamp shows.
 
     Parameters
     ----------
     catalog : LineCatalog
         What is known of the lamp.
-    level : float
-        Strength of its brightest line.
-    seed : int
+    rng : numpy.random.Generator
     missing : float
         Share of the catalogue's lines that the lamp does not show.
     unknown : int
-        Number of lines that are in no catalogue, of medium strength.
+        Number of lines that are in no catalogue, of 1 to 30 percent of the brightest.
 
     Returns
     -------
     wavelength, strength : ndarray, shape (n,)
-        Angstrom, in the catalogue's medium, and strength as `level`. The strengths follow
-        the catalogue's intensities, compressed, with a scatter of 30 percent.
+        Angstrom, in the catalogue's medium; 1 is the strength of the brightest line. The
+        strengths follow the catalogue's intensities, compressed, with a scatter of 30 percent.
     """
-    rng = np.random.default_rng(seed)
-    relative = np.where(np.isfinite(catalog.intensity), catalog.intensity, 0)
-    floor = 1e-4 * relative.max() if relative.any() else 1.0
-    relative = np.maximum(relative, floor) ** _PLAIN_LAMP_POWER
-    strength = level * relative / relative.max()
-    strength = np.minimum(strength * np.exp(rng.normal(0, 0.3, len(strength))), level)
+    strength = np.minimum(_strength(catalog) * np.exp(rng.normal(0, 0.3, len(catalog))), 1)
     shown = rng.uniform(size=len(strength)) >= missing
     extra = rng.uniform(catalog.wavelength[0], catalog.wavelength[-1], unknown)
-    extra_strength = level * np.exp(rng.uniform(np.log(0.01), np.log(0.3), unknown))
+    extra_strength = np.exp(rng.uniform(np.log(0.01), np.log(0.3), unknown))
     return (
         np.concatenate([catalog.wavelength[shown], extra]),
         np.concatenate([strength[shown], extra_strength]),
     )
 
 
+def _strength(catalog):
+    """Relative strength of a lamp's lines; lines of unknown intensity count as faint."""
+    intensity = np.where(np.isfinite(catalog.intensity), catalog.intensity, 0.0)
+    if not intensity.any():
+        return np.ones(len(catalog))
+    return np.maximum(intensity / intensity.max(), 1e-4) ** _COMPRESSION
+
+
 def night_sky(medium):
-    """Lines of the night sky: OH from the catalogue of specwcs, [O I] and Na.
+    """Return the lines of the night sky: OH from the catalogue, [O I] and Na.
 
     Parameters
     ----------
@@ -110,18 +111,8 @@ def night_sky(medium):
 
     Returns
     -------
-    LineCatalog
-        With intensities.
+    wavelength, strength : ndarray, shape (n,)
+        Angstrom; 1 is the strength of the brightest line.
     """
-    oh = LineCatalog.read("OH").to_medium("air")
-    wavelength, intensity = np.transpose(_SKY_LINES)
-    wavelength = np.concatenate([oh.wavelength, wavelength])
-    order = np.argsort(wavelength)
-    lines = LineCatalog(
-        wavelength=wavelength[order],
-        label=np.concatenate([oh.label, ["sky"] * len(_SKY_LINES)])[order],
-        flag=np.concatenate([oh.flag, [1] * len(_SKY_LINES)])[order],
-        intensity=np.concatenate([oh.intensity, intensity])[order],
-        medium="air",
-    )
-    return lines.to_medium(medium)
+    catalog = LineCatalog.read("OH").to_medium(medium)
+    return catalog.wavelength, _strength(catalog)
