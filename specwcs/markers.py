@@ -19,7 +19,7 @@ polygon for a corner), a point of a spectrum's edge or trace, a point of an arc 
 _COLUMNS = {
     "kind": (str, None),
     "slit": (str, None),
-    "t": (float, u.dimensionless_unscaled),
+    "t": (float, None),
     "wavelength": (float, u.AA),
     "x": (float, u.pix),
     "y": (float, u.pix),

@@ -71,13 +71,15 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
         return tried[degrees]
 
     best = tuple(lowest)
+    if best == tuple(highest):
+        return DegreeChoice(best, tried, f"{what} {best}: as asked.")
     if not np.isfinite(score(best)):
         check_determined(design(best) / sigma[:, None], f"{what} {best}")
     while True:
-        steps = [best[:k] + (best[k] + 1,) + best[k + 1 :] for k in range(len(best))]
+        steps = [(*best[:k], best[k] + 1, *best[k + 1 :]) for k in range(len(best))]
         # Two at once as well: a term may help only together with its neighbour.
         steps += [tuple(b + 1 for b in best)]
-        steps += [best[:k] + (best[k] + 2,) + best[k + 1 :] for k in range(len(best))]
+        steps += [(*best[:k], best[k] + 2, *best[k + 1 :]) for k in range(len(best))]
         steps = [s for s in steps if all(a <= b for a, b in zip(s, highest, strict=True))]
         better = min(steps, key=score, default=best)
         if not score(better) < _WORTHWHILE * score(best):

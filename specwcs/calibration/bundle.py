@@ -1,0 +1,205 @@
+"""`Calibration`: models, errors, residuals and provenance, in one immutable value."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from specwcs import files, wcs
+from specwcs.errors import InputError
+from specwcs.inputs import Instrument, Mask
+from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
+
+__all__ = ["Calibration", "SlitStatus"]
+
+
+@dataclass(frozen=True)
+class SlitStatus:
+    """How far one slit is calibrated.
+
+    Parameters
+    ----------
+    flag : str
+        ``"ok"``, or what is wrong in a few words.
+    reason : str
+        Why, and what follows; empty where all is well.
+    rms : float
+        Root mean square of the residuals of its lines, px; NaN without lines.
+    n_lines, n_edges : int
+        Number of line points and edge points that the fits used.
+    """
+
+    flag: str
+    reason: str = ""
+    rms: float = np.nan
+    n_lines: int = 0
+    n_edges: int = 0
+
+    @property
+    def ok(self):
+        """Whether the slit is calibrated by its own light."""
+        return self.flag == "ok"
+
+    def __str__(self):
+        return f"{self.flag}: {self.reason}" if self.reason else self.flag
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The calibration of an instrument with a mask.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    mask : Mask
+        Oriented as it falls on the detector.
+    opt : OpticalModel
+    crv : CurvatureModel
+    ids : DispersionModel
+    covariance : dict of str to ndarray
+        Of the parameters of ``"opt_x"``, ``"opt_y"``, ``"crv"`` and ``"ids"``.
+    slits : dict of str to SlitStatus
+    residuals : QTable
+        One row a marker: kind, slit, t, wavelength, x, y, sigma, residual (px, measured
+        minus fitted), used, reason.
+    medium : {"air", "vacuum"}
+        Of all its wavelengths.
+    provenance : dict
+        Files with checksums, versions, the choice of degrees, the sentences of the fits.
+    """
+
+    instrument: Instrument
+    mask: Mask
+    opt: OpticalModel
+    crv: CurvatureModel
+    ids: DispersionModel
+    covariance: dict = field(repr=False)
+    slits: dict = field(repr=False)
+    residuals: QTable = field(repr=False)
+    medium: str = "air"
+    provenance: dict = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path):
+        """Read a calibration from an ASDF file.
+
+        Raises
+        ------
+        InputError
+            If the file is no calibration, is damaged, or needs a newer specwcs.
+        """
+        return files.read_asdf(path, cls)
+
+    def write(self, path, overwrite=False):
+        """Write the calibration to an ASDF file, whole or not at all."""
+        files.write_asdf(path, {"calibration": self}, overwrite=overwrite)
+
+    def geometry(self, slit_id):
+        """Return the `~specwcs.models.SlitGeometry` of a slit."""
+        return _geometry(self, self._known(slit_id))
+
+    def wcs(self, slit_id, *, to="slit", portable=False):
+        """Return the GWCS of a slit.
+
+        Parameters
+        ----------
+        slit_id : str
+        to : {"slit", "mask"}
+            Last frame: (wavelength in Angstrom, t), or (wavelength, X mm, Y mm).
+        portable : bool
+            Use standard astropy models only, so that the WCS opens without specwcs; its
+            attribute ``error_bound`` states the largest difference in px.
+
+        Returns
+        -------
+        gwcs.wcs.WCS
+
+        Raises
+        ------
+        InputError
+            If the slit is unknown or does not fall on the detector.
+        """
+        slit = self.mask[self._known(slit_id)]
+        make = wcs.portable_slit_wcs if portable else wcs.slit_wcs
+        return make(self.geometry(slit_id), slit, self.instrument.shape, to=to)
+
+    def maps(self):
+        """Return wavelength (Angstrom), t and slit index of every pixel.
+
+        Returns
+        -------
+        SlitMaps
+            Three arrays of shape (ny, nx); NaN, NaN and -1 outside the slits. The index
+            counts the slits of `mask` in their order.
+        """
+        geometries = {number: self.geometry(key) for number, key in enumerate(self.mask)}
+        return wcs.frame_maps(geometries, self.instrument.shape)
+
+    def wavelength_uncertainty(self, slit_id, x, y):
+        """Return the 1 sigma error of the wavelength at pixels, from the fit's covariance.
+
+        Parameters
+        ----------
+        slit_id : str
+        x, y : array-like
+            Pixels; they broadcast.
+
+        Returns
+        -------
+        ndarray
+            Angstrom, NaN outside the slit.
+
+        Notes
+        -----
+        The covariance of IDS alone: positions of lines are measured relative to the same
+        OPT and CRV that a wavelength is read with, so that their errors cancel.
+        """
+        geometry = self.geometry(slit_id)
+        wavelength, t = geometry.world(x, y)
+        outside = ~((t >= 0) & (t <= 1))
+        low, high = self.ids.domain
+        outside |= ~((wavelength >= low) & (wavelength <= high))
+        shape = wavelength.shape
+        wavelength, t = (np.where(outside, np.nan, v).ravel() for v in (wavelength, t))
+        x0, y0 = self.opt(*self.mask[self._known(slit_id)].curve(t))
+        rows = self.ids.fit_deriv(x0, y0, wavelength)
+        sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
+        return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
+
+    def good(self):
+        """Return the ids of the slits that are calibrated."""
+        return [key for key, status in self.slits.items() if status.ok]
+
+    def _known(self, slit_id):
+        if slit_id not in self.mask:
+            near = ", ".join(sorted(self.mask, key=lambda k: (abs(len(k) - len(slit_id)), k))[:8])
+            raise InputError(f"unknown slit {slit_id!r}", f"The mask has {near} …")
+        return slit_id
+
+    def __repr__(self):
+        return (
+            f"<Calibration {self.instrument.name}: {len(self.good())} of {len(self.slits)} "
+            f"slits ok, {self.medium} wavelengths, OPT {self.opt.degrees}, "
+            f"CRV {self.crv.degrees}, IDS {self.ids.degrees}>"
+        )
+
+
+@lru_cache(maxsize=512)
+def _geometry(calibration, slit_id):
+    return SlitGeometry.from_models(
+        calibration.opt,
+        calibration.crv,
+        calibration.ids,
+        calibration.mask[slit_id],
+        calibration.instrument.direction,
+    )
+
+
+def residual_table(markers, residual, used):
+    """Return the table of residuals of markers: their columns, and the residual in px."""
+    table = QTable(markers, copy=True)
+    table["residual"] = u.Quantity(residual, u.pix)
+    table["used"] = used
+    return table

@@ -1,0 +1,191 @@
+"""Fitting one field polynomial to points of many slits, with the degrees they support."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from specwcs.errors import FitError, InputError
+from specwcs.fitting import choose_degrees, fit_linear
+
+__all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
+
+AUTO = "auto"
+_MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyond them
+_CHOICE_POINTS = 3000  # enough to choose degrees by; the fit takes all
+_BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
+_FEW_SLITS = 4
+
+
+@dataclass(frozen=True)
+class Points:
+    """Measured points, arrays of shape (n,).
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Field position: mm or px.
+    u : ndarray
+        The local coordinate: wavelength or distance along the dispersion.
+    values, sigma : ndarray
+        What was measured there and its 1 sigma error, px.
+    slit : ndarray of str
+    t : ndarray
+        Position in the slit.
+    lines : bool
+        Whether equal u means the same arc line.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    u: np.ndarray
+    values: np.ndarray
+    sigma: np.ndarray
+    slit: np.ndarray
+    t: np.ndarray
+    lines: bool = False
+
+    def take(self, index):
+        """Return some of the points."""
+        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "lines")
+        return Points(*arrays, lines=self.lines)
+
+    @property
+    def finite(self):
+        """The points of which all is known."""
+        return np.all(np.isfinite([self.x, self.y, self.u, self.values, self.sigma]), axis=0)
+
+    def partitions(self):
+        """Return labels of the parts to be left out in turn, for `choose_degrees`.
+
+        Slits, or where there are few of them, stretches along the one coordinate in
+        which the points are dense; and lines. The first and the last stretch and line stay:
+        a prediction there would be an extrapolation.
+        """
+        names, slit = np.unique(self.slit, return_inverse=True)
+        if len(names) >= _FEW_SLITS:
+            parts = [slit]
+        else:
+            dense_in_t = len(np.unique(self.t)) > 2
+            parts = [_inner(_blocks(self.t if dense_in_t else self.u))]
+        if self.lines:
+            parts.append(_inner(np.unique(self.u, return_inverse=True)[1]))
+        return parts
+
+
+def _blocks(values):
+    low, high = values.min(), values.max()
+    width = (high - low) / _BLOCKS
+    return np.clip((values - low) // (width or 1.0), 0, _BLOCKS - 1).astype(int)
+
+
+def _inner(labels):
+    """Set the first and the last label to -1: never left out."""
+    return np.where((labels == labels.min()) | (labels == labels.max()), -1, labels)
+
+
+def degree_limits(what, wanted, highest):
+    """Return the lowest and the highest degrees to be tried.
+
+    Parameters
+    ----------
+    what : str
+        ``"OPT"``, ``"CRV"`` or ``"IDS"``, for messages.
+    wanted : tuple of int or "auto"
+    highest : tuple of int
+        Where ``"auto"`` ends.
+
+    Raises
+    ------
+    InputError
+        If `wanted` is neither.
+    """
+    if isinstance(wanted, str) and wanted == AUTO:
+        return (1,) * (len(highest) - 2) + (0, 0), highest
+    try:
+        degrees = tuple(int(v) for v in wanted)
+        valid = len(degrees) == len(highest) and min(degrees) >= 0
+        valid = valid and all(a == b for a, b in zip(degrees, wanted, strict=True))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise InputError(
+            f"invalid degrees of {what} {wanted!r}",
+            f"Must be 'auto' or {len(highest)} integers >= 0",
+        )
+    return degrees, degrees
+
+
+def fit_field(cls, points, limits, *, what, include=(), **domains):
+    """Fit a field polynomial.
+
+    Parameters
+    ----------
+    cls : type
+        `FieldPolynomial` or a subclass.
+    points : Points
+    limits : tuple
+        Lowest and highest degrees; equal where the degrees are given.
+    what : str
+        For messages.
+    include : sequence of float
+        Values of u that the domain must contain.
+    **domains
+        ``x_domain``, ``y_domain``.
+
+    Returns
+    -------
+    model : FieldPolynomial
+        Of class `cls`.
+    fit : Fit
+    notes : list of str
+        Sentences for the provenance.
+
+    Raises
+    ------
+    FitError
+        If the points do not determine the model; says which degrees they allow.
+    """
+    finite = np.flatnonzero(points.finite)
+    if not len(finite):
+        msg = f"{what}: no point to fit. Measure lines and edges first."
+        raise FitError(msg)
+    u = np.append(points.u[finite], include)
+    margin = _MARGIN * max(np.ptp(u), 1.0)
+    domain = (u.min() - margin, u.max() + margin)
+
+    def model_of(degrees):
+        return cls(*degrees, domain=domain, **domains)
+
+    def choose(index, limits):
+        chosen = points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
+        return choose_degrees(
+            lambda degrees: model_of(degrees).fit_deriv(chosen.x, chosen.y, chosen.u),
+            chosen.values,
+            chosen.sigma,
+            chosen.partitions(),
+            lowest=limits[0],
+            highest=limits[1],
+            what=what,
+        )
+
+    def fit(degrees):
+        model = model_of(degrees)
+        samples = model.at(points.x, points.y, points.u)
+        outcome = fit_linear(samples, points.values, points.sigma, what=f"{what} {degrees}")
+        model.parameters = outcome.parameters
+        return model, outcome
+
+    choice = choose(finite, limits)
+    try:
+        model, outcome = fit(choice.degrees)
+    except FitError as error:
+        lowest = (1,) * (len(limits[1]) - 2) + (0, 0)
+        if limits[0] != limits[1] or limits[0] == lowest:
+            raise
+        allowed = choose(finite, (lowest, limits[1])).degrees
+        msg = f"{error} The data allow {what} {allowed}."
+        raise FitError(msg) from None
+    if limits[0] != limits[1] and not np.all(outcome.used[finite]):
+        choice = choose(np.flatnonzero(outcome.used), limits)  # outliers had their say before
+        model, outcome = fit(choice.degrees)
+    return model, outcome, [choice.reason, outcome.status]
