@@ -1,0 +1,48 @@
+"""ASDF converter of the calibration, the bundle of all that a night's reduction needs."""
+
+# ruff: noqa: ARG002, D102 - the methods and their arguments are asdf's protocol
+
+from dataclasses import asdict
+
+import numpy as np
+from asdf.extension import Converter
+
+from specwcs.errors import InputError
+
+__all__ = ["CALIBRATION_CONVERTERS", "CalibrationConverter"]
+
+_AS_THEY_ARE = ("instrument", "mask", "opt", "crv", "ids", "residuals", "medium", "provenance")
+
+
+class CalibrationConverter(Converter):
+    """`Calibration`: its fields; the status of the slits as a list, so that the order stays."""
+
+    tags = ("asdf://specwcs.org/tags/calibration-1.0.0",)
+    types = ("specwcs.calibration.bundle.Calibration",)
+
+    def to_yaml_tree(self, obj, tag, ctx):
+        node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
+        node["provenance"] = dict(obj.provenance)
+        node["covariance"] = {
+            name: np.array(matrix, dtype=float) for name, matrix in obj.covariance.items()
+        }
+        node["slits"] = [{"id": id_, **asdict(status)} for id_, status in obj.slits.items()]
+        return node
+
+    def from_yaml_tree(self, node, tag, ctx):
+        from specwcs.calibration.bundle import Calibration, SlitStatus
+
+        values = {name: node[name] for name in _AS_THEY_ARE}
+        for name, matrix in node["covariance"].items():
+            if matrix.shape != (matrix.shape[0],) * 2 or not np.isfinite(matrix).all():
+                raise InputError(f"the covariance of {name} is no finite square matrix")
+        slits = [dict(entry) for entry in node["slits"]]
+        return Calibration(
+            **values,
+            covariance=dict(node["covariance"]),
+            slits={entry.pop("id"): SlitStatus(**entry) for entry in slits},
+        )
+
+
+CALIBRATION_CONVERTERS = [CalibrationConverter()]
+"""The converter of `Calibration`."""

@@ -1,0 +1,113 @@
+"""ASDF converters of what was read from disk: instruments, masks and slits."""
+
+# ruff: noqa: ARG002, D102 - the methods and their arguments are asdf's protocol
+
+from dataclasses import fields
+from math import isfinite
+
+import numpy as np
+from asdf.extension import Converter
+
+from specwcs.errors import InputError
+
+__all__ = ["INPUT_CONVERTERS", "InstrumentConverter", "MaskConverter", "SlitConverter"]
+
+
+def _source_node(source):
+    return {"path": source.path, "sha256": source.sha256}
+
+
+def _source(node):
+    from specwcs.inputs._text import Source
+
+    return Source(**node) if node else None
+
+
+def _check_finite(node):
+    """Refuse the numbers that no schema can: NaN and the infinities."""
+    for name, value in node.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise InputError(f"{name} is {value}", "Must be finite")
+
+
+class InstrumentConverter(Converter):
+    """`Instrument`: its fields, sections as text; fields that are None are left out."""
+
+    tags = ("asdf://specwcs.org/tags/instrument-1.0.0",)
+    types = ("specwcs.inputs.instrument.Instrument",)
+
+    def to_yaml_tree(self, obj, tag, ctx):
+        node = {field.name: getattr(obj, field.name) for field in fields(obj)}
+        node = {name: value for name, value in node.items() if value is not None}
+        node["direction"] = str(obj.direction)
+        node["description"] = dict(obj.description)
+        node["amplifiers"] = [
+            {"data": str(data), "overscan": str(overscan)} for data, overscan in obj.amplifiers
+        ]
+        if obj.trim is not None:
+            node["trim"] = str(obj.trim)
+        if obj.source is not None:
+            node["source"] = _source_node(obj.source)
+        return node
+
+    def from_yaml_tree(self, node, tag, ctx):
+        from types import MappingProxyType
+
+        from specwcs.conventions import Direction
+        from specwcs.inputs.instrument import Amplifier, Instrument, Section
+
+        _check_finite(node)
+        values = dict(node)
+        values["direction"] = Direction(node["direction"])
+        values["description"] = MappingProxyType(dict(node["description"]))
+        values["amplifiers"] = tuple(
+            Amplifier(Section.parse(pair["data"]), Section.parse(pair["overscan"]))
+            for pair in node["amplifiers"]
+        )
+        values["trim"] = Section.parse(node["trim"]) if "trim" in node else None
+        values["source"] = _source(node.get("source"))
+        return Instrument(**values)
+
+
+class SlitConverter(Converter):
+    """`Slit`: its fields."""
+
+    tags = ("asdf://specwcs.org/tags/slit-1.0.0",)
+    types = ("specwcs.inputs.mask.Slit",)
+
+    def to_yaml_tree(self, obj, tag, ctx):
+        node = {field.name: getattr(obj, field.name) for field in fields(obj)}
+        return node | {"control": np.array(obj.control, dtype=float)}
+
+    def from_yaml_tree(self, node, tag, ctx):
+        from specwcs.inputs.mask import Slit
+
+        _check_finite(node)
+        control = np.array(node["control"], dtype=float)
+        if control.shape[1:] != (2,) or len(control) < 2 or not np.isfinite(control).all():
+            found = f"slit {node['id']} has control points of shape {control.shape}"
+            raise InputError(found, "Must be two or more finite points (X, Y)")
+        return Slit(**(dict(node) | {"control": control}))
+
+
+class MaskConverter(Converter):
+    """`Mask`: its slits in their order, its faults, its source."""
+
+    tags = ("asdf://specwcs.org/tags/mask-1.0.0",)
+    types = ("specwcs.inputs.mask.Mask",)
+
+    def to_yaml_tree(self, obj, tag, ctx):
+        node = {"slits": list(obj.values()), "faults": dict(obj.faults)}
+        if obj.source is not None:
+            node["source"] = _source_node(obj.source)
+        return node
+
+    def from_yaml_tree(self, node, tag, ctx):
+        from specwcs.inputs.mask import Mask
+
+        source = _source(node.get("source"))
+        return Mask(node["slits"], faults=node["faults"], source=source)
+
+
+INPUT_CONVERTERS = [InstrumentConverter(), MaskConverter(), SlitConverter()]
+"""One converter for each class that is read from disk and kept in a calibration."""
