@@ -1,0 +1,10 @@
+"""From a calibrated frame to rectified images and spectra of slits.
+
+`rectify` gives the straightened, wavelength-calibrated image of each slit, `extract` a
+spectrum; `Rectifier` is the resampling of one slit, to be used again for more exposures.
+"""
+
+from specwcs.extraction.rectifier import Rectifier
+from specwcs.extraction.rectify import SlitImages, rectify, slit_rectifier
+
+__all__ = ["Rectifier", "SlitImages", "rectify", "slit_rectifier"]
