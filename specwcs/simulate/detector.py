@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
+
+from specwcs.inputs.frame import PixelFlag
 
 __all__ = ["Detector"]
 
@@ -57,8 +60,8 @@ class Detector:
         Returns
         -------
         CCDData
-            In adu, bias subtracted, with the uncertainty that a reader would estimate from
-            gain and read noise, and a mask of the saturated pixels.
+            As `read_frame` gives it: in adu, bias subtracted, with the uncertainty that
+            follows from gain and read noise, and a mask of the saturated pixels.
         """
         electrons = self._collect(np.asarray(light, float))
         if seed is not None:
@@ -67,13 +70,23 @@ class Detector:
             electrons = rng.poisson(electrons) + rng.normal(0, self.read_noise, electrons.shape)
         data = np.minimum(electrons / self.gain, self.saturation)
         variance = np.maximum(data, 0) / self.gain + (self.read_noise / self.gain) ** 2
-        return CCDData(
+        saturated = data >= self.saturation
+        frame = CCDData(
             data,
             unit="adu",
             uncertainty=StdDevUncertainty(np.sqrt(variance)),
-            mask=data >= self.saturation,
-            meta={"gain": self.gain, "read_noise": self.read_noise, "seed": seed},
+            mask=saturated,
+            meta={
+                "files": [],
+                "bias": [],
+                "exposure": 1.0,
+                "header": fits.Header(),
+                "history": [f"simulated with seed {seed}"],
+                "warnings": [],
+            },
         )
+        frame.flags = saturated * PixelFlag.SATURATED.value
+        return frame
 
     def _collect(self, light):
         """Return the expected electrons: light times response, and the hot pixels' own."""

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 from specwcs.errors import InputError
-from specwcs.simulate import render, sources
+from specwcs.simulate import files, render, sources
 from specwcs.simulate.detector import Detector
 from specwcs.simulate.truth import SlitTruth
 
@@ -277,6 +278,43 @@ class Observation:
         passed = sources.throughput(wavelength, self.passband)
         return star * sources.star(wavelength) * passed * self._illumination(slit_id, position)
 
+    def write(self, folder, catalog, seed, *, instrument=None, overwrite=False):
+        """Write what an observer has, to try the command line on.
+
+        Parameters
+        ----------
+        folder : path-like
+            Is made where it does not exist.
+        catalog : LineCatalog
+            The arc lamp's lines.
+        seed : int or None
+            Seed of the noise.
+        instrument : Instrument, optional
+            What the observer believes of the instrument, see `wrong`; by default the truth.
+        overwrite : bool
+            Whether existing files may be replaced.
+
+        Returns
+        -------
+        dict of str to Path
+            The files: ``"instrument"``, ``"mask"``, ``"catalog"``, ``"flat"``, ``"arc"``,
+            ``"science"``.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {"instrument": "icf", "mask": "mdf", "catalog": "dat"}
+        names |= dict.fromkeys(("flat", "arc", "science"), "fits")
+        paths = {name: folder / f"{name}.{suffix}" for name, suffix in names.items()}
+        files.write_instrument(paths["instrument"], instrument or self.instrument, overwrite)
+        files.write_mask(paths["mask"], self.mask, overwrite)
+        files.write_catalog(paths["catalog"], catalog, overwrite)
+        # One seed for three frames: their noise must differ.
+        seeds = (None,) * 3 if seed is None else [(seed, number) for number in range(3)]
+        files.write_frame(paths["flat"], self.flat(seeds[0]), overwrite)
+        files.write_frame(paths["arc"], self.arc(catalog, seeds[1]), overwrite)
+        files.write_frame(paths["science"], self.science(seeds[2]), overwrite)
+        return paths
+
     def _expose(self, shine, unlit, seed, cosmic_rays):
         """Add up the light of all slits that are lit, and read out."""
         direction = self.spectrograph.direction
@@ -305,29 +343,23 @@ class Observation:
 
     def _add_diffuse(self, image, truth, spectrum, level):
         """Add light that fills the slit, with a smooth spectrum, electrons per pixel."""
-        pixels = render.SlitPixels.of(truth, image.shape, self._sigma)
-        if pixels is None:
-            return
-        width = render.projected_width(truth) / self._slit_pixels
-        light = level * width * spectrum(pixels.wavelength)
-        light *= pixels.angstroms / self.instrument.linear_dispersion
-        light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
-        light *= sources.throughput(pixels.wavelength, self.passband)
-        image[pixels.rows] += light * pixels.share
+        level = level * render.projected_width(truth) / self._slit_pixels
+        level = level / self.instrument.linear_dispersion
+        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+            light = level * spectrum(pixels.wavelength) * pixels.angstroms * pixels.share
+            light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
+            image[pixels.rows] += light * sources.throughput(pixels.wavelength, self.passband)
 
     def _add_star(self, image, truth, star, position, seeing):
-        """Add a star: a Gaussian along the slit, as narrow as a line's continuum across it."""
-        pixels = render.SlitPixels.of(truth, image.shape, self._sigma)
-        if pixels is None:
-            return
-        # The slit in px is its length in t = 1 / (t per row).
-        sigma = np.hypot(seeing / self.instrument.pixel_scale / _FWHM, self._sigma) * pixels.step
-        offset = (pixels.t - position) / sigma
-        profile = np.exp(-(offset**2) / 2) / (np.sqrt(2 * np.pi) * sigma) * pixels.step
-        spectrum = self.star_electrons(
-            truth.slit.id, pixels.wavelength, star=star, position=position
-        )
-        image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
+        """Add a star: a Gaussian along the slit, blurred by the optics."""
+        fwhm = np.hypot(seeing / self.instrument.pixel_scale, self.psf)  # px
+        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+            offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
+            profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
+            spectrum = self.star_electrons(
+                truth.slit.id, pixels.wavelength, star=star, position=position
+            )
+            image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
 
     @property
     def _sigma(self):

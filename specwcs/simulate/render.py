@@ -17,7 +17,7 @@ __all__ = ["SlitPixels", "add_lines", "projected_width"]
 
 _REACH = 6.0  # standard deviations beyond which a Gaussian is zero (1e-9)
 _LINE_NODES = 10  # Chebyshev nodes along a line's image: exact to 1e-9 px
-_LINES_AT_ONCE = 8  # keeps temporary arrays small
+_LINES_AT_ONCE, _ROWS_AT_ONCE = 8, 256  # keep temporary arrays small
 _SHARP = 0.01  # px; a narrower ramp is a step
 
 
@@ -147,8 +147,8 @@ class SlitPixels:
     share: np.ndarray
 
     @classmethod
-    def of(cls, truth, shape, sigma):
-        """Find the pixels of a slit.
+    def blocks(cls, truth, shape, sigma):
+        """Iterate over the pixels of a slit in blocks of rows, to spare memory.
 
         Parameters
         ----------
@@ -158,31 +158,33 @@ class SlitPixels:
         sigma : float
             Standard deviation of the point spread function, px.
 
-        Returns
-        -------
-        SlitPixels or None
-            None where the slit is off the frame.
+        Yields
+        ------
+        SlitPixels
         """
         columns = np.arange(shape[1], dtype=float)
-        left, right = truth.edge(columns, 0.0), truth.edge(columns, 1.0)
+        ends = [truth.edge(columns, t) for t in (0.0, 1.0)]
         # With the slit's short side askew, light fades over a ramp at its ends.
         ramps = [truth.edge(columns, t, 0.5) - truth.edge(columns, t, -0.5) for t in (0.0, 1.0)]
         margin = _REACH * (sigma + 0.3) + np.abs(ramps).max() / 2
-        first = max(int(np.floor(right.min() - margin)), 0)
-        last = min(int(np.ceil(left.max() + margin)) + 1, shape[0])
-        if last - first < 2:
-            return None
-        rows = np.arange(first, last, dtype=float)
-        wavelength, t = truth.maps(columns, rows)
-        row = rows[:, np.newaxis]
-        return cls(
-            rows=slice(first, last),
-            wavelength=wavelength,
-            t=t,
-            angstroms=np.gradient(wavelength, axis=1),
-            step=-np.gradient(t, axis=0),
-            share=_ramp(left - row, ramps[0], sigma) - _ramp(right - row, ramps[1], sigma),
-        )
+        first = max(int(np.floor(ends[1].min() - margin)), 0)
+        last = min(int(np.ceil(ends[0].max() + margin)) + 1, shape[0])
+        for start in range(first, last, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, last)
+            rows = np.arange(start - 1.0, stop + 1)[:, np.newaxis]  # one more, for the gradient
+            wavelength, t = truth.maps(columns, rows[:, 0])
+            inner = rows[1:-1]
+            left, right = (
+                _ramp(end - inner, ramp, sigma) for end, ramp in zip(ends, ramps, strict=True)
+            )
+            yield cls(
+                rows=slice(start, stop),
+                wavelength=wavelength[1:-1],
+                t=t[1:-1],
+                angstroms=np.gradient(wavelength[1:-1], axis=1),
+                step=-np.gradient(t, axis=0)[1:-1],
+                share=left - right,
+            )
 
 
 def projected_width(truth):

@@ -6,6 +6,7 @@ here shares code or mathematics with `specwcs.models`: the ray trace is what the
 polynomials are judged against.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,7 +130,7 @@ class Spectrograph:
             Rotation of the image, degrees counter-clockwise.
         distortion : float
             Radial distortion at the corner of the frame, as a fraction of the radius
-            there; tangential distortion and decentring come with it.
+            there, with a little tangential distortion and decentring; 0 is a pinhole camera.
         flipx, flipy : bool
             Whether the mask's X, or Y, is mirrored.
 
@@ -154,23 +155,22 @@ class Spectrograph:
         glass = _DISPERSERS[disperser]
         camera = _camera_length(instrument, glass, line_curvature, across)
         grooves, wedge = _disperser_angles(instrument, glass, camera)
-        corner = np.hypot(along, across) / 2
-        radial = distortion * (camera / corner) ** 2
+        corner = math.hypot(along, across) / 2 / camera  # tangent of the field angle
         return cls(
             direction=instrument.direction,
             shape=(ny, nx),
             collimator=camera * instrument.pixel_scale / arcsec_per_mm,
             camera=camera,
             grooves=grooves,
-            wedge=np.degrees(wedge),
+            wedge=math.degrees(wedge),
             glass=glass,
             axis_wavelength=instrument.reference_lambda,
             axis=((nx - 1) / 2 + offset[0], (ny - 1) / 2 + offset[1]),
             rotation=rotation,
-            radial=radial,
+            radial=distortion / corner**2,
             # Proportions of an ordinary, slightly misaligned camera.
-            tangential=(0.02 * distortion * camera / corner, -0.01 * distortion * camera / corner),
-            decentre=(0.01 * along * np.sign(distortion), -0.02 * across * np.sign(distortion)),
+            tangential=(0.02 * distortion / corner, -0.01 * distortion / corner),
+            decentre=(0.01 * along, -0.02 * across),
             flipx=flipx,
             flipy=flipy,
         )
@@ -256,7 +256,7 @@ def _camera_length(instrument, glass, line_curvature, across):
     """
     index = glass[0] + glass[1] / (_MICRON_PER_ANGSTROM * instrument.reference_lambda) ** 2
     pixels = instrument.reference_lambda / instrument.linear_dispersion / index
-    return across / 2 * np.sqrt(pixels / (2 * line_curvature))
+    return across / 2 * math.sqrt(pixels / (2 * line_curvature))
 
 
 def _disperser_angles(instrument, glass, camera):
@@ -272,5 +272,5 @@ def _disperser_angles(instrument, glass, camera):
     square = (_MICRON_PER_ANGSTROM * wavelength) ** 2
     index, slope = a + b / square, -2 * b / square / wavelength
     factor = 2.0 if index == 1 else index - 1
-    wedge = np.arctan(1 / (camera * instrument.linear_dispersion * (factor / wavelength - slope)))
-    return factor * np.sin(wedge) / (wavelength * _MM_PER_ANGSTROM), wedge
+    wedge = math.atan(1 / (camera * instrument.linear_dispersion * (factor / wavelength - slope)))
+    return factor * math.sin(wedge) / (wavelength * _MM_PER_ANGSTROM), wedge
