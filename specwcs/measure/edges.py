@@ -1,0 +1,453 @@
+"""Measure slit edges along their traces, to hundredths of a pixel.
+
+`follow` tracks all edges outward from the column of a `Layout`; `measure_edges` measures
+them again about the smooth field that results. The position of an edge is the peak of the
+light's Gaussian derivative, with a blur of `BLUR` times the width of the edge: wide fits
+are pulled by neighbours, narrow ones by noise. What neighbouring edges add is subtracted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from specwcs.measure.field import Samples
+
+__all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
+
+BLUR = 0.42
+"""Blur of the derivative, in units of the edge's full width at half maximum."""
+
+WINDOW = 2.5
+"""Largest distance of an edge from where it is expected, px."""
+
+BINS = 32
+"""Bins along the dispersion."""
+
+SIGNIFICANT = 6.0
+"""Least height of an edge, in standard errors."""
+
+FAINT = 0.05
+"""Least height of an edge in its bin, in units of the median one of the bin."""
+
+FINE = 8
+"""Samples per pixel of a straightened profile."""
+
+RAMP = 0.68
+"""Width of a Gaussian in units of a ramp that blurs alike: of the end of a tilted slit."""
+
+ABUT = 0.8
+"""Edges nearer to each other, in units of the full width at half maximum, are not resolved."""
+
+CROSSTALK_ROUNDS = 4
+"""Rounds in which the light of neighbouring edges is subtracted."""
+
+GRID = 0.25
+"""Step of the offsets at which the slope of the light is known, px."""
+
+WORST = 0.3
+"""Largest standard error of a point that is used, px."""
+
+DEFAULT_FWHM = 2.5
+"""Blur of edges where none is measured, px."""
+
+FWHM = 2.3548  # of a Gaussian, in standard deviations
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measured edges; arrays of shape (edges, bins).
+
+    Attributes
+    ----------
+    p, q, sigma : ndarray
+        Canonical position, px, and the standard error of q.
+    height : ndarray
+        Height of the step of the light.
+    used : ndarray of bool
+    reason : ndarray of str
+        Why a point is not used.
+    fwhm : float
+        Full width at half maximum of the blur of edges, px.
+    """
+
+    p: np.ndarray
+    q: np.ndarray
+    sigma: np.ndarray
+    height: np.ndarray
+    used: np.ndarray
+    reason: np.ndarray
+    fwhm: float
+
+
+def samples_of(measured, edges):
+    """Return the used points as `Samples` of the field."""
+    edge, column = np.nonzero(measured.used)
+    at = edge, column
+    return Samples(
+        edges.u[edge], edges.v[edge], measured.p[at], measured.q[at], measured.sigma[at],
+        edge, edges.slit[edge],
+    )  # fmt: skip
+
+
+# -- outward from one column ------------------------------------------------------------
+
+
+def follow(reduced, layout, profile, *, size=4, sigma=1.3):
+    """Track the edges outward, a few columns at a time.
+
+    Where edges are not seen, they are carried along by those that are: the displacement
+    from the column of the layout is a low polynomial in v.
+
+    Parameters
+    ----------
+    reduced : Reduced
+    layout : Layout
+    profile : Profile
+        The stretch of columns that `layout` is true for.
+    size : int
+        Averaged columns that are taken together.
+    sigma : float
+        Blur of the derivative, px.
+
+    Returns
+    -------
+    Measured
+        Rough positions.
+    """
+    light, variance, p = reduced.profiles(size)
+    rise = ndimage.gaussian_filter1d(light, sigma, axis=1, order=1, mode="nearest")
+    noise = ndimage.gaussian_filter1d(variance, sigma, axis=1, mode="nearest")
+    noise = np.sqrt(noise / (4 * np.sqrt(np.pi) * sigma**3))
+    edges = layout.edges
+    start = layout.field(edges.u, edges.v, 0.0)
+    q = np.full((len(edges), len(p)), np.nan)
+    middle = int(np.argmin(np.abs(p - profile.p)))
+    for order in (range(middle, len(p)), range(middle - 1, -1, -1)):
+        path = _Path(start, edges.v, profile)
+        for k in order:
+            expected = path.predict(p[k])
+            q[:, k] = _nearest_peak(rise[k], noise[k], edges.sign, expected)
+            q[:, k] = path.accept(p[k], q[:, k])
+    columns = np.broadcast_to(p, q.shape)
+    seen = np.isfinite(q)
+    return Measured(columns, q, np.where(seen, 0.1, np.inf), seen * 1.0, seen,
+                    np.where(seen, "", "not seen"), np.nan)  # fmt: skip
+
+
+class _Path:
+    """The displacement of all edges from their start, learnt from the last columns.
+
+    Parameters
+    ----------
+    start : ndarray
+        Rows of the edges at the column of `profile`.
+    v : ndarray
+        mm.
+    profile : Profile
+        Gives the column and the slope to begin with.
+    """
+
+    memory = 10  # columns
+
+    def __init__(self, start, v, profile):
+        self.start, self.profile = start, profile
+        self.v = (v - v.mean()) / max(np.ptp(v) / 2, 1e-9)
+        self.points = []
+
+    def _matrix(self, v, dp):
+        terms = [np.ones_like(v), dp]
+        if len(self.v) > 1:
+            terms += [v * dp]
+        if len(self.v) > 8:
+            terms += [v, v**2, v**2 * dp]
+        return np.stack(terms, axis=-1)
+
+    def predict(self, p):
+        """Rows expected at column p."""
+        plain = self.start + self.profile.slope * (p - self.profile.p)
+        if sum(len(miss) for _, _, miss in self.points) < 12:
+            return plain
+        columns = np.concatenate([np.full(len(v), column) for column, v, _ in self.points])
+        v = np.concatenate([v for _, v, _ in self.points])
+        miss = np.concatenate([miss for _, _, miss in self.points])
+        near, span = self.points[-1][0], max(np.ptp(columns), 1.0)
+        matrix = self._matrix(v, (columns - near) / span)
+        # A little stiffness keeps what few edges cannot tell at the slope of the start.
+        stiff = 0.1 * np.eye(matrix.shape[1])
+        weight = np.ones(len(miss))
+        for _ in range(3):
+            solution = np.linalg.lstsq(
+                np.vstack([matrix * weight[:, None], stiff]),
+                np.append(miss * weight, np.zeros(len(stiff))), rcond=None,
+            )[0]  # fmt: skip
+            weight = 1 / np.maximum(np.abs(miss - matrix @ solution) / 0.3, 1.0)
+        ahead = np.full(len(self.v), (p - near) / span)
+        return plain + self._matrix(self.v, ahead) @ solution
+
+    def accept(self, p, q):
+        """Keep the rows that move together; return them, NaN elsewhere."""
+        miss = q - self.start - self.profile.slope * (p - self.profile.p)
+        expected = self.predict(p) - self.start - self.profile.slope * (p - self.profile.p)
+        jump = miss - expected
+        seen = np.isfinite(jump)
+        if seen.any():
+            seen &= np.abs(jump - np.nanmedian(jump)) < 1.5
+        if seen.any():
+            self.points = [*self.points[1 - self.memory :], (p, self.v[seen], miss[seen])]
+        return np.where(seen, q, np.nan)
+
+
+def _nearest_peak(rise, noise, sign, expected):
+    """Row of the significant peak of the right sign nearest to each expected row; or NaN."""
+    rows = len(rise)
+    offset = np.arange(-3, 4)
+    finite = np.clip(np.nan_to_num(expected), -1e6, 1e6)
+    row = np.rint(finite).astype(int)[:, np.newaxis] + offset
+    inside = (row >= 1) & (row <= rows - 2)
+    row = np.clip(row, 1, rows - 2)
+    left, mid, right = (sign[:, np.newaxis] * rise[row + n] for n in (-1, 0, 1))
+    top = inside & (mid >= left) & (mid > right) & (mid > SIGNIFICANT * noise[row])
+    distance = np.where(top, np.abs(row - finite[:, np.newaxis]), np.inf)
+    best = np.argmin(distance, axis=1)
+    edge = np.arange(len(expected))
+    left, mid, right, row = (a[edge, best] for a in (left, mid, right, row))
+    curvature = np.where(top[edge, best], left - 2 * mid + right, -1.0)
+    found = np.isfinite(distance[edge, best])
+    return np.where(found, row + 0.5 * (left - right) / curvature, np.nan)
+
+
+# -- about a smooth field -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EdgeProfiles:
+    """The light about each expected edge, bin by bin, straightened along the trace.
+
+    Attributes
+    ----------
+    offset : ndarray, shape (n,)
+        Distance from the expected row, px.
+    light, variance, hidden : ndarray, shape (edges, bins, n)
+        Sums per fine sample: light, its variance, and the number of interpolated pixels.
+    count : ndarray, shape (edges, bins)
+        Columns that were summed.
+    p, q : ndarray, shape (edges, bins)
+        The middle of the bin, and the row expected there.
+    """
+
+    offset: np.ndarray
+    light: np.ndarray
+    variance: np.ndarray
+    hidden: np.ndarray
+    count: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
+
+    @classmethod
+    def of(cls, reduced, field, edges, reach):
+        """Collect the profiles within `reach` px of the edges of a field."""
+        starts = np.linspace(0, len(reduced.p), min(BINS, len(reduced.p)) + 1).astype(int)
+        label = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        n_bins, n_fine = len(starts) - 1, 2 * reach * FINE + 1
+        rows = len(reduced.data)
+        relative = np.arange(-reach, reach + 1)[:, np.newaxis]
+        column = np.arange(len(reduced.p))
+        middle = np.add.reduceat(reduced.p, starts[:-1]) / np.diff(starts)
+        light, variance, hidden, count = [], [], [], []
+        for u, v in zip(edges.u, edges.v, strict=True):
+            q = field(u, v, reduced.p)
+            on = (q > 1) & (q < rows - 2)
+            row, k, place = np.rint(q[on]).astype(int) + relative, column[on], label[on]
+            fine = (row - q[on] + reach) * FINE
+            row = np.clip(row, 0, rows - 1)
+            first = np.floor(fine).astype(int)
+            inside = (first >= 0) & (first + 1 < n_fine)
+            share = (fine - first)[inside]
+            index = (place * n_fine + first)[inside]
+            size = n_bins * n_fine
+
+            def total(values, index=index, share=share, size=size):
+                low = np.bincount(index, values * (1 - share), minlength=size)
+                return low + np.bincount(index + 1, values * share, minlength=size)
+
+            light.append(total(reduced.data[row, k][inside]))
+            variance.append(total(reduced.variance[row, k][inside]))
+            hidden.append(total(reduced.bad[row, k][inside].astype(float)))
+            count.append(np.bincount(place, minlength=n_bins))
+        stack = (len(edges), n_bins, n_fine)
+        centre = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], middle)
+        return cls(
+            (np.arange(n_fine) / FINE) - reach,
+            *(np.reshape(part, stack) for part in (light, variance, hidden)),
+            np.array(count), np.broadcast_to(middle, stack[:2]), centre,
+        )  # fmt: skip
+
+
+def measure_edges(reduced, field, edges, scale):
+    """Measure all edges within `WINDOW` of a field.
+
+    Parameters
+    ----------
+    reduced : Reduced
+    field : TraceField
+    edges : MaskEdges
+    scale : float
+        px per mm across the dispersion, for the extent of tilted slits' ends.
+
+    Returns
+    -------
+    Measured
+    """
+    ramp = edges.ramp * scale
+    reach = int(np.ceil(WINDOW + 4 * max(2.0, 0.3 * ramp.max()) + 1))
+    profiles = EdgeProfiles.of(reduced, field, edges, reach)
+    order = _Order(edges, profiles.q)
+    fwhm = _edge_width(profiles, edges, order, ramp)
+    width = np.hypot(fwhm, RAMP * ramp) / FWHM
+    response = _Response.of(profiles, edges.sign, BLUR * FWHM * width)
+    peak = response.peak(response.rise)
+    for _ in range(CROSSTALK_ROUNDS):
+        peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
+    reason = _reasons(profiles, response, peak, order.gap < ABUT * fwhm)
+    sigma = np.where(reason == "", peak.sigma, np.inf)
+    height = peak.height / np.maximum(profiles.count, 1)
+    return Measured(profiles.p, profiles.q + peak.offset, sigma, height, reason == "", reason, fwhm)
+
+
+@dataclass(frozen=True)
+class _Response:
+    """The slope of the blurred light at distances `offset` from the expected edges.
+
+    Positive where the light changes as the edge's sign says. Arrays of shape
+    (edges, bins, offsets); `blur`, shape (edges,), in px.
+    """
+
+    offset: np.ndarray
+    rise: np.ndarray
+    noise: np.ndarray
+    jitter: np.ndarray
+    hidden: np.ndarray
+    blur: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, profiles, sign, blur):
+        offset = np.arange(-WINDOW - GRID, WINDOW + 1.5 * GRID, GRID)
+        sigma = blur[:, np.newaxis, np.newaxis]
+        z = (profiles.offset[:, np.newaxis] - offset) / sigma
+        gauss = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / sigma
+        first, second = z * gauss / sigma, (z**2 - 1) * gauss / sigma**2
+        size = np.abs(first)
+        return cls(
+            offset,
+            sign[:, np.newaxis, np.newaxis] * (profiles.light @ first),
+            np.sqrt(profiles.variance @ first**2),
+            np.sqrt(profiles.variance @ second**2),
+            (profiles.hidden @ size) / (size.sum(axis=1, keepdims=True) / FINE),
+            blur,
+            profiles.count,
+        )
+
+    def peak(self, rise):
+        """Find the highest point of the rise, to a fraction of the grid."""
+        best = np.argmax(rise[..., 1:-1], axis=-1) + 1
+
+        def at(values, step=0):
+            return np.take_along_axis(values, (best + step)[..., np.newaxis], -1)[..., 0]
+
+        left, mid, right = at(rise, -1), at(rise), at(rise, 1)
+        curvature = (left - 2 * mid + right) / GRID**2
+        inner = (curvature < 0) & (mid > 0) & (best > 1) & (best < rise.shape[-1] - 2)
+        curvature = np.where(inner, curvature, -1.0)
+        shift = np.where(inner, (left - right) / (2 * GRID) / curvature, 0.0)
+        width = np.sqrt(np.maximum(mid, 0) / -curvature)
+        snr = np.where(inner, mid / np.maximum(at(self.noise), 1e-300), 0.0)
+        return _Peak(
+            self.offset[best] + shift, mid * np.sqrt(2 * np.pi) * width, width,
+            at(self.jitter) / -curvature, snr, at(self.hidden),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """The edge in each bin; arrays of shape (edges, bins)."""
+
+    offset: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+    sigma: np.ndarray
+    snr: np.ndarray
+    hidden: np.ndarray
+
+
+class _Order:
+    """Which edges are neighbours on the frame.
+
+    Parameters
+    ----------
+    edges : MaskEdges
+    q : ndarray, shape (edges, bins)
+    """
+
+    def __init__(self, edges, q):
+        self.sign, self.q = edges.sign, q
+        order = np.argsort(q.mean(axis=1))
+        place = np.argsort(order)
+        self.neighbours = []
+        for step in (-1, 1):
+            other = place + step
+            exists = (other >= 0) & (other < len(order))
+            self.neighbours.append((order[np.clip(other, 0, len(order) - 1)], exists))
+
+    @property
+    def gap(self):
+        """Distance to the nearest neighbour in each bin, px."""
+        away = [
+            np.where(exists[:, np.newaxis], np.abs(self.q[other] - self.q), np.inf)
+            for other, exists in self.neighbours
+        ]
+        return np.min(away, axis=0)
+
+    def crosstalk(self, profiles, response, peak, width):
+        """What the neighbours add to the rise about each edge."""
+        total = np.zeros_like(response.rise)
+        for other, exists in self.neighbours:
+            real = exists[:, np.newaxis] & (peak.snr[other] > SIGNIFICANT)
+            height = np.where(real, peak.height[other], 0.0) * (self.sign * self.sign[other])[:, None]
+            share = profiles.count / np.maximum(profiles.count[other], 1)
+            where = self.q[other] + peak.offset[other] - self.q
+            spread = np.hypot(width[other], response.blur)[:, np.newaxis, np.newaxis]
+            z = (response.offset - where[..., np.newaxis]) / spread
+            total += (height * share)[..., np.newaxis] * np.exp(-(z**2) / 2) / spread
+        return total / np.sqrt(2 * np.pi)
+
+
+def _edge_width(profiles, edges, order, ramp):
+    """Full width at half maximum of the blur of edges, px: median of those that stand alone."""
+    response = _Response.of(profiles, edges.sign, np.ones(len(edges)))
+    peak = response.peak(response.rise)
+    alone = (order.gap > 8) & (ramp < 0.3)[:, np.newaxis]
+    for good in (alone & (peak.snr > 5 * SIGNIFICANT), peak.snr > SIGNIFICANT):
+        if good.any():
+            variance = np.median(peak.width[good]) ** 2 - 1
+            return FWHM * np.sqrt(np.clip(variance, 0.5**2, 3.0**2))
+    return DEFAULT_FWHM
+
+
+def _reasons(profiles, response, peak, abuts):
+    """Say why points cannot be used; empty where they can."""
+    height = peak.height / np.maximum(profiles.count, 1)
+    seen = peak.snr > SIGNIFICANT
+    typical = [np.median(h[s]) if s.any() else np.inf for h, s in zip(height.T, seen.T, strict=True)]
+    reason = np.full(peak.snr.shape, "", dtype="U16")
+    for faulty, words in (
+        (peak.sigma > WORST, "uncertain"),
+        (height < FAINT * np.array(typical), "faint"),
+        (~seen, "not seen"),
+        (abuts, "abuts"),
+        (peak.hidden > 0.1 * profiles.count, "bad pixels"),
+        (2 * profiles.count < profiles.count.max(), "off the frame"),
+    ):
+        reason[faulty] = words
+    return reason

@@ -1,0 +1,275 @@
+"""From a flat (or an arc) to traces: the steps in their order, and what each slit got."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from specwcs.errors import FitError
+from specwcs.measure import edges as measuring
+from specwcs.measure.field import Samples, fit_field
+from specwcs.measure.layout import central_profile, find_layouts, find_peaks
+from specwcs.measure.reduce import canonical_data, reduce_frame
+from specwcs.measure.traces import (
+    SlitStatus,
+    Traces,
+    domain,
+    edge_table,
+    nominal_scale,
+    place_status,
+    traces_from_mask,
+)
+
+__all__ = ["find_traces"]
+
+MIDDLES = (0.5, 0.3, 0.7)
+"""Where the layout is looked for, in units of the frame: first where most edges are seen."""
+
+LEAST_SCORE = 0.55
+"""Layouts below explain too little of the frame."""
+
+LEAST_MATCHED = 0.6
+"""Least fraction of the expected edges that are seen."""
+
+CONTRAST = 1.1
+"""Ratio of scores from which a layout is better than another."""
+
+NO_LIGHT = 0.05
+"""Light, in units of the median slit's, below which a slit is dark."""
+
+BESIDE = 6.0
+"""Largest distance from a slit at which the light beside it is taken, px."""
+
+WHOLE_EDGE = 0.25
+"""Distance of a whole edge from the field beyond which it is left out, px."""
+
+
+def find_traces(image, mask, instrument):
+    """Find the slits on a flat, and measure their edges.
+
+    Parameters
+    ----------
+    image : CCDData or tuple of ndarray
+        A flat, or an arc where there is none; in detector orientation.
+        ``(data, variance, mask)`` of ndarrays is accepted too.
+    mask : Mask
+    instrument : Instrument
+
+    Returns
+    -------
+    list of Traces
+        Best first. Two where the frame does not tell whether the mask is mirrored across
+        the dispersion, else one. For a single slit, where it cannot tell, the mask is
+        taken as it is.
+
+    Raises
+    ------
+    FitError
+        If no layout of the mask stands out.
+    """
+    reduced = reduce_frame(*canonical_data(image, instrument))
+    profile = _best_profile(reduced, 2 * len(mask))
+    layouts = find_layouts(profile, mask, instrument)
+    if _overfills(profile, mask, instrument):
+        return [traces_from_mask(mask, instrument)]
+    chosen = _choose(layouts, len(mask))
+    other = {flip: max((x.score for x in layouts if x.flip_v != flip), default=0.0)
+             for flip in (False, True)}  # fmt: skip
+    return [
+        _traces(reduced, profile, layout, instrument, other[layout.flip_v]) for layout in chosen
+    ]
+
+
+def _best_profile(reduced, n_edges):
+    """Return the stretch of columns in which most edges are seen."""
+    profiles = [central_profile(reduced, middle) for middle in MIDDLES]
+    return max(profiles, key=lambda profile: _visible(profile, n_edges))
+
+
+def _visible(profile, n_edges):
+    return np.sum(find_peaks(profile, n_edges).weight > 0.3)
+
+
+def _overfills(profile, mask, instrument):
+    """Whether a single slit reaches beyond the frame at both ends, so that no edge is there."""
+    scale = nominal_scale(mask, instrument)
+    if len(mask) > 1 or not scale or len(find_peaks(profile, 2).q):
+        return False
+    slit = next(iter(mask.values()))
+    length = slit.dimy if instrument.direction.along_x else slit.dimx
+    return 1.07 * scale * length > len(profile.light)
+
+
+def _choose(layouts, n_slits):
+    """Return the layouts that stand out: one, or one of each mirror image."""
+    if not layouts or layouts[0].score < LEAST_SCORE:
+        raise FitError(_sentence(layouts, "no layout of the mask explains the frame"))
+    best = layouts[0]
+    if best.matched < LEAST_MATCHED * best.expected or best.expected == 0:
+        raise FitError(_sentence(layouts, "too few of the mask's edges are seen on the frame"))
+    near = [other for other in layouts[1:] if other.score * CONTRAST > best.score]
+    if any(other.flip_v == best.flip_v for other in near):
+        raise FitError(_sentence(layouts, "several layouts explain the frame alike"))
+    if n_slits == 1:
+        return [min([best, *near], key=lambda layout: layout.flip_v)]
+    return [best, *near[:1]]
+
+
+def _sentence(layouts, found):
+    scores = ", ".join(f"{x.score:.2f} ({x.matched} of {x.expected} edges)" for x in layouts[:2])
+    return (
+        f"{found}; best scores {scores or 'none'}. Tried: both mirror images, scale within 7 %, "
+        "rotation within 2 degrees, shift within 15 % of the frame. Check that mask and frame "
+        "belong together, and pixel_scale and dispersion_direction in the instrument file."
+    )
+
+
+def _traces(reduced, profile, layout, instrument, other_score):
+    """Measure the edges of a layout."""
+    edges = layout.edges
+    limits = domain(edges, reduced.shape)
+    rough = measuring.follow(reduced, layout, profile)
+    field = fit_field(measuring.samples_of(rough, edges), limits, floor=0.1).field
+    scale = _scale(field, edges, profile.p)
+    measured = measuring.measure_edges(reduced, field, edges, scale)
+    samples = measuring.samples_of(measured, edges)
+    fit = fit_field(samples, limits)
+    measured, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+    return _result(layout, reduced, instrument, measured, fit, other_score)
+
+
+def _scale(field, edges, p):
+    """Scale of a field across the dispersion, px per mm."""
+    low, high = edges.v.min(), edges.v.max()
+    ends = field(edges.u.mean(), np.array([low, high]), p)
+    return float((ends[1] - ends[0]) / (high - low))
+
+
+def _without_odd_edges(measured, edges, samples, fit, limits):
+    """Leave out edges that are off the field as a whole, and fit again."""
+    miss = np.full(len(edges), np.nan)
+    for edge in np.unique(samples.group):
+        miss[edge] = np.median(fit.residual[samples.group == edge])
+    spread = 1.4826 * np.nanmedian(np.abs(miss))
+    odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
+    reason = measured.reason.copy()
+    edge, column = np.nonzero(measured.used)
+    reason[edge[~fit.used], column[~fit.used]] = "outlier"
+    reason[odd[:, np.newaxis] & measured.used] = "off the field"
+    if odd.any() and not odd[np.unique(samples.group)].all():
+        keep = ~odd[samples.group]
+        samples = Samples(*(getattr(samples, f.name)[keep] for f in fields(Samples)))
+        fit = fit_field(samples, limits)
+    return replace(measured, used=reason == "", reason=reason), fit
+
+
+def _result(layout, reduced, instrument, measured, fit, other_score):
+    """Put what was measured together, with a status for each slit."""
+    mask, edges = layout.mask, layout.edges
+    names = np.array(list(mask))
+    on = np.isfinite(measured.q)
+    edge, _ = np.nonzero(on)
+    table = edge_table(
+        slit=names[edges.slit[edge]], t=edges.t[edge], p=measured.p[on], q=measured.q[on],
+        sigma=measured.sigma[on], used=measured.used[on], reason=measured.reason[on],
+    )  # fmt: skip
+    coverage = {
+        str(name): _coverage(measured, edges.slit == n, reduced.shape[1])
+        for n, name in enumerate(names)
+    }
+    status = _statuses(names, edges, reduced, measured, fit.field)
+    return Traces(
+        mask, instrument.direction, reduced.shape, layout.flip_v, fit.field, table, status,
+        coverage, fit.rms, layout.score, other_score,
+    )  # fmt: skip
+
+
+def _coverage(measured, mine, columns):
+    """First and last column in which an edge of a slit was seen; NaN where none was."""
+    p = measured.p[mine][measured.used[mine]]
+    if len(p) == 0:
+        return np.nan, np.nan
+    half = columns / measured.p.shape[1] / 2
+    return float(max(p.min() - half, 0)), float(min(p.max() + half, columns - 1))
+
+
+def _statuses(names, edges, reduced, measured, field):
+    """Say of each slit whether it is on the frame, lit, and measured."""
+    q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], measured.p)
+    light = slit_light(reduced, edges, q, measured.p[0])
+    typical = np.nanmedian(light)
+    seen = measured.used.sum(axis=1).reshape(-1, 2)
+    rows = q.reshape(len(names), 2, -1)
+    status = {}
+    for n, name in enumerate(names):
+        top, bottom = np.median(rows[n, 0]), np.median(rows[n, 1])
+        place = place_status(top, bottom, reduced.shape[0])
+        if place is None and not light[n] > NO_LIGHT * typical:
+            place = SlitStatus("no light", f"{max(light[n] / typical, 0):.1%} of the others' light")
+        if place is None and not seen[n].any():
+            place = SlitStatus("edges not measured", _why(measured, edges, n, names))
+        status[str(name)] = place or SlitStatus("ok", "")
+    return status
+
+
+def _why(measured, edges, n, names):
+    """Say why no edge of a lit slit was measured."""
+    mine = edges.slit == n
+    reasons, counts = np.unique(measured.reason[mine], return_counts=True)
+    reason = reasons[np.argmax(counts)]
+    if reason != "abuts":
+        return str(reason)
+    middle = measured.p.shape[1] // 2
+    q = measured.q[:, middle]
+    near = [np.argmin(np.where(mine, np.inf, np.abs(q - q[edge]))) for edge in np.flatnonzero(mine)]
+    return "abuts slit " + " and ".join(dict.fromkeys(str(names[edges.slit[e]]) for e in near))
+
+
+def slit_light(reduced, edges, q, p):
+    """Measure the light of each slit above that beside it.
+
+    Parameters
+    ----------
+    reduced : Reduced
+    edges : MaskEdges
+    q : ndarray, shape (edges, bins)
+        Rows of the edges.
+    p : ndarray, shape (bins,)
+        Columns.
+
+    Returns
+    -------
+    ndarray, shape (slits,)
+        In units of the frame, of the brighter bins; NaN where the slit is not on the frame.
+    """
+    label = np.argmin(np.abs(reduced.p[:, np.newaxis] - p), axis=1)
+    profile = np.stack([reduced.data[:, label == k].mean(axis=1) for k in range(len(p))])
+    top, bottom = q.reshape(-1, 2, len(p)).transpose(1, 0, 2)
+    inside = np.mean([_at(profile, top + t * (bottom - top)) for t in (0.3, 0.5, 0.7)], axis=0)
+    beside = np.array([_at(profile, gap) for gap in _gaps(top, bottom)])
+    floor = np.quantile(profile, 0.05, axis=1)
+    dark = np.where(np.isfinite(beside).any(axis=0), np.fmax(*beside), floor)
+    net = inside - dark
+    light = np.full(len(net), np.nan)
+    known = np.isfinite(net).any(axis=1)
+    light[known] = np.nanquantile(net[known], 0.8, axis=1)
+    return light
+
+
+def _at(profile, q):
+    """Light of each bin at rows q, shape (slits, bins); NaN off the frame."""
+    row = np.rint(np.nan_to_num(q, nan=-1)).astype(int)
+    inside = (row >= 0) & (row < profile.shape[1])
+    column = np.broadcast_to(np.arange(len(profile)), row.shape)
+    return np.where(inside, profile[column, np.clip(row, 0, profile.shape[1] - 1)], np.nan)
+
+
+def _gaps(top, bottom):
+    """Rows of the middle of the gaps above and below each slit; NaN where it abuts another."""
+    order = np.argsort(-top.mean(axis=1))
+    above, below = np.empty_like(top), np.empty_like(top)
+    gap = bottom[order[:-1]] - top[order[1:]]
+    above[order[0]], below[order[-1]] = top[order[0]] + BESIDE, bottom[order[-1]] - BESIDE
+    step = np.where(gap > 1, np.minimum(gap / 2, BESIDE), np.nan)
+    above[order[1:]] = top[order[1:]] + step
+    below[order[:-1]] = bottom[order[:-1]] - step
+    return above, below

@@ -1,0 +1,195 @@
+"""A frame prepared for tracing: canonical, without faulty pixels, averaged along p.
+
+Traces change slowly along the dispersion, so a few hundred averaged columns hold all that
+can be known of edges, with less noise. What could imitate an edge is taken out before:
+cosmic rays, hot and dead pixels, and dead detector lines along the dispersion, which look
+like the gap between two slits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.nddata import VarianceUncertainty
+from scipy import ndimage
+
+from specwcs.errors import FitError, InputError
+
+__all__ = ["Reduced", "canonical_data", "reduce_frame"]
+
+COLUMNS = 512
+"""Number of averaged columns, about."""
+
+SPIKE = 8.0
+"""Standard deviations by which a spike stands out."""
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Averages of a few columns each, in the canonical frame.
+
+    Attributes
+    ----------
+    data, variance : ndarray, shape (rows, n)
+        Finite everywhere.
+    bad : ndarray of bool, shape (rows, n)
+        Where no pixel was good, and data are interpolated.
+    p : ndarray, shape (n,)
+        Canonical column of each average, px.
+    shape : tuple of int
+        Of the canonical frame.
+    """
+
+    data: np.ndarray
+    variance: np.ndarray
+    bad: np.ndarray
+    p: np.ndarray
+    shape: tuple[int, int]
+
+    def profiles(self, size):
+        """Average groups of `size` columns.
+
+        Returns
+        -------
+        profile, variance : ndarray, shape (n, rows)
+        p : ndarray, shape (n,)
+        """
+        starts = np.arange(0, len(self.p), size)
+        count = np.diff(np.append(starts, len(self.p)))
+        profile = np.add.reduceat(self.data, starts, axis=1) / count
+        variance = np.add.reduceat(self.variance, starts, axis=1) / count**2
+        return profile.T, variance.T, np.add.reduceat(self.p, starts) / count
+
+
+def canonical_data(image, instrument):
+    """Return data, variance and the bad pixels of a frame, in canonical orientation.
+
+    Parameters
+    ----------
+    image : CCDData or tuple of ndarray
+        ``(data, variance, mask)``; variance and mask may be None.
+    instrument : Instrument
+
+    Returns
+    -------
+    data, variance : ndarray
+    bad : ndarray of bool
+
+    Raises
+    ------
+    InputError
+        If the frame has not the instrument's shape.
+    """
+    if isinstance(image, tuple):
+        data, variance, mask = image
+    else:
+        data, mask = image.data, image.mask
+        variance = image.uncertainty
+        variance = variance and variance.represent_as(VarianceUncertainty).array
+    data = np.asarray(data, dtype=float)
+    if data.shape != instrument.shape:
+        raise InputError(
+            f"the frame has {data.shape[1]}×{data.shape[0]} pixels",
+            f"Must have xpixels × ypixels, {instrument.xpixels}×{instrument.ypixels}.",
+        )
+    view = instrument.direction.canonical_image
+    data = np.ascontiguousarray(view(data))
+    bad = ~np.isfinite(data)
+    if mask is not None:
+        bad |= view(np.broadcast_to(mask, instrument.shape))
+    variance = _estimated_variance(data, bad) if variance is None else view(np.asarray(variance))
+    return data, np.where(bad, 0.0, variance), bad
+
+
+def reduce_frame(data, variance, bad):
+    """Average a canonical frame along p, without its faulty pixels.
+
+    Parameters
+    ----------
+    data, variance : ndarray, shape (rows, columns)
+    bad : ndarray of bool
+
+    Returns
+    -------
+    Reduced
+
+    Raises
+    ------
+    FitError
+        If no pixel is good.
+    """
+    if bad.all():
+        raise FitError("no finite, unmasked pixel in the frame. Give another frame.")
+    data = np.where(bad, 0.0, data)
+    good = ~(bad | _spikes(data, variance))
+    size = max(1, data.shape[1] // COLUMNS)
+    starts = np.arange(0, data.shape[1], size)
+
+    def total(values):
+        return np.add.reduceat(values, starts, axis=1)
+
+    count = total(good.astype(np.int32))
+    many = np.maximum(count, 1)
+    mean = total(np.where(good, data, 0.0)) / many
+    noise = total(np.where(good, variance, 0.0)) / many**2
+    p = np.add.reduceat(np.arange(data.shape[1]), starts) / np.diff([*starts, data.shape[1]])
+    hidden = count == 0
+    hidden |= _odd_rows(mean)[:, np.newaxis]
+    return Reduced(_bridge(mean, hidden), _bridge(noise, hidden), hidden, p, data.shape)
+
+
+def _estimated_variance(data, bad):
+    """Variance of every pixel from the second differences along p around it."""
+    kernel = np.array([[1.0, -2.0, 1.0]])
+    rough = ndimage.correlate(np.where(bad, 0.0, data), kernel) ** 2 / 6
+    rough[ndimage.binary_dilation(bad, np.ones((1, 3)))] = np.nan
+    size = max(1, data.shape[1] // 16)
+    starts = np.arange(0, data.shape[1], size)
+    blocks = [rough[:, i : i + size] for i in starts]
+    with np.errstate(invalid="ignore"):
+        level = [np.where(np.isfinite(b), b, 0).sum(1) / np.maximum(np.isfinite(b).sum(1), 1)
+                 for b in blocks]  # fmt: skip
+    return np.repeat(np.array(level).T, size, axis=1)[:, : data.shape[1]]
+
+
+def _spikes(data, variance):
+    """Find what is sharper than any edge: bright across p or dark along it."""
+    limit = SPIKE**2 * variance
+    across = np.pad(data, ((2, 2), (0, 0)), mode="reflect")
+    excess = data - 1.5 * np.maximum(across[:-4], across[4:])
+    found = (excess > 0) & (excess**2 > limit)
+    along = np.pad(data, ((0, 0), (2, 2)), mode="reflect")
+    excess = 0.5 * np.minimum(along[:, :-4], along[:, 4:]) - data
+    return found | ((excess > 0) & (excess**2 > limit))
+
+
+def _odd_rows(mean):
+    """Find rows, single or in pairs, that are dead or hot over most of the frame.
+
+    No gap between slits is so sharp: it is blurred by the optics.
+    """
+    odd = np.zeros(len(mean), dtype=bool)
+    for width in (1, 2):
+        first, last = mean[: -width - 1], mean[width + 1 :]
+        low, high = np.minimum(first, last), np.maximum(first, last)
+        lit = low > 0.1 * np.median(np.maximum(mean, 0), axis=0)
+        enough = lit.sum(axis=1) > 0.2 * mean.shape[1]
+        inner = [mean[1 + n : len(mean) - width + n] for n in range(width)]
+        dead = np.all([(row < 0.3 * low) for row in inner], axis=0) & lit
+        hot = np.all([(row > 3.0 * high) for row in inner], axis=0) & lit
+        for kind in (dead, hot):
+            found = enough & (kind.sum(axis=1) > 0.7 * lit.sum(axis=1))
+            for n in range(width):
+                odd[np.flatnonzero(found) + 1 + n] = True
+    return odd
+
+
+def _bridge(values, hidden):
+    """Interpolate across hidden pixels, along q, from the nearest that are seen."""
+    values = values.copy()
+    rows = np.arange(len(values))
+    for column in np.flatnonzero(hidden.any(axis=0)):
+        seen = ~hidden[:, column]
+        values[~seen, column] = (
+            np.interp(rows[~seen], rows[seen], values[seen, column]) if seen.any() else 0.0
+        )
+    return values
