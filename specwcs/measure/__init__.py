@@ -1,6 +1,19 @@
 """What is measured on frames: where slits run, which lines an arc shows, and where."""
 
+from specwcs.measure.arcs import ArcSpectra, ArcSpectrum, arc_spectra
 from specwcs.measure.find import find_traces
+from specwcs.measure.identify import Identification, SlitWavelengths, identify
 from specwcs.measure.traces import SlitStatus, Traces, traces_from_mask
 
-__all__ = ["SlitStatus", "Traces", "find_traces", "traces_from_mask"]
+__all__ = [
+    "ArcSpectra",
+    "ArcSpectrum",
+    "Identification",
+    "SlitStatus",
+    "SlitWavelengths",
+    "Traces",
+    "arc_spectra",
+    "find_traces",
+    "identify",
+    "traces_from_mask",
+]

@@ -1,0 +1,154 @@
+"""What the identification passes from step to step: the peaks, the lines, and a solution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+__all__ = ["DEGREE", "LineTable", "PeakTable", "Solution"]
+
+DEGREE = 5
+"""Highest degree of the wavelength as a function of the column."""
+
+GRADES = (8, 12)
+"""Peaks are graded by brightness: so many in the first grades, the others in the last."""
+
+# The power to which intensities count for each grade: the brightest peaks are bright lines.
+_POWER = (0.6, 0.4, 0.2)
+_RANGE = 20.0
+
+
+@dataclass(frozen=True)
+class PeakTable:
+    """The brightest peaks of all slits in flat arrays of shape (n,).
+
+    Attributes
+    ----------
+    slit : ndarray of int
+        Index of the slit.
+    p, sigma : ndarray
+        Position and its error, px.
+    flux : ndarray
+        Height above the continuum.
+    grade : ndarray of int
+        0 for the brightest of each slit; see `GRADES`.
+    """
+
+    slit: np.ndarray
+    p: np.ndarray
+    sigma: np.ndarray
+    flux: np.ndarray
+    grade: np.ndarray
+
+    @classmethod
+    def from_peaks(cls, peaks, most, fewest=1):
+        """Join the `most` brightest peaks of each slit that has at least `fewest`.
+
+        Parameters
+        ----------
+        peaks : sequence of Peaks or None
+            One for each slit.
+        most, fewest : int
+
+        Returns
+        -------
+        PeakTable
+        """
+        nothing = np.empty(0)
+        parts = [(nothing.astype(int), nothing, nothing, nothing, nothing.astype(int))]
+        for slit, found in enumerate(peaks):
+            if found is None or len(found) < fewest:
+                continue
+            order = np.argsort(-found.flux)[:most]
+            grade = np.searchsorted(np.cumsum(GRADES), np.arange(len(order)), side="right")
+            parts.append(
+                (np.full(len(order), slit), found.p[order], found.sigma[order], found.flux[order],
+                 grade)
+            )  # fmt: skip
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def take(self, index):
+        """Return the peaks at `index`, which may be a mask."""
+        return PeakTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class LineTable:
+    """The catalogue lines that may fall on the frame.
+
+    Attributes
+    ----------
+    wavelength : ndarray, shape (n_lines,)
+        Å, ascending.
+    weight : ndarray, shape (n_grades, n_lines)
+        How probable the line is, relative to others, as the source of a peak of each grade.
+    species : ndarray of int, shape (n_lines,)
+        Equal for lines of the same ion.
+    """
+
+    wavelength: np.ndarray
+    weight: np.ndarray
+    species: np.ndarray
+
+    @classmethod
+    def from_catalog(cls, catalog, first, last):
+        """Weigh the lines between two wavelengths by their intensities, softly.
+
+        Intensities are comparable within a species only, and roughly even there: each is
+        taken relative to the median of its species, limited to 1/20 … 20, and to a power
+        that falls from the grade of the brightest peaks to that of the faintest. A line of
+        unknown intensity weighs 1.
+        """
+        inside = (catalog.wavelength >= first) & (catalog.wavelength <= last)
+        wavelength = catalog.wavelength[inside]
+        intensity = np.asarray(catalog.intensity, float)[inside]
+        names, species = np.unique(np.asarray(catalog.label)[inside], return_inverse=True)
+        relative = np.ones(len(wavelength))
+        for i in range(len(names)):
+            same = (species == i) & (intensity > 0)
+            if same.any():
+                relative[same] = intensity[same] / np.median(intensity[same])
+        weight = np.clip(relative, 1 / _RANGE, _RANGE) ** np.array(_POWER)[:, None]
+        return cls(wavelength, weight, species)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Wavelengths of all slits, as Chebyshev series of the column over the frame.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (n_slits, DEGREE + 1)
+        Å.
+    length : int
+        Columns of the frame.
+    flip_u : bool
+        Whether the mask is mirrored along the dispersion.
+    score : float
+        Log-likelihood of the peaks above chance.
+    line : ndarray of int, shape (n_peaks,), or None
+        Index of the most probable line of each peak; -1 where it has none.
+    """
+
+    coefficients: np.ndarray
+    length: int
+    flip_u: bool
+    score: float = -np.inf
+    line: np.ndarray | None = None
+
+    def x(self, p):
+        """Column, px, to the argument of the series: -1 … 1 over the frame."""
+        return 2.0 * np.asarray(p, float) / (self.length - 1) - 1.0
+
+    def wavelength(self, slit, p):
+        """Return wavelengths, Å, of the pairs (slit, p)."""
+        return self._sum(self.coefficients, slit, p)
+
+    def dispersion(self, slit, p):
+        """Return dlambda/dp, Å/px, of the pairs (slit, p)."""
+        slope = chebyshev.chebder(self.coefficients, axis=1)
+        return self._sum(slope, slit, p) * 2.0 / (self.length - 1)
+
+    def _sum(self, series, slit, p):
+        basis = chebyshev.chebvander(self.x(p), series.shape[1] - 1)
+        return np.sum(basis * series[slit], axis=-1)

@@ -1,0 +1,238 @@
+"""The vote: which wavelengths could the peaks of all slits be, from the nominal values alone.
+
+Model: in every slit wavelength is one smooth function of the column plus a constant,
+``lambda = F(p) + A_slit``; it is exact for a grating in the plane (the grating equation is
+a sum of a term of the column and a term of the slit's position) and close to it elsewhere.
+The nominal values give F to some per cent and A_slit to a part of the frame.
+
+Score: the logarithm of the probability density of the peaks' wavelengths, if a part of
+them are catalogue lines and the others fall anywhere, over the density if all fell
+anywhere. The catalogue's density is normalised over the wavelengths that a hypothesis
+puts on the frame, so that a rich catalogue, which explains anything, earns little.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+from specwcs.measure.solution import DEGREE, Solution
+
+__all__ = ["Prior", "vote"]
+
+STRETCH = 0.065
+"""How far the dispersion may be from its nominal value, as a fraction."""
+BEND = 0.08
+"""Largest quadratic term: the shift at the frame's edges as a fraction of half the frame."""
+CUBIC = (-0.008, -0.004, 0.0)
+"""Third Chebyshev term, likewise: gratings and cameras make it negative."""
+SHIFT = 0.15
+"""How far the spectra may lie from where the mask puts them, in units of the frame."""
+SCALE = 0.07
+"""How far the mask's scale along the dispersion may be from its nominal value."""
+
+# Width of the vote's kernel over the length of the frame: what its grids and the terms that
+# it leaves out may shift a line.
+_BLUR = 1.6e-3
+_STEP = 0.7
+_SLITS = 8
+_PEAKS = 30
+# Fraction of the peaks of each grade that are no line of the catalogue.
+_UNKNOWN = (0.12, 0.25, 0.5)
+# A slit's constant may leave the straight line in the mask's position by this part of it.
+_STRAY = 0.01
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of the wavelengths before a look at the arc.
+
+    Attributes
+    ----------
+    dispersion : float
+        Nominal, Å/px.
+    reference : float
+        Reference wavelength, Å.
+    offset : ndarray, shape (n_slits,)
+        Where the mask puts the reference wavelength: px from the middle of the frame.
+    length : int
+        Columns of the frame.
+    """
+
+    dispersion: float
+    reference: float
+    offset: np.ndarray
+    length: int
+
+    @property
+    def blur(self):
+        """Width of the vote's kernel, px."""
+        return max(1.0, _BLUR * self.length)
+
+    def span(self):
+        """Return the shortest and longest wavelength that can fall on the frame, Å."""
+        reach = (0.5 + SHIFT) * self.length + (1 + SCALE) * np.abs(self.offset).max()
+        reach *= self.dispersion * (1 + STRETCH) * (1 + BEND)
+        return self.reference - reach, self.reference + reach
+
+    def bent(self, bend, cubic, x):
+        """Distance from the middle of the frame, px, bent: `x` is -1 … 1 over the frame."""
+        return 0.5 * self.length * (x + bend * x**2 + cubic * (4 * x**3 - 3 * x))
+
+
+def vote(peaks, lines, prior, keep, flip_u):
+    """Scan all wavelength solutions that the nominal values allow.
+
+    Parameters
+    ----------
+    peaks : PeakTable
+    lines : LineTable
+    prior : Prior
+    keep : int
+        Number of solutions wanted.
+    flip_u : bool
+        Whether the mask is taken as mirrored along the dispersion.
+
+    Returns
+    -------
+    list of Solution
+        The best that are distinct, best first.
+    """
+    count = np.bincount(peaks.slit, minlength=len(prior.offset))
+    chosen = np.argsort(-count, kind="stable")[:_SLITS]
+    chosen = chosen[count[chosen] > 0]
+    table = _Table(lines, prior)
+    scans = [_Scan(peaks.take(peaks.slit == i), table, prior) for i in chosen]
+    step = 1.5 * prior.blur / (0.5 * prior.length)
+    bend, cubic = np.meshgrid(np.arange(-BEND, BEND + step, 1.5 * step), CUBIC)
+    found = []
+    for slope in prior.dispersion * np.exp(np.arange(-STRETCH, STRETCH + step, step)):
+        shape = _Shape(slope, bend.ravel(), cubic.ravel())
+        scores = [scan(shape) for scan in scans]
+        found += _consensus(scores, chosen, shape, table, prior, flip_u)
+    return _distinct(found, prior, keep, flip_u)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """One slope, Å/px, and arrays of bends and cubic terms, shape (n,)."""
+
+    slope: float
+    bend: np.ndarray
+    cubic: np.ndarray
+
+    def shift(self, prior, x):
+        """Wavelength relative to that at the middle of the frame, Å, shape (n, len(x))."""
+        return self.slope * prior.bent(self.bend[:, None], self.cubic[:, None], x)
+
+
+class _Table:
+    """The catalogue's density on a grid of wavelengths: one row a grade of peaks."""
+
+    def __init__(self, lines, prior):
+        self.first, last = prior.span()
+        self.step = _STEP * prior.blur * prior.dispersion
+        bins = np.arange(self.first, last + self.step, self.step)
+        self.n = len(bins) - 1
+        self.log, self.integral = [], []
+        for weight, unknown in zip(lines.weight, _UNKNOWN, strict=True):
+            density = np.histogram(lines.wavelength, bins, weights=weight)[0]
+            density = density / (density.mean() or 1.0)
+            smooth = gaussian_filter1d(density, 1 / _STEP)
+            self.log.append(np.log(unknown + (1 - unknown) * smooth).astype(np.float32))
+            self.integral.append(np.concatenate([[0.0], np.cumsum(density)]))
+
+    def index(self, wavelength):
+        """Return the bin of a wavelength, not limited to the grid."""
+        return np.rint((wavelength - self.first) / self.step).astype(int)
+
+
+class _Scan:
+    """The score of one slit for every constant (the wavelength at the middle of the frame)."""
+
+    def __init__(self, peaks, table, prior):
+        order = np.argsort(-peaks.flux)[:_PEAKS]
+        self.x = (2 * peaks.p[order] - prior.length + 1) / (prior.length - 1)
+        self.grade = peaks.grade[order]
+        self.table, self.prior = table, prior
+
+    def __call__(self, shape):
+        """Return scores, shape (n_shapes, n_bins): the constant is that of the bin."""
+        table = self.table
+        index = np.rint(shape.shift(self.prior, self.x) / table.step).astype(int)
+        pad = int(np.abs(index).max()) + 1
+        score = np.zeros((len(index), table.n), np.float32)
+        for grade, log in enumerate(table.log):
+            windows = sliding_window_view(np.pad(log, pad, constant_values=log.min()), table.n)
+            for k in np.flatnonzero(self.grade == grade):
+                score += windows[index[:, k] + pad]
+            score -= np.sum(self.grade == grade) * self._log_mean(shape, grade)
+        return score
+
+    def _log_mean(self, shape, grade):
+        """Logarithm of the mean density over the frame."""
+        table = self.table
+        ends = shape.shift(self.prior, np.array([-1.0, 1.0])) / table.step
+        bins = np.arange(table.n)
+        low, high = (np.clip(np.rint(bins + e[:, None]).astype(int), 0, table.n) for e in ends.T)
+        total = table.integral[grade][high] - table.integral[grade][low]
+        # One line more than there is: an empty range is no evidence.
+        return np.log((total + 1.0) / (high - low + 1.0)).astype(np.float32)
+
+
+def _consensus(scores, chosen, shape, table, prior, flip_u):
+    """Sum the slits' scores where the mask puts them, for all shifts and scales."""
+    extent = np.abs(prior.offset).max()
+    stray = int(_STRAY * extent * shape.slope / table.step)
+    if stray:
+        scores = [maximum_filter1d(s, 2 * stray + 1, axis=1) for s in scores]
+    shift = np.arange(-SHIFT * prior.length, SHIFT * prior.length, _STEP * prior.blur)
+    scales = np.ones(1)
+    if extent > prior.blur:
+        scales = np.arange(1 - SCALE, 1 + SCALE, 3 * max(prior.blur, _STRAY * extent) / extent)
+    found = []
+    for scale in -scales if flip_u else scales:
+        total = 0.0
+        for score, i in zip(scores, chosen, strict=True):
+            constant = _constant(shape, prior, shift + scale * prior.offset[i])
+            index = np.clip(table.index(constant), 0, table.n - 1)
+            total = total + np.take_along_axis(score, index, axis=1)
+        best = np.argpartition(total.ravel(), -30)[-30:]
+        for m, n in zip(*np.unravel_index(best, total.shape), strict=True):
+            found.append((float(total[m, n]), shape, m, shift[n], scale))  # noqa: PERF401
+    return found
+
+
+def _constant(shape, prior, position):
+    """Wavelength at the middle of the frame if the reference falls `position` px from it."""
+    x = np.asarray(position) / (0.5 * prior.length)
+    return prior.reference - shape.shift(prior, x)
+
+
+def _solution(candidate, prior, flip_u):
+    """Turn the numbers of a candidate into a `Solution`."""
+    score, shape, m, shift, scale = candidate
+    half = 0.5 * prior.length * shape.slope
+    series = np.zeros((len(prior.offset), DEGREE + 1))
+    series[:, 0] = _constant(shape, prior, shift + scale * prior.offset)[m]
+    series[:, 0] += 0.5 * half * shape.bend[m]
+    series[:, 1:4] = half, 0.5 * half * shape.bend[m], half * shape.cubic[m]
+    return Solution(series, prior.length, flip_u, score)
+
+
+def _distinct(found, prior, keep, flip_u):
+    """Keep the best candidates that differ by more than the blur somewhere on the frame."""
+    found = sorted(found, key=lambda candidate: -candidate[0])
+    p = np.linspace(0.05, 0.95, 5) * prior.length
+    slit = np.array([[np.argmin(prior.offset)], [np.argmax(prior.offset)]])
+    kept, places = [], np.empty((0, 2, len(p)))
+    for candidate in found:
+        solution = _solution(candidate, prior, flip_u)
+        place = solution.wavelength(slit, p) / prior.dispersion
+        if np.all(np.abs(places - place).max(axis=(1, 2)) > 2.5 * prior.blur):
+            kept.append(solution)
+            places = np.concatenate([places, place[None]])
+            if len(kept) == keep:
+                break
+    return kept

@@ -1,0 +1,109 @@
+"""The fit of wavelengths against columns, for all slits at once.
+
+The model is ``F(p) + A_slit + B_slit T1(x) + C_slit T2(x)``: Chebyshev series in x, the
+column scaled to -1 … 1. Gaussian priors on the terms of F above the first, and on B and C,
+keep the ends of spectra from running away, and say how far the solution can be trusted
+there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from specwcs.measure.solution import Solution
+
+__all__ = ["WavelengthFit", "fit"]
+
+# Expected size (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
+# as a fraction of half the frame, from the second on; and of their variation between slits.
+_CURVATURE = {2: 0.05, 3: 0.006, 4: 0.002, 5: 0.0006}
+_VARIATION = {1: 0.01, 2: 0.003}
+
+
+@dataclass(frozen=True)
+class WavelengthFit:
+    """A fitted solution and its covariance.
+
+    Attributes
+    ----------
+    solution : Solution
+    degree : int
+        Of F.
+    covariance : ndarray
+        Of the parameters in units of the mean dispersion, for weights that are inverse
+        variances, px.
+    """
+
+    solution: Solution
+    degree: int
+    covariance: np.ndarray
+
+    def sigma(self, slit, p):
+        """Standard deviation, px, of the solution at the pairs (slit, p), arrays of shape (n,)."""
+        design = _design(self.solution, slit, p, self.degree)
+        return np.sqrt(np.maximum(np.sum(design @ self.covariance * design, axis=1), 0.0))
+
+
+def fit(solution, peaks, target, weight, degree):
+    """Fit the wavelengths of all slits to targets by weighted, regularised least squares.
+
+    Parameters
+    ----------
+    solution : Solution
+        Gives the frame, the scale, and the constant of slits without a line.
+    peaks : PeakTable
+    target : ndarray, shape (n,)
+        Wavelengths, Å.
+    weight : ndarray, shape (n,)
+        Inverse variances, px^-2; 0 for a peak that is not used.
+    degree : int
+        Degree of F.
+
+    Returns
+    -------
+    WavelengthFit
+    """
+    n_slits = len(solution.coefficients)
+    scale = solution.coefficients[:, 1].mean() / (0.5 * solution.length)  # Å/px
+    design = _design(solution, peaks.slit, peaks.p, degree)
+    normal = (design * weight[:, None]).T @ design
+    normal[np.diag_indices_from(normal)] += _precision(solution, degree)
+    right = design.T @ (weight * target / scale)
+    # A slit without lines keeps its constant.
+    right[:n_slits] += _LOOSE * solution.coefficients[:, 0] / scale
+    covariance = np.linalg.inv(normal)
+    value = covariance @ right * scale
+    series = np.zeros_like(solution.coefficients)
+    series[:, 0] = value[:n_slits]
+    series[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
+    if n_slits > 1:
+        own_terms = value[n_slits + degree :].reshape(len(_VARIATION), n_slits)
+        series[:, list(_VARIATION)] += own_terms.T
+    return WavelengthFit(Solution(series, solution.length, solution.flip_u), degree, covariance)
+
+
+# Prior precision, px^-2, of the constants and the slope: none, but for a singular matrix.
+_LOOSE = 1e-8
+
+
+def _design(solution, slit, p, degree):
+    """Rows of the design matrix: the slits' constants, F, then B and C of each slit."""
+    n_slits = len(solution.coefficients)
+    basis = chebyshev.chebvander(solution.x(p), degree)
+    own = np.zeros((len(basis), n_slits))
+    own[np.arange(len(basis)), slit] = 1.0
+    columns = [own, basis[:, 1:]]
+    if n_slits > 1:
+        columns += [own * basis[:, k : k + 1] for k in _VARIATION]
+    return np.hstack(columns)
+
+
+def _precision(solution, degree):
+    """Prior precision of each parameter, px^-2."""
+    n_slits, half = len(solution.coefficients), 0.5 * solution.length
+    precision = [np.full(n_slits + 1, _LOOSE)]
+    precision += [np.full(1, (_CURVATURE[k] * half) ** -2) for k in range(2, degree + 1)]
+    if n_slits > 1:
+        precision += [np.full(n_slits, (size * half) ** -2) for size in _VARIATION.values()]
+    return np.concatenate(precision)
