@@ -30,6 +30,11 @@ __all__ = [
 _SLACK = 1e-9  # rounding allowed at the edges of t and of the domains
 
 
+def _plain(*values):
+    """Strip units, which astropy has converted already."""
+    return tuple(np.asarray(value, dtype=float) for value in values)
+
+
 def _outside(value, domain):
     slack = _SLACK * (domain[1] - domain[0])
     return ~((value >= domain[0] - slack) & (value <= domain[1] + slack))
@@ -103,6 +108,7 @@ class DetectorToTrace(_TraceStep):
 
     def evaluate(self, x, y, along, across, curve):
         """Return (d, t), NaN outside the slit or the fitted distances."""
+        x, y = _plain(x, y)
         d, t = self._shape(along, across, curve).trace_from_pixel(x, y)
         bad = _outside(t, (0.0, 1.0)) | _outside(d, self.d_domain)
         return np.where(bad, np.nan, d), np.where(bad, np.nan, t)
@@ -131,6 +137,7 @@ class TraceToDetector(_TraceStep):
 
     def evaluate(self, d, t, along, across, curve):
         """Return (x, y), NaN outside the slit or the fitted distances."""
+        d, t = _plain(d, t)
         x, y = self._shape(along, across, curve).pixel_from_trace(d, t)
         bad = _outside(t, (0.0, 1.0)) | _outside(d, self.d_domain)
         return np.where(bad, np.nan, x), np.where(bad, np.nan, y)
@@ -181,6 +188,7 @@ class TraceToSlit(_DispersionStep):
 
     def evaluate(self, d, t, terms):
         """Return (wavelength, t), NaN outside the slit or the fitted wavelengths."""
+        d, t = _plain(d, t)
         wavelength = self._dispersion(terms).wavelength_from_distance(d, t)
         bad = _outside(t, (0.0, 1.0)) | _outside(wavelength, self.wavelength_domain)
         return np.where(bad, np.nan, wavelength), np.where(bad, np.nan, t)
@@ -209,6 +217,7 @@ class SlitToTrace(_DispersionStep):
 
     def evaluate(self, wavelength, t, terms):
         """Return (d, t), NaN outside the slit or the fitted wavelengths."""
+        wavelength, t = _plain(wavelength, t)
         d = self._dispersion(terms).distance_from_wavelength(wavelength, t)
         bad = _outside(t, (0.0, 1.0)) | _outside(wavelength, self.wavelength_domain)
         return np.where(bad, np.nan, d), np.where(bad, np.nan, t)
@@ -267,9 +276,10 @@ class SlitToMask(_MaskStep):
 
     def evaluate(self, wavelength, t, control):
         """Return (wavelength, X, Y)."""
+        wavelength, t = _plain(wavelength, t)
         wavelength, t = np.broadcast_arrays(wavelength, t)
         (X, Y), _ = bezier(self._like("control", control), t)
-        return np.array(wavelength, float), X, Y
+        return np.array(wavelength), X, Y
 
     @property
     def inverse(self):
@@ -295,16 +305,17 @@ class MaskToSlit(_MaskStep):
 
     def evaluate(self, wavelength, X, Y, control):
         """Return (wavelength, t), t where the slit's curve comes nearest to (X, Y)."""
+        wavelength, X, Y = _plain(wavelength, X, Y)
         control = self._like("control", control)
         wavelength, X, Y = np.broadcast_arrays(wavelength, X, Y)
         chord = control[-1] - control[0]
-        point = np.array([X, Y], float)
+        point = np.array([X, Y])
         t = np.tensordot(chord, point - control[0].reshape(2, *(1,) * X.ndim), axes=1)
         t = np.asarray(t / (chord @ chord))
         for _ in range(0 if len(control) == 2 else 20):  # a straight slit is solved already
             on_curve, slope = bezier(control, t)
             t = t + np.sum((point - on_curve) * slope, axis=0) / np.sum(slope**2, axis=0)
-        return np.array(wavelength, float), t
+        return np.array(wavelength), t
 
     @property
     def inverse(self):
