@@ -414,7 +414,9 @@ class _Order:
         total = np.zeros_like(response.rise)
         for other, exists in self.neighbours:
             real = exists[:, np.newaxis] & (peak.snr[other] > SIGNIFICANT)
-            height = np.where(real, peak.height[other], 0.0) * (self.sign * self.sign[other])[:, None]
+            height = (
+                np.where(real, peak.height[other], 0.0) * (self.sign * self.sign[other])[:, None]
+            )
             share = profiles.count / np.maximum(profiles.count[other], 1)
             where = self.q[other] + peak.offset[other] - self.q
             spread = np.hypot(width[other], response.blur)[:, np.newaxis, np.newaxis]
@@ -439,7 +441,9 @@ def _reasons(profiles, response, peak, abuts):
     """Say why points cannot be used; empty where they can."""
     height = peak.height / np.maximum(profiles.count, 1)
     seen = peak.snr > SIGNIFICANT
-    typical = [np.median(h[s]) if s.any() else np.inf for h, s in zip(height.T, seen.T, strict=True)]
+    typical = [
+        np.median(h[s]) if s.any() else np.inf for h, s in zip(height.T, seen.T, strict=True)
+    ]
     reason = np.full(peak.snr.shape, "", dtype="U16")
     for faulty, words in (
         (peak.sigma > WORST, "uncertain"),

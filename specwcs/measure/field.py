@@ -6,7 +6,7 @@ slits gives for all of them. How smooth it is, the data say: `fit_field` adds de
 long as they help to predict slits that were left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 
 import numpy as np
@@ -16,8 +16,15 @@ from specwcs.errors import FitError
 
 __all__ = ["FieldFit", "Samples", "TraceField", "fit_field"]
 
-MAX_DEGREE = (2, 6, 7)
+MAX_DEGREE = (3, 6, 7)
 """Highest degree in u, v and p that is tried."""
+
+TERMS_IN_U = (
+    [(1, 0, 0)],  # the mask turned against the dispersion
+    [(2, 1, 0)],  # radial distortion before the disperser
+    [(1, 1, 0), (2, 0, 0), (1, 2, 0), (1, 0, 1)],  # decentred, and skew
+)
+"""Terms that depend on u, level by level: u matters little for where a trace runs."""
 
 GAIN = 0.97
 """A higher degree is taken where it lowers the left-out residual by this factor."""
@@ -89,6 +96,10 @@ class Samples:
     def __len__(self):
         return len(self.q)
 
+    def select(self, keep):
+        """Return the samples that a boolean array names."""
+        return Samples(*(getattr(self, column.name)[keep] for column in fields(self)))
+
 
 @dataclass(frozen=True)
 class FieldFit:
@@ -130,15 +141,10 @@ def design(terms, domain, u, v, p):
 
 
 def field_terms(degree):
-    """List the terms for degrees (in u, v, p): tensor in v and p; u joins in low products."""
-    du, dv, dp = degree
-    terms = [(0, j, k) for j, k in product(range(dv + 1), range(dp + 1))]
-    if du >= 1:
-        terms += [(1, 0, 0)]
-    if du >= 2:
-        terms += [(1, j, k) for j, k in product(range(min(dv, 2) + 1), range(min(dp, 2) + 1))][1:]
-        terms += [(2, 0, 0)]
-    return np.array(terms)
+    """List the terms for degrees (in u, v, p): all products in v and p, and some in u."""
+    in_u, in_v, in_p = degree
+    terms = list(product([0], range(in_v + 1), range(in_p + 1)))
+    return np.array([*terms, *(term for level in TERMS_IN_U[:in_u] for term in level)])
 
 
 def fit_field(samples, domain, *, max_degree=MAX_DEGREE, floor=0.02):

@@ -1,12 +1,12 @@
 """From a flat (or an arc) to traces: the steps in their order, and what each slit got."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
 from specwcs.errors import FitError
 from specwcs.measure import edges as measuring
-from specwcs.measure.field import Samples, fit_field
+from specwcs.measure.field import fit_field
 from specwcs.measure.layout import central_profile, find_layouts, find_peaks
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import (
@@ -133,8 +133,9 @@ def _traces(reduced, profile, layout, instrument, other_score):
     measured = measuring.measure_edges(reduced, field, edges, scale)
     samples = measuring.samples_of(measured, edges)
     fit = fit_field(samples, limits)
-    measured, fit = _without_odd_edges(measured, edges, samples, fit, limits)
-    return _result(layout, reduced, instrument, measured, fit, other_score)
+    measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+    offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
+    return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
 def _scale(field, edges, p):
@@ -145,24 +146,35 @@ def _scale(field, edges, p):
 
 
 def _without_odd_edges(measured, edges, samples, fit, limits):
-    """Leave out edges that are off the field as a whole, and fit again."""
-    miss = np.full(len(edges), np.nan)
-    for edge in np.unique(samples.group):
-        miss[edge] = np.median(fit.residual[samples.group == edge])
+    """Leave out edges that are off the field as a whole; return what is left, and its fit."""
+    miss = _median_by_edge(fit.residual, samples.group, len(edges))
     spread = 1.4826 * np.nanmedian(np.abs(miss))
     odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
     reason = measured.reason.copy()
     edge, column = np.nonzero(measured.used)
     reason[edge[~fit.used], column[~fit.used]] = "outlier"
     reason[odd[:, np.newaxis] & measured.used] = "off the field"
-    if odd.any() and not odd[np.unique(samples.group)].all():
-        keep = ~odd[samples.group]
-        samples = Samples(*(getattr(samples, f.name)[keep] for f in fields(Samples)))
+    if odd[samples.group].any():
+        samples = samples.select(~odd[samples.group])
         fit = fit_field(samples, limits)
-    return replace(measured, used=reason == "", reason=reason), fit
+    return replace(measured, used=reason == "", reason=reason), samples, fit
 
 
-def _result(layout, reduced, instrument, measured, fit, other_score):
+def _median_by_edge(residual, group, n_edges):
+    """Return the median residual of each edge, NaN where there is none."""
+    return np.array(
+        [np.median(residual[group == n]) if np.any(group == n) else np.nan for n in range(n_edges)]
+    )
+
+
+def _offsets(names, residual, group):
+    """How far the two ends of each slit are off the field: where one is unknown, the other's."""
+    ends = _median_by_edge(residual, group, 2 * len(names)).reshape(-1, 2)
+    ends = np.where(np.isnan(ends), ends[:, ::-1], ends)
+    return {str(name): tuple(pair) for name, pair in zip(names, np.nan_to_num(ends), strict=True)}
+
+
+def _result(layout, reduced, instrument, measured, fit, offset, other_score):
     """Put what was measured together, with a status for each slit."""
     mask, edges = layout.mask, layout.edges
     names = np.array(list(mask))
@@ -179,7 +191,7 @@ def _result(layout, reduced, instrument, measured, fit, other_score):
     status = _statuses(names, edges, reduced, measured, fit.field)
     return Traces(
         mask, instrument.direction, reduced.shape, layout.flip_v, fit.field, table, status,
-        coverage, fit.rms, layout.score, other_score,
+        offset, coverage, fit.rms, layout.score, other_score,
     )  # fmt: skip
 
 

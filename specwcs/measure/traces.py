@@ -1,7 +1,7 @@
 """Traces: where every point of every slit runs on the frame, in canonical pixels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +83,9 @@ class Traces:
     edges : QTable
         The edges as measured: slit, t, p, q, sigma (px), used, reason.
     status : mapping of str to SlitStatus
+    offset : mapping of str to (float, float)
+        How far the slit's ends, t = 0 and t = 1, were seen from the field, px: masks are
+        cut and inserted with small errors.
     coverage : mapping of str to (float, float)
         First and last column in which the slit's edges were seen; NaN where they were not.
     rms : float
@@ -99,7 +102,8 @@ class Traces:
     field: TraceField
     edges: QTable
     status: Mapping[str, SlitStatus]
-    coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    offset: Mapping[str, tuple[float, float]]
+    coverage: Mapping[str, tuple[float, float]]
     rms: float = np.nan
     score: float = np.nan
     other_score: float = np.nan
@@ -124,8 +128,10 @@ class Traces:
         ndarray
             Canonical row, px; also outside of the frame.
         """
+        t = np.asarray(t, dtype=float)
+        first, last = self.offset[slit_id]
         u, v = _curve(self.mask[slit_id], self.direction, self.flip_v, t)
-        return self.field(u, v, p)
+        return self.field(u, v, p) + first + (last - first) * t
 
     def t(self, slit_id, p, q):
         """Position along the slit whose trace goes through pixels (p, q): the inverse of `q`.
@@ -182,8 +188,10 @@ def traces_from_mask(mask, instrument, flip_v=False):
         or SlitStatus("edges not measured", "laid out by the nominal values of mask and instrument")
         for name, (top, bottom) in zip(mask, q, strict=True)
     }
-    nothing = dict.fromkeys(mask, (np.nan, np.nan))
-    return Traces(mask, direction, shape, flip_v, nominal, edge_table(), status, nothing)
+    return Traces(
+        mask, direction, shape, flip_v, nominal, edge_table(), status,
+        offset=dict.fromkeys(mask, (0.0, 0.0)), coverage=dict.fromkeys(mask, (np.nan, np.nan)),
+    )  # fmt: skip
 
 
 # -- shared by the steps of the measurement -------------------------------------
