@@ -199,9 +199,9 @@ def _serialised(tree):
     """Return the bytes of the file, sealed."""
     stream = io.BytesIO()
     with asdf.config_context() as config:
-        config.all_array_storage = None
+        config.all_array_storage = "internal"
         config.all_array_compression = None
-        config.array_inline_threshold = 64  # short arrays are readable, and as exact
+        config.array_inline_threshold = None
         config.default_array_save_base = False  # a view is stored without what it is cut from
         with asdf.AsdfFile(dict(tree)) as file:
             file.write_to(stream, include_block_index=False)
@@ -267,8 +267,9 @@ _ASDF_KEYS = ("asdf_library", "history")
 
 
 def _sentence(err):
-    """Return the first line of an error, which may print a whole schema."""
-    return (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(". ")
+    """Return what an error says, but not the schema or the tree that it may print along."""
+    lines = str(err.args[0]).strip().splitlines() if err.args else []
+    return ": ".join([type(err).__name__, *lines[:1]]).rstrip(". ")
 
 
 def _read_bytes(path):
@@ -284,8 +285,6 @@ def _read_bytes(path):
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
         raise InputError(f"cannot be read ({err.strerror})", file=path) from err
-    if len(raw) > MAX_BYTES:
-        raise InputError("too large", f"At most {MAX_BYTES} bytes", file=path)
     return raw
 
 
@@ -294,6 +293,8 @@ def _read_bytes(path):
 
 def _inspect(raw, path):
     """Raise an error unless these are the bytes of a file that is safe to hand to asdf."""
+    if len(raw) > MAX_BYTES:
+        raise InputError("too large", f"At most {MAX_BYTES} bytes", file=path)
     head = _HEAD.match(raw)
     if head is None:
         raise InputError("this is no ASDF file", "", "Check the path", file=path)
@@ -362,12 +363,11 @@ _PLAIN_TAGS |= set(_NUMBERS)
 _NDARRAY = "tag:stsci.edu:asdf/core/ndarray-"
 _ALLOWED_TAGS = re.compile(
     r"asdf://specwcs\.org/tags/.+"
-    r"|asdf://astropy\.org/(astropy|core)/tags/.+"
-    r"|tag:astropy\.org:astropy/(coordinates|table|time|transform|units)/.+"
+    r"|tag:astropy\.org:(astropy/(coordinates|nddata|table|time|transform|units)|specutils)/.+"
     r"|tag:stsci\.edu:gwcs/.+"
-    r"|tag:stsci\.edu:asdf/(time|transform|unit)/.+"
+    r"|tag:stsci\.edu:asdf/(table|time|transform|unit)/.+"
     r"|tag:stsci\.edu:asdf/core/"
-    r"(asdf|column|complex|extension_metadata|history_entry|ndarray|software)-.+"
+    r"(asdf|complex|extension_metadata|history_entry|ndarray|software)-.+"
 )
 
 
@@ -379,7 +379,7 @@ def _check_yaml(text, arrays, manager, path):
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         raise InputError(
-            f"its YAML cannot be parsed ({_sentence(getattr(err, 'problem', None) or err)})",
+            f"its YAML cannot be parsed ({getattr(err, 'problem', None) or _sentence(err)})",
             file=path,
             line=mark.line + 1 if mark else None,
         ) from err

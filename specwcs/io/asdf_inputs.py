@@ -77,16 +77,15 @@ class SlitConverter(Converter):
 
     def to_yaml_tree(self, obj, tag, ctx):
         node = {field.name: getattr(obj, field.name) for field in fields(obj)}
-        return node | {"control": np.array(obj.control, dtype=float)}
+        return node | {"control": np.array(obj.control, dtype=float).tolist()}
 
     def from_yaml_tree(self, node, tag, ctx):
         from specwcs.inputs.mask import Slit
 
         _check_finite(node)
         control = np.array(node["control"], dtype=float)
-        if control.shape[1:] != (2,) or len(control) < 2 or not np.isfinite(control).all():
-            found = f"slit {node['id']} has control points of shape {control.shape}"
-            raise InputError(found, "Must be two or more finite points (X, Y)")
+        if not np.isfinite(control).all():
+            raise InputError("a control point is not finite", slit=node["id"])
         return Slit(**(dict(node) | {"control": control}))
 
 

@@ -1,7 +1,8 @@
 """ASDF converters of the models.
 
-Coefficients are float64 arrays, so that a model comes back bit by bit; everything that is not
-a coefficient is an attribute of the same name. What `astropy.modeling` adds to any model
+Coefficients are stored as numbers in the text of the file, for people to read; YAML keeps all
+digits of a finite number, so that a model comes back bit by bit. Everything that is not a
+coefficient is stored as the attribute of the same name. What `astropy.modeling` adds to any model
 (name, inputs, outputs, fixed parameters, bounds, bounding box, inverse) is the business of
 `TransformConverterBase`; what that one loses (``meta``, bounds with a zero) is added here.
 """
@@ -12,6 +13,7 @@ import numpy as np
 from asdf_astropy.converters.transform.core import TransformConverterBase
 from asdf_astropy.converters.utils import import_type
 
+from specwcs.conventions import Direction
 from specwcs.errors import InputError
 
 __all__ = ["MODEL_CONVERTERS", "PolynomialConverter", "StepConverter"]
@@ -68,8 +70,9 @@ class _ModelConverter(TransformConverterBase):
             yield model
 
     def _settings_of(self, model):
+        kinds = {tuple: list, Direction: str}
         values = {name: getattr(model, name) for name in self._settings}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {name: kinds.get(type(v), type(v))(v) for name, v in values.items()}
 
     def _checked(self, model, node):
         """Return the model if it has kept the settings of the file as they are."""
@@ -103,7 +106,7 @@ class PolynomialConverter(_ModelConverter):
         return {
             "degrees": list(model.degrees),
             **self._settings_of(model),
-            "coefficients": _finite("coefficients", model.coefficients),
+            "coefficients": _finite("coefficients", model.coefficients).tolist(),
         }
 
     def from_yaml_tree_transform(self, node, tag, ctx):
@@ -123,7 +126,8 @@ class StepConverter(_ModelConverter):
     """The steps of a slit's WCS: array parameters, settings."""
 
     def to_yaml_tree_transform(self, model, tag, ctx):
-        arrays = {name: _finite(name, getattr(model, name).value) for name in model.param_names}
+        values = {name: getattr(model, name).value for name in model.param_names}
+        arrays = {name: _finite(name, value).tolist() for name, value in values.items()}
         return {**self._settings_of(model), **arrays}
 
     def from_yaml_tree_transform(self, node, tag, ctx):
