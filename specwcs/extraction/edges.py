@@ -98,9 +98,9 @@ class SampledTrace:
         Parameters
         ----------
         wavelength : ndarray, shape (n,)
-        first_row : ndarray of int, shape (n,)
-            The lowest row wanted at each wavelength.
-        n_rows : int
+        first_row, n_rows : int
+            The rows wanted. Those further from the slit than was sampled get the columns
+            of the last row that was.
 
         Returns
         -------
@@ -108,11 +108,11 @@ class SampledTrace:
         """
         along = _vander(_to_unit(wavelength, self._wavelength_range), _NODES[0])
         nodes = chebyshev.chebpts1(_NODES[1])
-        span = (0.0, n_rows - 1.0)
-        offset = _from_unit(nodes, span)[:, np.newaxis] + first_row - along @ self._middle
+        span = (first_row, first_row + n_rows - 1.0)
+        offset = _from_unit(nodes, span)[:, np.newaxis] - along @ self._middle
         unit = np.clip(offset / self._half, -1.0, 1.0)
         at_nodes = np.einsum("rnk,nk->rn", _vander(unit, _NODES[1]), along @ self._lines)
-        to_rows = _vander(_to_unit(np.arange(n_rows), span), _NODES[1])
+        to_rows = _vander(_to_unit(np.arange(n_rows) + first_row, span), _NODES[1])
         return to_rows @ np.linalg.solve(_vander(nodes, _NODES[1]), at_nodes)
 
 

@@ -1,8 +1,8 @@
 """The resampling of one slit from the raw pixels to a grid of positions and wavelengths.
 
-`Rectifier` holds it as two sparse matrices: the first sums each raw row into bins of
-wavelength, the second sums each column of that into bins of position. Build it once for
-a slit and apply it to any number of exposures.
+`Rectifier` holds it as sparse matrices, strip by strip of wavelength: one sums each raw row
+into bins of wavelength, a second one sums each column of that into bins of position. Build
+it once for a slit and apply it to any number of exposures.
 """
 
 from dataclasses import dataclass
@@ -18,25 +18,30 @@ from specwcs.errors import InputError
 from .edges import SampledTrace
 from .overlap import overlap_matrix
 
-__all__ = ["Rectifier", "ResampledPlanes"]
+__all__ = ["Rectifier", "Resampled"]
 
-_PAD = 3  # px around the detector that bins beyond it are collapsed into
+# Spectral lines are sampled poorly and must stay straight to 0.001 px: quintic. Along the
+# slit bins and pixels are of one size, and a cubic does.
+_POINTS_ALONG, _POINTS_ACROSS = 6, 4
+_PAD = 4  # columns that bins beyond the detector are collapsed into, on either side
+_STRIP = 2**15  # bins worked on together, so that the work stays in the cache
+_MIN_STRIP = 32  # columns
 _MAX_LENGTH = 4  # a slit's image may be this many times as long as the frame, not more
 
 
 @dataclass(frozen=True)
-class ResampledPlanes:
-    """An exposure of one slit on its grid.
+class Resampled:
+    """An exposure of one slit on its grid, arrays of shape (position, wavelength).
 
     Parameters
     ----------
-    data : ndarray, shape (position, wavelength)
+    data : ndarray
         Flux in each bin; NaN where the bin reads beyond the detector.
     variance : ndarray or None
         Of each bin on its own. Neighbours are correlated: for sums use
         `Rectifier.variance_of_sum`.
     mask : ndarray of bool
-        Whether a bin reads a bad pixel, overlaps a raw row that the slit's end cuts, or
+        Whether a bin reads a bad pixel, overlaps a raw row that an end of the slit cuts, or
         reads beyond the detector.
     unit : astropy.units.Unit
         Of the data.
@@ -61,21 +66,16 @@ class Rectifier:
         The frame, (ny, nx).
     wavelength_edges : ndarray, shape (n + 1,)
         Edges of the wavelength bins, Angstrom, ascending.
-    n_rows : int, optional
-        Number of equal position bins between the two ends of the slit; by default as
-        many as the slit is px long, so that a bin is at most one px.
 
     Attributes
     ----------
     wavelength : ndarray, shape (n,)
         Centres of the bins, Angstrom.
     t : ndarray, shape (n_rows,)
-        Centres of the position bins. They descend: row 0 is the right end of the slit,
-        so that the image, shown with row 0 at the bottom, has the left end on top, as an
-        ``LR`` frame has it, and is never a mirror image of the frame.
-    along, across : scipy.sparse.csr_array
-        The two factors. ``across @ (along @ cutout)`` is the rectified image; keep them
-        apart, their product has many more entries.
+        Centres of the position bins, as many as the slit is px long where it is longest.
+        They descend: row 0 is the right end of the slit, so that the image, shown with row
+        0 at the bottom, has the left end on top, as an ``LR`` frame has it, and is never a
+        mirror image of the frame.
 
     Raises
     ------
@@ -84,86 +84,36 @@ class Rectifier:
 
     Notes
     -----
-    Flux is conserved: a bin holds the counts that fell into it, and each inner pixel is
-    given away to the last bit. The variance is exact for the kernel, with squared matrix
-    elements, because within a column all intermediate values come from different raw
-    rows, hence different raw pixels.
+    Flux is conserved: a bin holds the counts that fell into it, and what one bin gives away
+    the next one gets. The variance is exact for the kernel, with squared matrix elements,
+    because in a column all intermediate values come from different raw rows, hence from
+    different raw pixels.
     """
 
-    def __init__(self, pixel, direction, shape, wavelength_edges, n_rows=None):
+    def __init__(self, pixel, direction, shape, wavelength_edges):
         self.direction, self.shape = Direction(direction), tuple(shape)
         edges = np.asarray(wavelength_edges, float)
         trace = SampledTrace(pixel, self.direction, self.shape, (edges[0], edges[-1]))
-        self._frame = self.direction.canonical_image(np.empty(self.shape, bool)).shape
-        if trace.length > _MAX_LENGTH * self._frame[0]:
+        frame_shape = self.direction.canonical_image(np.empty(self.shape, bool)).shape
+        if trace.length > _MAX_LENGTH * frame_shape[0]:
             raise InputError(
-                f"the slit would be {trace.length:.0f} px long on a frame of {self._frame[0]}",
+                f"the slit would be {trace.length:.0f} px long on a frame of {frame_shape[0]}",
                 remedy="Calibrate the slit again",
             )
-        t_edges = np.linspace(1.0, 0.0, (n_rows or int(np.ceil(trace.length))) + 1)
+        t_edges = np.linspace(1.0, 0.0, int(np.ceil(trace.length)) + 1)
         self.wavelength = 0.5 * (edges[1:] + edges[:-1])
         self.t = 0.5 * (t_edges[1:] + t_edges[:-1])
-        self._build(trace, edges, t_edges)
-
-    @property
-    def grid_shape(self):
-        """Shape of the rectified image, (position, wavelength)."""
-        return len(self.t), len(self.wavelength)
-
-    # -- building -----------------------------------------------------------
-
-    def _build(self, trace, wavelength_edges, t_edges):
-        # The intermediate image follows the trace: in each column it starts one row below
-        # the slit. Pixel edges, not centres, are the integers from here on.
-        rows = trace.rows(self.wavelength, t_edges) + 0.5
-        first_row = np.floor(rows[0]).astype(int) - 1
-        rows -= first_row
-        height = int(rows[-1].max()) + int(np.diff(rows, axis=0).max()) + 4
-        n = len(self.wavelength)
-        self.across = overlap_matrix(rows[:-1], rows[1:], np.arange(n), n, height * n)
-        left = trace.columns(wavelength_edges[:-1], first_row, height) + 0.5
-        right = trace.columns(wavelength_edges[1:], first_row, height) + 0.5
-        raw_row = first_row + np.arange(height)[:, np.newaxis]
-        beyond = self._beyond(left, right, raw_row)
-        self._choose_cutout(left, right, raw_row, beyond)
-        self.along = self._first_pass(left, right, raw_row)
-        self._squares = tuple(_squared(factor) for factor in (self.along, self.across))
-        self._beyond_grid = (self._squares[1] @ beyond.ravel().astype(float) > 0).reshape(
-            self.grid_shape
-        )
-        if self._beyond_grid.all():
+        detector = _Detector.around(trace, edges, frame_shape)
+        width = max(_MIN_STRIP, _STRIP // len(self.t))
+        self._rows = detector.rows
+        self._strips = [
+            _Strip(trace, edges[first : first + width + 1], t_edges, detector)
+            for first in range(0, len(self.wavelength), width)
+        ]
+        self._beyond = np.hstack([strip.beyond for strip in self._strips])
+        self._partial = np.hstack([strip.partial for strip in self._strips])
+        if self._beyond.all():
             raise InputError("the slit falls off the detector")
-        self._partial = _cut_rows(rows)
-
-    def _beyond(self, left, right, raw_row):
-        """Whether a bin of the first pass reads beyond the detector.
-
-        The kernel looks one pixel further than the bin.
-        """
-        n_rows, n_columns = self._frame
-        off = (left < 1.0) | (right > n_columns - 1.0)
-        return off | (raw_row < 0) | (raw_row >= n_rows)
-
-    def _choose_cutout(self, left, right, raw_row, beyond):
-        if beyond.all():
-            raise InputError("the slit falls off the detector")
-        n_rows, n_columns = self._frame
-        self._rows = (max(raw_row.min(), 0), min(raw_row.max() + 1, n_rows))
-        low, high = np.clip((left.min(), right.max()), 0.0, n_columns)
-        self._columns = (int(low), int(np.ceil(high)))
-
-    def _first_pass(self, left, right, raw_row):
-        (low_row, high_row), (low, high) = self._rows, self._columns
-        width = high - low + 2 * _PAD
-        shift = _PAD - low
-        span = (_PAD - 1.0, width - _PAD + 1.0)  # bins beyond the detector shrink to nothing
-        for edges in (left, right):
-            edges += shift
-            np.clip(edges, *span, out=edges)
-        start = (np.clip(raw_row, low_row, high_row - 1) - low_row) * width
-        return overlap_matrix(left, right, start, 1, (high_row - low_row) * width)
-
-    # -- applying -----------------------------------------------------------
 
     def apply(self, frame):
         """Resample an exposure.
@@ -175,7 +125,7 @@ class Rectifier:
 
         Returns
         -------
-        ResampledPlanes
+        Resampled
 
         Notes
         -----
@@ -184,14 +134,13 @@ class Rectifier:
         that reads it is masked.
         """
         data, variance, bad = self._planes(frame)
-        mask = self._beyond_grid | self._partial
+        mask = self._beyond | self._partial
         if bad.any():
-            touched = self._squares[1] @ (self._squares[0] @ bad.ravel().astype(float))
-            mask |= touched.reshape(self.grid_shape) > 0
-        data = self._resample((self.along, self.across), data)
+            mask |= self._gather(_Strip.resample_squared, bad.astype(float)) > 0
+        data = self._known(self._gather(_Strip.resample, data))
         if variance is not None:
-            variance = self._resample(self._squares, variance)
-        return ResampledPlanes(data, variance, mask, u.Unit(frame.unit))
+            variance = self._known(self._gather(_Strip.resample_squared, variance))
+        return Resampled(data, variance, mask, u.Unit(frame.unit))
 
     def variance_of_sum(self, frame, weights):
         """Return the variance of a weighted sum along each column of the rectified image.
@@ -208,23 +157,23 @@ class Rectifier:
         -------
         ndarray, shape (wavelength,)
         """
-        _, variance, _ = self._planes(frame)
-        first_pass = self._squares[0] @ variance.ravel()
-        square = (self.across.T @ weights.ravel()) ** 2
-        return (square * first_pass).reshape(-1, len(self.wavelength)).sum(axis=0)
+        variance = self._planes(frame)[1].ravel()
+        ends = np.cumsum([strip.shape[1] for strip in self._strips])[:-1]
+        parts = zip(self._strips, np.split(weights, ends, axis=1), strict=True)
+        return np.concatenate([strip.variance_of_sum(variance, part) for strip, part in parts])
 
-    def _resample(self, factors, cutout):
-        along, across = factors
-        image = (across @ (along @ cutout.ravel())).reshape(self.grid_shape)
-        image[self._beyond_grid] = np.nan
+    def _gather(self, resample, cutout):
+        flat = cutout.ravel()
+        return np.hstack([resample(strip, flat) for strip in self._strips])
+
+    def _known(self, image):
+        image[self._beyond] = np.nan
         return image
 
     def _planes(self, frame):
         """Cut out data, variance and bad pixels, in the canonical frame, padded."""
         if frame.shape != self.shape:
-            raise InputError(
-                f"the frame has {_size(frame.shape)} px", f"Must be {_size(self.shape)} px."
-            )
+            raise InputError(f"the frame's shape is {frame.shape}", f"Must be {self.shape}.")
         data = self._cutout(frame.data)
         bad = ~np.isfinite(data)
         variance = None
@@ -239,14 +188,86 @@ class Rectifier:
         return _bridged(data, bad), _bridged(variance, bad), bad
 
     def _cutout(self, image):
-        """Cut the slit's pixels out of a frame, repeating the last ones beyond its border."""
-        view = self.direction.canonical_image(np.asarray(image))
-        view = view[slice(*self._rows), slice(*self._columns)]
+        """Cut the slit's rows out of a frame, repeating the last columns beyond its border."""
+        view = self.direction.canonical_image(np.asarray(image))[self._rows]
         return np.pad(view.astype(float), ((0, 0), (_PAD, _PAD)), mode="edge")
 
 
+@dataclass(frozen=True)
+class _Detector:
+    """The frame in canonical pixels, and the rows of it that are cut out for the slit."""
+
+    shape: tuple
+    rows: slice
+
+    @classmethod
+    def around(cls, trace, wavelength, shape):
+        rows = trace.rows(wavelength, np.array([1.0, 0.0]))
+        low, high = np.floor([rows.min() - _PAD, rows.max() + _PAD + 1]).astype(int)
+        if high <= 0 or low >= shape[0]:
+            raise InputError("the slit falls off the detector")
+        return cls(shape, slice(max(low, 0), min(high, shape[0])))
+
+    @property
+    def width(self):
+        """Columns of the cut-out."""
+        return self.shape[1] + 2 * _PAD
+
+
+class _Strip:
+    """The operator for a strip of wavelengths.
+
+    Between the two passes lies an image of raw rows and wavelength bins. Edges of pixels, not
+    their centres, are the integers here.
+    """
+
+    def __init__(self, trace, wavelength_edges, t_edges, detector):
+        wavelength = 0.5 * (wavelength_edges[1:] + wavelength_edges[:-1])
+        n = len(wavelength)
+        rows = trace.rows(wavelength, t_edges) + 0.5
+        first_row = int(np.floor(rows[0].min())) - (_POINTS_ACROSS // 2 - 1)
+        rows -= first_row
+        height = int(rows.max() + np.diff(rows, axis=0).max()) + _POINTS_ACROSS
+        self.shape = (len(t_edges) - 1, n)
+        self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, _POINTS_ACROSS)
+        columns = trace.columns(wavelength_edges, first_row, height) + 0.5
+        raw_row = np.arange(first_row, first_row + height)[:, np.newaxis]
+        self.beyond = self._touched(_beyond(columns, raw_row, detector.shape))
+        self.partial = _cut_rows(rows)
+        # Bins beyond the detector shrink to nothing, in the padding.
+        columns = np.clip(columns, -1.0, detector.shape[1] + 1.0) + _PAD
+        kept = np.clip(raw_row, detector.rows.start, detector.rows.stop - 1)
+        start = (kept - detector.rows.start) * detector.width
+        n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
+        self.along = overlap_matrix(columns, 1, start, 1, n_pixels, _POINTS_ALONG)
+
+    def resample(self, flat):
+        """Return the image on the grid, of a flat cut-out."""
+        return (self.across @ (self.along @ flat)).reshape(self.shape)
+
+    def resample_squared(self, flat):
+        """Return the variance on the grid, of the variance of a flat cut-out."""
+        return (_squared(self.across) @ (_squared(self.along) @ flat)).reshape(self.shape)
+
+    def variance_of_sum(self, flat, weights):
+        """Return the variance of the weighted sum of each column, shape (wavelength,)."""
+        shares = (self.across.T @ weights.ravel()) ** 2
+        return (shares * (_squared(self.along) @ flat)).reshape(-1, self.shape[1]).sum(axis=0)
+
+    def _touched(self, flagged):
+        """Bins that read any of the flagged values between the passes."""
+        return (_squared(self.across) @ flagged.ravel().astype(float) > 0).reshape(self.shape)
+
+
+def _beyond(columns, raw_row, shape):
+    """Whether a bin of the first pass reads beyond the detector, with the kernel's wings."""
+    wing = _POINTS_ALONG // 2 - 1
+    off = (columns[:, :-1] < wing) | (columns[:, 1:] > shape[1] - wing)
+    return off | (raw_row < 0) | (raw_row >= shape[0])
+
+
 def _squared(factor):
-    """The matrix that takes variances where `factor` takes data."""
+    """Return the matrix that takes variances where `factor` takes data."""
     return sparse.csr_array((factor.data**2, factor.indices, factor.indptr), shape=factor.shape)
 
 
@@ -262,7 +283,3 @@ def _bridged(image, bad):
     flat, bad = image.ravel(), bad.ravel()
     flat[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), flat[~bad])
     return image
-
-
-def _size(shape):
-    return " × ".join(str(n) for n in shape[::-1])
