@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument, LineCatalog
@@ -15,29 +13,9 @@ from specwcs.simulate.spectrograph import Spectrograph
 __all__ = ["example", "lamp", "wrong"]
 
 
-# Angstrom in air, of Hg I, Ne I and Ar I, and rough relative intensities.
-_LAMP = """
-4916.068 80 5330.778 60 5341.094 100 5400.562 200 5460.735 1100
-5764.419 70 5769.598 240 5790.663 280 5852.488 200 5881.895 100
-5944.834 50 5975.534 60 6029.997 100 6074.338 100 6096.163 30
-6143.063 100 6163.594 100 6217.281 100 6266.495 100 6304.789 100
-6334.428 100 6382.991 100 6402.248 200 6506.528 150 6532.882 100
-6598.953 100 6678.276 50 6717.043 7 6929.467 100 6965.431 100
-7032.413 800 7067.218 100 7147.042 10 7173.938 77 7245.167 220
-7272.936 20 7383.980 100 7438.899 25 7503.869 200 7514.652 150
-7635.106 250 7723.761 150 7948.176 200 8006.157 200 8014.786 250
-8103.693 200 8115.311 350 8264.522 100 8377.608 80 8408.210 150
-8424.648 200 8495.360 50 8521.442 150 8667.944 45 8780.621 60
-9122.967 350 9224.499 150
-"""
-
-
 def lamp(medium="air"):
-    """Catalogue of the lamp of `example`: neon, argon and mercury."""
-    wavelength, intensity = np.reshape([float(word) for word in _LAMP.split()], (-1, 2)).T
-    label = np.full(len(wavelength), "Ne/Ar/Hg")
-    flag = np.ones(len(wavelength), int)
-    return LineCatalog(wavelength, label, flag, intensity, "air").to_medium(medium)
+    """Return the catalogue of the lamp of `example`: neon, argon and mercury."""
+    return LineCatalog.read(["Ne", "Ar", "Hg"]).to_medium(medium)
 
 
 def wrong(instrument, *, scale=0.03, dispersion=-0.03):

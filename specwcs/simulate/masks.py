@@ -150,8 +150,8 @@ def _slit(name, direction, u, v, side, length, rot, arcsec_per_mm, reference):
         dimx,
         dimy,
         round(float(rot), 2),
-        round(side * arcsec_per_mm, 2),
-        round(length * arcsec_per_mm, 2),
+        round(float(side) * arcsec_per_mm, 2),
+        round(float(length) * arcsec_per_mm, 2),
         bool(reference),
         control=np.array([[x, y], [x, y]]),  # the two ends, set when the mask is oriented
     )

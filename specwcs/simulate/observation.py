@@ -115,7 +115,8 @@ class Observation:
         Returns
         -------
         wavelength, t : ndarray
-            Angstrom and position along the slit, outside of it too (t < 0, t > 1).
+            Angstrom and position along the slit, outside of it too (t < 0, t > 1); NaN
+            where no ray meets the pixel.
         """
         p, q = self.spectrograph.direction.canonical_pixel(x, y, self.spectrograph.shape)
         return self._truth[slit_id].world(p, q)
@@ -203,9 +204,8 @@ class Observation:
             ``meta["lines"]`` holds wavelength and strength of the lines of the lamp.
         """
         rng = np.random.default_rng([self.seed, _LAMP])
-        lines = sources.arc_lines(
-            catalog.to_medium(self.medium), rng, missing=missing, unknown=unknown
-        )
+        catalog = catalog.to_medium(self.medium).select(*self.passband)
+        lines = sources.arc_lines(catalog, rng, missing=missing, unknown=unknown)
 
         def shine(image, truth):
             self._add_lines(image, truth, lines, level)
@@ -249,7 +249,7 @@ class Observation:
         CCDData
             `star_electrons` is the truth about the star.
         """
-        sky = sources.night_sky(self.medium)
+        sky = sources.night_sky(self.medium, self.passband)
 
         def shine(image, truth):
             self._add_lines(image, truth, sky, lines)
@@ -328,7 +328,7 @@ class Observation:
         return self.detector.expose(light + self._scatter(light), seed, cosmic_rays)
 
     def _add_lines(self, image, truth, lines, level):
-        """Add emission lines; widths count in units of the median slit's."""
+        """Add emission lines whose peak in a wide slit is `level` times their strength."""
         wavelength, strength = lines
         strength = strength * level * sources.throughput(wavelength, self.passband)
         bright = strength > _FAINT
@@ -336,13 +336,16 @@ class Observation:
             image,
             truth,
             wavelength[bright],
-            strength[bright] / self._slit_pixels,
+            strength[bright],
             self._sigma,
             lambda t: self._illumination(truth.slit.id, t),
         )
 
     def _add_diffuse(self, image, truth, spectrum, level):
-        """Add light that fills the slit, with a smooth spectrum, electrons per pixel."""
+        """Add light that fills the slit, with a smooth spectrum.
+
+        `level` is in electrons per pixel where the slit is as wide as the median one.
+        """
         level = level * render.projected_width(truth) / self._slit_pixels
         level = level / self.instrument.linear_dispersion
         for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):

@@ -32,7 +32,8 @@ def add_lines(image, truth, wavelength, strength, sigma, response):
     wavelength : ndarray, shape (n,)
         Angstrom.
     strength : ndarray, shape (n,)
-        Electrons in each row of the line's image per pixel of the slit's projected width.
+        Electrons per pixel at the peak of the image of a wide slit; per row, a line holds
+        this times the slit's projected width in px.
     sigma : float
         Standard deviation of the point spread function, px.
     response : callable

@@ -6,15 +6,6 @@ from specwcs.inputs import LineCatalog
 
 __all__ = ["arc_lines", "flat_lamp", "night_sky", "star", "throughput"]
 
-# Strong lines of the night sky below the OH forest: Angstrom in air, relative intensity.
-# Osterbrock et al. (1996, PASP 108, 277) for the positions; intensities are rounded.
-_SKY_LINES = (
-    (5577.338, 300.0),
-    (5889.950, 60.0),
-    (5895.924, 30.0),
-    (6300.304, 150.0),
-    (6363.780, 50.0),
-)
 _COMPRESSION = 0.6  # exponent: tables of intensities stem from other lamps and ranges
 
 
@@ -83,7 +74,8 @@ def arc_lines(catalog, rng, *, missing=0.0, unknown=0):
         Angstrom, in the catalogue's medium; 1 is the strength of the brightest line. The
         strengths follow the catalogue's intensities, compressed, with a scatter of 30 percent.
     """
-    strength = np.minimum(_strength(catalog) * np.exp(rng.normal(0, 0.3, len(catalog))), 1)
+    strength = _strength(catalog) * np.exp(rng.normal(0, 0.3, len(catalog)))
+    strength /= strength.max()
     shown = rng.uniform(size=len(strength)) >= missing
     extra = rng.uniform(catalog.wavelength[0], catalog.wavelength[-1], unknown)
     extra_strength = np.exp(rng.uniform(np.log(0.01), np.log(0.3), unknown))
@@ -101,18 +93,20 @@ def _strength(catalog):
     return np.maximum(intensity / intensity.max(), 1e-4) ** _COMPRESSION
 
 
-def night_sky(medium):
-    """Return the lines of the night sky: OH from the catalogue, [O I] and Na.
+def night_sky(medium, passband):
+    """Return the lines of the night sky, OH and [O I].
 
     Parameters
     ----------
     medium : str
         ``"air"`` or ``"vacuum"``.
+    passband : tuple of float
+        First and last wavelength, Angstrom.
 
     Returns
     -------
     wavelength, strength : ndarray, shape (n,)
         Angstrom; 1 is the strength of the brightest line.
     """
-    catalog = LineCatalog.read("OH").to_medium(medium)
+    catalog = LineCatalog.read("OH").to_medium(medium).select(*passband)
     return catalog.wavelength, _strength(catalog)

@@ -153,8 +153,7 @@ class Spectrograph:
         ny, nx = instrument.shape
         along, across = instrument.direction.split(nx, ny)
         glass = _DISPERSERS[disperser]
-        camera = _camera_length(instrument, glass, line_curvature, across)
-        grooves, wedge = _disperser_angles(instrument, glass, camera)
+        camera, grooves, wedge = _design(instrument, glass, line_curvature, across)
         corner = math.hypot(along, across) / 2 / camera  # tangent of the field angle
         return cls(
             direction=instrument.direction,
@@ -247,30 +246,27 @@ def _direction_cosines(i, j):
     return i / norm, j / norm
 
 
-def _camera_length(instrument, glass, line_curvature, across):
-    """Focal length, px, at which a line across the frame has a given sagitta.
+def _design(instrument, glass, line_curvature, across):
+    """Find the focal length of the camera and the disperser.
 
-    To second order in the angle g out of the plane of dispersion, the line moves by
-    ``wavelength / (n linear_dispersion) * g**2 / 2`` pixels: expand the grating equation,
-    straight through (grism of index n) or in Littrow condition (n = 1).
+    With wedge A, index n and grooves g, wavelength w, camera f and linear dispersion D, on
+    the axis: a grism lets w pass straight, ``g w = (n - 1) sin A``; a grating in Littrow
+    condition has ``g w = 2 sin A``. Both times ``cos A = f D (g - dn/dw sin A)``. Expanded
+    in the angle b out of the plane of dispersion, the grating equation moves a line by ``f
+    tan(A) b**2`` times (n - 1) / 2n in a grism, 1 in a grating.
+
+    Returns
+    -------
+    camera, grooves, wedge : float
+        px, lines per mm, radians.
     """
-    index = glass[0] + glass[1] / (_MICRON_PER_ANGSTROM * instrument.reference_lambda) ** 2
-    pixels = instrument.reference_lambda / instrument.linear_dispersion / index
-    return across / 2 * math.sqrt(pixels / (2 * line_curvature))
-
-
-def _disperser_angles(instrument, glass, camera):
-    """Grooves per mm and wedge, radians, that give the linear dispersion on the axis.
-
-    On the axis ``cos(wedge) / (camera linear_dispersion) = grooves - dn/dwavelength
-    sin(wedge)``. A grism lets the reference wavelength pass straight, ``grooves wavelength
-    = (n - 1) sin(wedge)``; a grating in Littrow condition has ``grooves wavelength = 2
-    sin(wedge)``.
-    """
-    wavelength = instrument.reference_lambda
+    wavelength, dispersion = instrument.reference_lambda, instrument.linear_dispersion
     a, b = glass
     square = (_MICRON_PER_ANGSTROM * wavelength) ** 2
     index, slope = a + b / square, -2 * b / square / wavelength
-    factor = 2.0 if index == 1 else index - 1
-    wedge = math.atan(1 / (camera * instrument.linear_dispersion * (factor / wavelength - slope)))
-    return factor * math.sin(wedge) / (wavelength * _MM_PER_ANGSTROM), wedge
+    deviation, bow = (2.0, 1.0) if index == 1 else (index - 1, (index - 1) / (2 * index))
+    # f D tan(A) = 1 / rate, and half the frame is f b pixels.
+    rate = deviation / wavelength - slope
+    camera = across / 2 * math.sqrt(bow / (dispersion * rate * line_curvature))
+    wedge = math.atan(1 / (camera * dispersion * rate))
+    return camera, deviation * math.sin(wedge) / (wavelength * _MM_PER_ANGSTROM), wedge

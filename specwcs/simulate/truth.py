@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from specwcs.errors import InputError
-
 __all__ = ["SlitTruth"]
 
-_TOLERANCE = 1e-10  # px
+_TOLERANCE = 1e-10  # px; Newton's method takes one step more from there
+_ACCEPTED = 1e-6  # px; what is worse after all steps is no solution
 _MAX_STEPS = 30
 _NODES = (24, 14)  # Chebyshev nodes along p and q: maps agree with the ray trace to 1e-9 px
 
@@ -54,7 +53,7 @@ class SlitTruth:
         return self.spectrograph.trace(X + offset * shift[0], Y + offset * shift[1], wavelength)
 
     def wavelength_at(self, p, t, offset=0.0):
-        """Solve p(t, wavelength) = p for the wavelength, Angstrom, by Newton's method."""
+        """Solve p(t, wavelength) = p for the wavelength, Angstrom; NaN where there is none."""
         p, t = np.broadcast_arrays(np.asarray(p, float), np.asarray(t, float))
         wavelength = np.full(p.shape, self.spectrograph.axis_wavelength)
         for _ in range(_MAX_STEPS):
@@ -62,8 +61,8 @@ class SlitTruth:
             slope = (self.pixel(t, wavelength + 0.01, offset)[0] - here) / 0.01
             wavelength = wavelength + (p - here) / slope
             if _largest(p - here) < _TOLERANCE:
-                return wavelength
-        raise _no_convergence(self.slit.id)
+                break
+        return np.where(np.abs(p - here) < _ACCEPTED, wavelength, np.nan)
 
     def world(self, p, q):
         """Invert `pixel` by Newton's method in two dimensions.
@@ -76,7 +75,8 @@ class SlitTruth:
         Returns
         -------
         wavelength, t : ndarray
-            Angstrom, and the position along the slit, also outside 0 to 1.
+            Angstrom, and the position along the slit, also outside 0 to 1. NaN where no ray
+            through the slit's line meets the pixel.
         """
         p, q = np.broadcast_arrays(np.asarray(p, float), np.asarray(q, float))
         wavelength = np.full(p.shape, self.spectrograph.axis_wavelength)
@@ -90,8 +90,9 @@ class SlitTruth:
             wavelength = wavelength + (miss[0] * to_t[1] - miss[1] * to_t[0]) / det
             t = t + (to_wavelength[0] * miss[1] - to_wavelength[1] * miss[0]) / det
             if _largest(miss) < _TOLERANCE:
-                return wavelength, t
-        raise _no_convergence(self.slit.id)
+                break
+        solved = np.abs(miss).max(axis=0) < _ACCEPTED
+        return np.where(solved, wavelength, np.nan), np.where(solved, t, np.nan)
 
     def maps(self, columns, rows):
         """Wavelength and t on a grid of pixels, by Chebyshev interpolation of `world`.
@@ -132,11 +133,3 @@ class _Nodes:
 def _largest(miss):
     """Largest distance that is a number: where a ray does not exist the answer is NaN."""
     return np.max(np.abs(miss), where=np.isfinite(miss), initial=0)
-
-
-def _no_convergence(slit):
-    return InputError(
-        "the ray trace has no inverse at some of the pixels",
-        remedy="Ask for pixels nearer to the spectrum.",
-        slit=slit,
-    )
