@@ -190,7 +190,9 @@ class LineCatalog:
         )
         _check_range(wavelength, factor, path)
         wavelength = wavelength * (factor or 1.0)
-        return _tidy(cls(wavelength, label, flag, intensity, medium, sources=(source,)))
+        unsorted = np.any(np.diff(wavelength) < 0)
+        notes = ("lines were not in order of wavelength: sorted",) if unsorted else ()
+        return _tidy(cls(wavelength, label, flag, intensity, medium, notes, (source,)))
 
 
 def air_from_vacuum(wavelength):
@@ -333,13 +335,10 @@ def _check_range(wavelength, factor, path):
 def _tidy(catalog):
     """Sort by wavelength and drop lines that are there twice, with a note for each."""
     order = np.argsort(catalog.wavelength, kind="stable")
-    notes = list(catalog.notes)
-    if np.any(np.diff(order) < 0) and not catalog.notes:
-        notes.append("lines were not in order of wavelength: sorted")
     wavelength = catalog.wavelength[order]
     again = np.flatnonzero(np.diff(wavelength) == 0) + 1
-    notes += [f"{wavelength[i]} {catalog.label[order[i]]} is there twice: dropped" for i in again]
-    return replace(catalog._take(np.delete(order, again)), notes=tuple(notes))
+    notes = [f"{wavelength[i]} {catalog.label[order[i]]} is there twice: dropped" for i in again]
+    return replace(catalog._take(np.delete(order, again)), notes=(*catalog.notes, *notes))
 
 
 def _merged(catalogs):

@@ -189,7 +189,7 @@ class Mask(Mapping):
         """Read a mask file (``.mdf``).
 
         The columns are ``ID DIMX DIMY X Y ROT WID LEN REF``, named by a header line with or
-        without ``#`` before it, in any order and case; white space separates. ``#`` starts a
+        without ``#`` before it, ID first, in any case; white space separates. ``#`` starts a
         comment. Slits are oriented as for `Direction` LR, or BU where the slits are longer
         in X than in Y; see `oriented`.
 
