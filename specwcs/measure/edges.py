@@ -18,6 +18,9 @@ __all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
 BLUR = 0.42
 """Blur of the derivative, in units of the edge's full width at half maximum."""
 
+LEAST_BLUR = 1.0
+"""Least blur of the derivative, px: less shows the pixels where edges are sharp."""
+
 WINDOW = 2.5
 """Largest distance of an edge from where it is expected, px."""
 
@@ -305,11 +308,11 @@ def measure_edges(reduced, field, edges, scale):
     order = _Order(edges, profiles.q)
     fwhm = _edge_width(profiles, edges, order, ramp)
     width = np.hypot(fwhm, RAMP * ramp) / FWHM
-    response = _Response.of(profiles, edges.sign, BLUR * FWHM * width)
+    response = _Response.of(profiles, edges.sign, np.maximum(BLUR * FWHM * width, LEAST_BLUR))
     peak = response.peak(response.rise)
     for _ in range(CROSSTALK_ROUNDS):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
-    reason = _reasons(profiles, response, peak, order.gap < ABUT * fwhm)
+    reason = _reasons(profiles, peak, order.gap < ABUT * fwhm)
     sigma = np.where(reason == "", peak.sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
     return Measured(profiles.p, profiles.q + peak.offset, sigma, height, reason == "", reason, fwhm)
@@ -410,7 +413,7 @@ class _Order:
         return np.min(away, axis=0)
 
     def crosstalk(self, profiles, response, peak, width):
-        """What the neighbours add to the rise about each edge."""
+        """Return what the neighbours add to the rise about each edge."""
         total = np.zeros_like(response.rise)
         for other, exists in self.neighbours:
             real = exists[:, np.newaxis] & (peak.snr[other] > SIGNIFICANT)
@@ -437,7 +440,7 @@ def _edge_width(profiles, edges, order, ramp):
     return DEFAULT_FWHM
 
 
-def _reasons(profiles, response, peak, abuts):
+def _reasons(profiles, peak, abuts):
     """Say why points cannot be used; empty where they can."""
     height = peak.height / np.maximum(profiles.count, 1)
     seen = peak.snr > SIGNIFICANT

@@ -207,7 +207,7 @@ def _coverage(measured, mine, columns):
 def _statuses(names, edges, reduced, measured, field):
     """Say of each slit whether it is on the frame, lit, and measured."""
     q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], measured.p)
-    light = slit_light(reduced, edges, q, measured.p[0])
+    light = slit_light(reduced, q, measured.p[0])
     typical = np.nanmedian(light)
     seen = measured.used.sum(axis=1).reshape(-1, 2)
     rows = q.reshape(len(names), 2, -1)
@@ -236,13 +236,12 @@ def _why(measured, edges, n, names):
     return "abuts slit " + " and ".join(dict.fromkeys(str(names[edges.slit[e]]) for e in near))
 
 
-def slit_light(reduced, edges, q, p):
+def slit_light(reduced, q, p):
     """Measure the light of each slit above that beside it.
 
     Parameters
     ----------
     reduced : Reduced
-    edges : MaskEdges
     q : ndarray, shape (edges, bins)
         Rows of the edges.
     p : ndarray, shape (bins,)

@@ -339,7 +339,7 @@ def _polish(trial, flip_v, mask, edges, peaks, profile):
     seen = np.sum(peaks.weight**2)
     agree = np.sum(peaks.weight[peak])
     score = agree / np.sqrt(max(expected, 1) * seen) if seen > 0 else 0.0
-    if not _ordered(q, edges):
+    if not _ordered(q):
         score = 0.0
     return Layout(flip_v, mask, edges, field, float(score), len(edge), expected)
 
@@ -382,7 +382,7 @@ def _refit(field, edges, edge, q, degree):
     return TraceField(terms, coefficients, field.domain)
 
 
-def _ordered(q, edges):
+def _ordered(q):
     """Whether every slit still has its t = 0 end at the larger q."""
     return bool(np.all(np.diff(q.reshape(-1, 2), axis=1) < 0))
 
