@@ -5,7 +5,6 @@
 - `calibrate`: from frames to a calibration, with no hand.
 """
 
-
 from .bundle import Calibration, SlitStatus
 from .solve import solve
 

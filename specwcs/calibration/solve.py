@@ -130,7 +130,8 @@ class _Fitter:
         sigma = markers["sigma"].value
         sigma = np.where(np.isfinite(sigma), sigma, _DEFAULT_SIGMA)
         slit, t = np.asarray(markers["slit"]), markers["t"].value
-        return Points(*field, u, values, sigma, slit, t, lines)
+        finite = (np.where(np.isfinite(v), v, np.nan) for v in (*field, u, values))
+        return Points(*finite, sigma, slit, t, lines)
 
     def _fit(self, cls, points, limits, what, include=(), **domains):
         model, fit, notes = fit_field(cls, points, limits, what=what, include=include, **domains)
@@ -269,7 +270,11 @@ class _Fitter:
 
 def _statuses(mask, residuals, faults):
     """Judge each slit by what was measured on it and how well that is held."""
-    statuses = {}
+    statuses = {
+        key: SlitStatus("unusable", reason)
+        for key, reason in mask.faults.items()
+        if key not in mask
+    }
     for key, slit in mask.items():
         mine = residuals[residuals["slit"] == key]
         lines, edges = (mine[mine["kind"] == kind] for kind in ("line", "edge"))

@@ -85,6 +85,13 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
         if not score(better) < _WORTHWHILE * score(best):
             break
         best = better
+    while True:  # what a step of two degrees brought along needlessly goes again
+        lower = [(*best[:k], best[k] - 1, *best[k + 1 :]) for k in range(len(best))]
+        lower = [s for s in lower if all(a >= b for a, b in zip(s, lowest, strict=True))]
+        leaner = min(lower, key=score, default=best)
+        if leaner == best or not _WORTHWHILE * score(leaner) <= score(best) < np.inf:
+            break
+        best = leaner
     if not np.isfinite(score(best)):
         msg = f"{what}: no degrees are determined by the data with any one part left out."
         raise FitError(msg)

@@ -142,13 +142,17 @@ def studentise(design, values, sigma):
 
     Returns
     -------
-    ndarray, shape (n,)
+    deviation : ndarray, shape (n,)
         ``(value - prediction without it) / error of that difference``.
+    chi2_without : ndarray, shape (n,)
+        Chi-square of the fit to all the others.
     """
     q, _ = linalg.qr(design / sigma[:, None], mode="economic")
     scaled = values / sigma
     leverage = np.minimum(np.sum(q**2, axis=1), 1 - 1e-9)
-    return (scaled - q @ (q.T @ scaled)) / np.sqrt(1 - leverage)
+    residual = scaled - q @ (q.T @ scaled)
+    deviation = residual / np.sqrt(1 - leverage)
+    return deviation, np.maximum(np.sum(residual**2) - deviation**2, 0.0)
 
 
 def _clip_outliers(samples, design, values, sigma, finite, free, what, clip):
@@ -158,10 +162,15 @@ def _clip_outliers(samples, design, values, sigma, finite, free, what, clip):
     check_determined(design[used], what)
     floor = max(int(np.ceil(_KEEP * finite.sum())), design.shape[1] + 2)
     for _ in range(_MAX_CLIPS):
-        deviation = np.full(len(values), np.nan)
-        deviation[used] = np.abs(studentise(design[used], target[used], sigma[used]))
-        spread = 1.4826 * np.median(deviation[used])
-        bad = used & (deviation > clip * max(1.0, spread))
+        freedom = max(used.sum() - design.shape[1] - 1, 1)
+        deviation, others = np.full((2, len(values)), np.nan)
+        deviation[used], others[used] = studentise(design[used], target[used], sigma[used])
+        deviation = np.abs(deviation)
+        # The spread of the others: robust, or exact with this one point left out, since a
+        # single point that the fit follows spoils the residuals of all.
+        robust = 1.4826 * np.median(deviation[used])
+        spread = np.maximum(1.0, np.minimum(robust, np.sqrt(others / freedom)))
+        bad = used & (deviation > clip * spread)
         # The worst distort the others' residuals: go back for the rest in the next round.
         bad &= deviation > 0.5 * np.nanmax(deviation)
         if not bad.any() or used.sum() - bad.sum() < floor:

@@ -20,6 +20,7 @@ __all__ = [
     "LinearSamples",
     "check_degree",
     "check_domain",
+    "design_matrix",
     "scale",
 ]
 
@@ -43,6 +44,30 @@ def scale(value, domain):
     """Map `domain` linearly to [-1, 1]."""
     low, high = domain
     return (2.0 * np.asarray(value, dtype=float) - low - high) / (high - low)
+
+
+def design_matrix(scaled, degrees):
+    """Return the products of powers of some variables, as rows.
+
+    Parameters
+    ----------
+    scaled : iterable of ndarray, shape (n,)
+    degrees : sequence of int
+
+    Returns
+    -------
+    ndarray, shape (n, product of (degree + 1))
+        The powers of the last variable run fastest.
+    """
+    rows = None
+    for variable, degree in zip(np.broadcast_arrays(*scaled), degrees, strict=True):
+        powers = polynomial.polyvander(variable, degree)
+        if rows is None:
+            rows = powers
+            continue
+        columns = rows.shape[1] * powers.shape[1]
+        rows = (rows[:, :, None] * powers[:, None, :]).reshape(len(rows), columns)
+    return rows
 
 
 class LinearSamples(PolynomialBase):
@@ -193,12 +218,8 @@ class FieldPolynomial(PolynomialBase):
 
     def fit_deriv(self, x, y, u, *coefficients):  # noqa: ARG002 - linear: no dependence
         """Return the design matrix, shape (n_samples, n_parameters)."""
-        return polynomial.polyvander3d(
-            scale(u, self.domain),
-            scale(x, self.x_domain),
-            scale(y, self.y_domain),
-            self._degrees,
-        )
+        scaled = (scale(v, d) for v, d in zip((u, x, y), self._domains, strict=True))
+        return design_matrix(scaled, self._degrees)
 
     def local(self, x, y):
         """Return the local polynomial at field positions.

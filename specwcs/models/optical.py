@@ -6,7 +6,7 @@ from astropy.modeling.parameters import Parameter
 from astropy.modeling.polynomial import PolynomialBase
 from numpy.polynomial import polynomial
 
-from .field import LinearSamples, check_degree, check_domain, scale
+from .field import LinearSamples, check_degree, check_domain, design_matrix, scale
 
 __all__ = ["OpticalModel"]
 
@@ -124,7 +124,7 @@ class OpticalModel(PolynomialBase):
 
     def design(self, X, Y):
         """Return the design matrix of either output, shape (n_samples, (N+1)(M+1))."""
-        return polynomial.polyvander2d(*self._scaled(X, Y), self._degrees)
+        return design_matrix(self._scaled(X, Y), self._degrees)
 
     def at(self, X, Y, axis):
         """Return one output at fixed samples, for the astropy fitters.

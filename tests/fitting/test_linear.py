@@ -1,0 +1,218 @@
+"""The linear fit: its gates, its rejection, and whether its errors are honest."""
+
+import numpy as np
+import pytest
+from astropy.modeling.models import Polynomial1D
+
+from specwcs import FitError, InputError
+from specwcs.fitting import choose_degrees, fit_linear
+from specwcs.fitting.linear import studentise
+from specwcs.models import CurvatureModel, FieldPolynomial
+
+DOMAINS = {"domain": (-100, 100), "x_domain": (0, 2000), "y_domain": (0, 1000)}
+
+
+def _field(n=400, seed=0, degrees=(2, 1, 2), slits=15):
+    rng = np.random.default_rng(seed)
+    model = CurvatureModel(*degrees, **DOMAINS)
+    model.coefficients = rng.normal(size=model.coefficients.shape)
+    slit = rng.integers(0, slits, n)
+    y = rng.uniform(0, 1000, slits)[slit]
+    x = rng.uniform(0, 2000, slits)[slit]
+    d = rng.uniform(-100, 100, n)
+    return model, slit, (x, y, d)
+
+
+def test_outliers_are_rejected_and_nothing_else():
+    model, _, inputs = _field()
+    rng = np.random.default_rng(1)
+    values = model(*inputs) + 0.03 * rng.normal(size=400)
+    wrong = rng.choice(400, 40, replace=False)
+    values[wrong] += rng.choice([-1, 1], 40) * rng.uniform(0.5, 5, 40)
+    fit = fit_linear(model.at(*inputs), values, np.full(400, 0.03), what="CRV")
+    assert not fit.used[wrong].any()
+    assert fit.used.sum() >= 358
+    assert "40 rejected" in fit.status
+
+
+def test_a_wrong_point_at_the_end_of_the_range_does_not_win():
+    """An end line off by 20 px: ordinary clipping accepts it, for the fit follows it."""
+    u = np.sort(np.append(np.random.default_rng(0).uniform(-60, 60, 20), 100.0))
+    poly = FieldPolynomial(3, 0, 0, **DOMAINS)
+    poly.coefficients = np.array([3.0, 90.0, 4.0, -2.0]).reshape(4, 1, 1)
+    zero = np.zeros(len(u))
+    values = poly(zero, zero, u) + 0.02 * np.random.default_rng(1).normal(size=len(u))
+    values[-1] += 20
+    fit = fit_linear(poly.at(zero, zero, u), values, np.full(len(u), 0.02), what="IDS")
+    assert not fit.used[-1]
+    assert fit.used[:-1].all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_left_out_and_counted(bad):
+    """BAD_INPUTS 82, 83: today the whole fit becomes NaN."""
+    model, _, inputs = _field()
+    values = model(*inputs)
+    values[7] = bad
+    x = inputs[0].copy()
+    x[9] = np.nan
+    fit = fit_linear(model.at(x, *inputs[1:]), values, np.full(400, 0.1), what="CRV")
+    assert np.allclose(fit.parameters, model.parameters, atol=1e-9)
+    assert "2 not finite" in fit.status
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0])
+def test_errors_must_be_positive(sigma):
+    """BAD_INPUTS 84: negative weights are accepted today."""
+    model, _, inputs = _field()
+    errors = np.full(400, 0.1)
+    errors[3] = sigma
+    with pytest.raises(InputError, match="Errors must be > 0"):
+        fit_linear(model.at(*inputs), model(*inputs), errors, what="CRV")
+
+
+def test_too_few_points_are_refused_with_the_numbers():
+    """BAD_INPUTS 79: one point for six parameters 'fits' today."""
+    model, _, inputs = _field()
+    few = [v[:17] for v in inputs]
+    with pytest.raises(FitError, match=r"17 points for 18 parameters\. Lower the degrees"):
+        fit_linear(model.at(*few), model(*few), np.ones(17), what="CRV (2, 1, 2)")
+    none = [v[:0] for v in inputs]
+    with pytest.raises(FitError, match="0 points for 18"):  # row 85
+        fit_linear(model.at(*none), model(*none), np.ones(0), what="CRV")
+
+
+@pytest.mark.parametrize("same", [0, 1, 2])
+def test_collinear_points_are_refused_with_the_rank(same):
+    """BAD_INPUTS 80: a longslit has one x; rank 12 of 18 passes with a warning today."""
+    model, _, inputs = _field()
+    inputs = list(inputs)
+    inputs[same] = np.full(400, 50.0)
+    rank = {0: 9, 1: 6, 2: 6}[same]
+    with pytest.raises(FitError, match=f"determine only {rank} of 18 parameters"):
+        fit_linear(model.at(*inputs), model(*inputs), np.ones(400), what="CRV")
+
+
+def test_all_points_equal_are_refused():
+    """BAD_INPUTS 81."""
+    model = FieldPolynomial(1, 0, 0, **DOMAINS)
+    one = np.ones(50)
+    with pytest.raises(FitError, match="only 1 of 2"):
+        fit_linear(model.at(one, one, one), one, one, what="CRV")
+
+
+def test_half_of_the_points_wrong_are_not_thrown_away_in_silence():
+    """BAD_INPUTS 86, 87: rejection has a floor, and the errors then say that nothing fits."""
+    model, _, inputs = _field(200)
+    rng = np.random.default_rng(2)
+    values = model(*inputs) + 0.01 * rng.normal(size=200)
+    values[:110] += rng.uniform(-30, 30, 110)
+    fit = fit_linear(model.at(*inputs), values, np.full(200, 0.01), what="CRV")
+    assert fit.used.sum() >= 120
+    assert fit.error_scale > 100
+
+
+def test_covariance_covers_the_truth():
+    """Of many fits, 68 % of the predictions lie within one stated sigma."""
+    model, _, inputs = _field()
+    probe = model.fit_deriv(*(v[:40] for v in inputs))
+    inside = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        sigma = rng.uniform(0.01, 0.1, 400)
+        values = model(*inputs) + sigma * rng.normal(size=400)
+        fit = fit_linear(model.at(*inputs), values, sigma, what="CRV")
+        error = probe @ (fit.parameters - model.parameters)
+        stated = np.sqrt(np.einsum("np,pq,nq->n", probe, fit.covariance, probe))
+        inside.append(np.mean(np.abs(error) < stated))
+    assert abs(np.mean(inside) - 0.683) < 0.03
+
+
+def test_errors_given_too_small_are_rescaled_and_said():
+    model, _, inputs = _field()
+    values = model(*inputs) + 0.3 * np.random.default_rng(3).normal(size=400)
+    fit = fit_linear(model.at(*inputs), values, np.full(400, 0.1), what="CRV")
+    assert fit.error_scale == pytest.approx(3.0, rel=0.1)
+    assert "errors rescaled by" in fit.status
+
+
+def test_fixed_parameters_stay_and_carry_no_error():
+    model, _, inputs = _field()
+    start = model.copy()
+    start.c0_0_0.fixed = True
+    fit = fit_linear(start.at(*inputs), model(*inputs), np.full(400, 0.1), what="CRV")
+    assert fit.parameters[0] == model.parameters[0]
+    assert np.all(fit.covariance[0] == 0)
+    assert np.all(np.diag(fit.covariance)[1:] > 0)
+
+
+def test_studentised_residuals_are_those_of_refits_without_the_point():
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-1, 1, 25)
+    design = np.vander(x, 4)
+    sigma = rng.uniform(0.5, 2, 25)
+    values = rng.normal(size=25)
+    found, chi2 = studentise(design, values, sigma)
+    for i in range(25):
+        rest = np.arange(25) != i
+        weighted = design[rest] / sigma[rest, None]
+        c, *_ = np.linalg.lstsq(weighted, values[rest] / sigma[rest])
+        spread = design[i] @ np.linalg.inv(weighted.T @ weighted) @ design[i]
+        expected = (values[i] - design[i] @ c) / np.sqrt(sigma[i] ** 2 + spread)
+        assert found[i] == pytest.approx(expected, rel=1e-9)
+        rms = np.sum((values[rest] / sigma[rest] - weighted @ c) ** 2)
+        assert chi2[i] == pytest.approx(rms, rel=1e-9)
+
+
+def test_the_degrees_of_the_truth_are_found():
+    for degrees in [(1, 0, 0), (2, 1, 2), (3, 2, 1)]:
+        model, slit, inputs = _field(600, seed=sum(degrees), degrees=degrees, slits=20)
+        values = model(*inputs) + 0.02 * np.random.default_rng(5).normal(size=600)
+        choice = choose_degrees(
+            lambda g, u=inputs: CurvatureModel(*g, **DOMAINS).fit_deriv(*u),
+            values, np.full(600, 0.02), [slit],
+            lowest=(1, 0, 0), highest=(5, 3, 3), what="CRV",
+        )  # fmt: skip
+        assert choice.degrees == degrees
+        assert f"CRV {degrees}" in choice.reason
+
+
+def test_held_out_error_is_that_of_refits():
+    model, slit, inputs = _field(200, slits=6)
+    rng = np.random.default_rng(6)
+    values = model(*inputs) + 0.1 * rng.normal(size=200)
+    sigma = rng.uniform(0.05, 0.2, 200)
+
+    def design(degrees):
+        return CurvatureModel(*degrees, **DOMAINS).fit_deriv(*inputs)
+
+    limits = {"lowest": (1, 0, 0), "highest": (1, 1, 0)}
+    choice = choose_degrees(design, values, sigma, [slit], what="CRV", **limits)
+    a = design((1, 0, 0)) / sigma[:, None]
+    squares = []
+    for label in range(6):
+        out = slit == label
+        c, *_ = np.linalg.lstsq(a[~out], (values / sigma)[~out])
+        squares.append(np.mean(((values / sigma)[out] - a[out] @ c) ** 2))
+    assert choice.tried[1, 0, 0] == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-9)
+
+
+def test_points_in_one_part_cannot_choose():
+    with pytest.raises(FitError, match="no degrees are determined"):
+        choose_degrees(
+            lambda g: np.vander(np.linspace(0, 1, 9), g[0] + 1), np.ones(9), np.ones(9),
+            [np.zeros(9, int)], lowest=(1,), highest=(3,), what="OPT",
+        )  # fmt: skip
+
+
+def test_the_polynomial_is_the_one_of_astropy():
+    """The same fit by a model of astropy's own."""
+    from astropy.modeling.fitting import LinearLSQFitter
+
+    u = np.linspace(-100, 100, 50)
+    values = np.sin(u / 40)
+    other = LinearLSQFitter()(Polynomial1D(4, domain=(-100, 100)), u, values)
+    zero = np.zeros(50)
+    samples = FieldPolynomial(4, 0, 0, **DOMAINS).at(zero, zero, u)
+    fit = fit_linear(samples, values, np.ones(50), what="x")
+    assert np.allclose(fit.parameters, other.parameters, atol=1e-10)
