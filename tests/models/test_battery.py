@@ -5,7 +5,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import asdf
-import cases
+import model_cases as cases
 import numpy as np
 import pytest
 from astropy import units as u

@@ -1,6 +1,6 @@
 """What the models mean, checked by hand-made arithmetic, limits, and finite differences."""
 
-import cases
+import model_cases as cases
 import numpy as np
 import pytest
 from astropy.modeling.fitting import FittingWithOutlierRemoval, LinearLSQFitter

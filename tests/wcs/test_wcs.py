@@ -1,0 +1,171 @@
+"""The WCS of a slit and the maps of a frame."""
+
+import subprocess
+import sys
+
+import asdf
+import model_cases as cases
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SpectralCoord
+
+from specwcs import InputError
+from specwcs.models import SlitGeometry
+from specwcs.wcs import frame_maps, portable_slit_wcs, slit_wcs
+
+DIRECTIONS = list(cases.SHAPE)
+
+
+@pytest.fixture(params=DIRECTIONS)
+def slit(request):
+    direction = request.param
+    *models, slit = cases.field_models(direction)
+    return (
+        SlitGeometry.from_models(*models, slit, direction),
+        slit,
+        cases.SHAPE[direction],
+    )
+
+
+def _light(geometry, shape, n=3000, seed=0):
+    """Wavelengths, positions and pixels of light that falls on the detector."""
+    rng = np.random.default_rng(seed)
+    t, wavelength = rng.uniform(0, 1, n), rng.uniform(5000, 9000, n)
+    x, y = geometry.pixel(wavelength, t)
+    on = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
+    d = geometry.dispersion.distance_from_wavelength(wavelength, t)
+    on &= np.abs(d) < 1100
+    return wavelength[on], t[on], x[on], y[on]
+
+
+def test_exact_wcs_both_ways(slit):
+    geometry, mask_slit, shape = slit
+    w = slit_wcs(geometry, mask_slit, shape)
+    assert w.available_frames == ["detector", "trace", "slit"]
+    wavelength, t, x, y = _light(geometry, shape)
+    found, position = w(x, y)
+    assert np.max(np.abs(found - wavelength)) < 1e-8
+    assert np.max(np.abs(position - t)) < 1e-11
+    x2, y2 = w.invert(found, position)
+    assert np.max(np.hypot(x2 - x, y2 - y)) < 1e-6
+
+
+def test_world_coordinates_have_units_and_physical_types(slit):
+    geometry, mask_slit, shape = slit
+    w = slit_wcs(geometry, mask_slit, shape)
+    assert tuple(w.world_axis_physical_types) == ("em.wl", "custom:pos.slit")
+    wavelength, t, x, y = _light(geometry, shape)
+    spectral, position = w.pixel_to_world(x[0], y[0])
+    assert isinstance(spectral, SpectralCoord)
+    assert spectral.to_value(u.nm) == pytest.approx(wavelength[0] / 10)
+    assert position.unit == u.dimensionless_unscaled
+    assert position.value == pytest.approx(t[0])
+    back = w.world_to_pixel(spectral, position)
+    assert np.allclose(back, (x[0], y[0]), atol=1e-6)
+
+
+def test_mask_frame_gives_millimetres(slit):
+    geometry, mask_slit, shape = slit
+    w = slit_wcs(geometry, mask_slit, shape, to="mask")
+    _, t, x, y = _light(geometry, shape)
+    found, X, Y = w(x, y)
+    (a, b), (c, d) = mask_slit.control
+    assert np.allclose(X, a + t * (c - a), atol=1e-9)
+    assert np.allclose(Y, b + t * (d - b), atol=1e-9)
+    x2, y2 = w.invert(found, X, Y)
+    assert np.max(np.hypot(x2 - x, y2 - y)) < 1e-6
+
+
+def test_outside_is_nan(slit):
+    geometry, mask_slit, shape = slit
+    w = slit_wcs(geometry, mask_slit, shape)
+    for t in (-0.02, 1.02):
+        x, y = geometry.pixel(7000.0, t)
+        assert np.isnan(w(float(x), float(y))).any()
+    for wavelength in (4990.0, 9010.0):
+        assert np.isnan(w.invert(wavelength, 0.5)).any()
+    assert np.isnan(w(-5000.0, 10.0)).any()
+
+
+def test_portable_wcs_is_within_its_bound_and_made_of_astropy_only(slit):
+    geometry, mask_slit, shape = slit
+    exact, portable = slit_wcs(geometry, mask_slit, shape), None
+    portable = portable_slit_wcs(geometry, mask_slit, shape)
+    assert portable.error_bound <= 1e-3
+    _, _, x, y = _light(geometry, shape, seed=8)
+    inside = np.isfinite(exact(x, y)[0])
+    x, y = x[inside], y[inside]
+    back = exact.invert(*portable(x, y), with_bounding_box=False)
+    miss = np.hypot(back[0] - x, back[1] - y)
+    assert np.nanmax(miss) <= portable.error_bound
+    there = portable.invert(*exact(x, y), with_bounding_box=False)
+    assert np.nanmax(np.hypot(there[0] - x, there[1] - y)) <= portable.error_bound
+    modules = {type(m).__module__ for m in portable.forward_transform.traverse_postorder()}
+    assert all(name.startswith("astropy.") for name in modules)
+
+
+def test_portable_wcs_opens_without_specwcs(slit, tmp_path):
+    geometry, mask_slit, shape = slit
+    portable = portable_slit_wcs(geometry, mask_slit, shape)
+    wavelength, t, x, y = (v[:5] for v in _light(geometry, shape))
+    path = tmp_path / "slit.asdf"
+    asdf.AsdfFile({"wcs": portable}).write_to(path)
+    script = f"""
+import sys
+class Forbid:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "specwcs":
+            raise ImportError(name)
+sys.meta_path.insert(0, Forbid())
+import importlib.metadata as md
+real = md.entry_points
+md.entry_points = lambda **k: [e for e in real(**k) if not e.value.startswith("specwcs")]
+import asdf
+with asdf.open({str(path)!r}) as f:
+    w = f["wcs"]
+    print(w.name)
+    for a, b in zip({list(map(float, x))}, {list(map(float, y))}):
+        print(*map(repr, map(float, w(a, b))))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "standard models, within" in out[0]
+    found = np.array([[float(v) for v in line.split()] for line in out[1:]])
+    assert np.max(np.abs(found[:, 0] - wavelength)) < 0.01
+    assert np.max(np.abs(found[:, 1] - t)) < 1e-3
+
+
+def test_a_slit_off_the_detector_is_named(slit):
+    geometry, mask_slit, _ = slit
+    with pytest.raises(InputError, match="slit 7: the slit does not fall on the detector"):
+        slit_wcs(geometry, mask_slit, (10, 10))
+
+
+def test_unknown_frame_is_refused(slit):
+    with pytest.raises(InputError, match="invalid frame 'sky'"):
+        slit_wcs(*slit, to="sky")
+
+
+def test_maps_agree_with_the_exact_solution(slit):
+    geometry, _, shape = slit
+    maps = frame_maps({3: geometry}, shape)
+    y, x = np.nonzero(maps.slit == 3)
+    wavelength, t = geometry.world(x, y)
+    assert np.max(np.abs(maps.wavelength[y, x] - wavelength)) < 1e-5
+    assert np.max(np.abs(maps.t[y, x] - t)) < 1e-7
+    rows, columns = np.indices(shape)
+    every, position = geometry.world(columns, rows)
+    inside = (position >= 0) & (position <= 1) & (every >= 5000) & (every <= 9000)
+    # Pixels right on an edge may go either way by rounding.
+    clear = inside & (np.abs(position - 0.5) < 0.4999) & (every > 5001) & (every < 8999)
+    assert np.all(maps.slit[clear] == 3)
+    assert np.all(maps.slit[~inside & ~np.isclose(position, 1) & ~np.isclose(position, 0)] == -1)
+    assert np.all(np.isnan(maps.wavelength[maps.slit < 0]))
+
+
+def test_the_first_of_two_overlapping_slits_has_the_pixel(slit):
+    geometry, _, shape = slit
+    maps = frame_maps({0: geometry, 1: geometry}, shape)
+    assert set(np.unique(maps.slit)) == {-1, 0}
