@@ -183,14 +183,14 @@ def write_asdf(path, tree, overwrite=False):
     InputError
         If the object cannot be stored (an old file stays as it is), or see `atomic_path`.
     """
+    if len(tree) != 1:
+        raise InputError(f"{len(tree)} objects to store", "Must be one", file=path)
     with atomic_path(path, overwrite) as temporary:
         try:
             raw = _serialised(tree)
-            _inspect(raw, path)  # never write what could not be read again
-        except InputError:
-            raise
+            _inspect(raw, None)  # never write what could not be read again
         except Exception as err:  # any converter of any package may raise anything
-            found = f"the {'/'.join(tree)} cannot be stored ({_sentence(err)})"
+            found = f"the {next(iter(tree))} cannot be stored ({_sentence(err)})"
             raise InputError(found, file=path) from err
         temporary.write_bytes(raw)
 
@@ -268,6 +268,8 @@ _ASDF_KEYS = ("asdf_library", "history")
 
 def _sentence(err):
     """Return what an error says, but not the schema or the tree that it may print along."""
+    if isinstance(err, InputError):
+        return str(err).rstrip(".")
     lines = str(err.args[0]).strip().splitlines() if err.args else []
     return ": ".join([type(err).__name__, *lines[:1]]).rstrip(". ")
 

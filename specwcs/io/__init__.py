@@ -1,0 +1,1 @@
+"""Files of results: ASDF converters and schemas, and products for other programs."""

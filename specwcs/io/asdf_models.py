@@ -66,6 +66,9 @@ class _ModelConverter(TransformConverterBase):
     def from_yaml_tree(self, node, tag, ctx):
         for model in super().from_yaml_tree(node, tag, ctx):
             model.meta.update(node.get("meta", {}))
+            if (len(model.inputs), len(model.outputs)) != (model.n_inputs, model.n_outputs):
+                found = f"inputs {model.inputs} and outputs {model.outputs}"
+                raise InputError(found, f"Must be {model.n_inputs} and {model.n_outputs}")
             _check_bounding_box(model)
             yield model
 
