@@ -8,9 +8,14 @@ import pytest
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Folder of the real frames: SPECWCS_REAL_DATA, else ../shared/data beside the checkout."""
+    """Folder of the real frames: SPECWCS_REAL_DATA, else ../shared/data beside the checkout.
+
+    Where it is absent the test is skipped, or fails if SPECWCS_REQUIRE_REAL is set: what
+    checks a change must not pass for want of data.
+    """
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("SPECWCS_REAL_DATA", beside))
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set SPECWCS_REAL_DATA")
+        give_up = pytest.fail if os.environ.get("SPECWCS_REQUIRE_REAL") else pytest.skip
+        give_up(f"no real data at {folder}: set SPECWCS_REAL_DATA")
     return folder
