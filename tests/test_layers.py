@@ -1,4 +1,4 @@
-"""The architecture, guarded: imports point down the layers, modules stay small, importing is cheap."""
+"""The architecture, guarded: imports point down, modules stay small, importing is cheap."""
 
 import ast
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import specwcs
 
 PACKAGE = Path(specwcs.__file__).parent

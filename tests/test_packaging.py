@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+
 import specwcs
 
 ROOT = Path(__file__).parents[1]
