@@ -13,6 +13,7 @@ import lzma
 import math
 import warnings
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 from astropy.io import fits
@@ -54,11 +55,12 @@ def open_fits(path, limit):
     """
     path = local_path(path)
     raw = _read_bytes(path, limit)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _damage_told(path, "the file"):
         warnings.simplefilter("always")
         remarks = _walk(raw, path)
         hdus = fits.open(io.BytesIO(raw), memmap=False, lazy_load_hdus=False, checksum=False)
         remarks += [r for hdu in hdus for r in _verify_checksum(hdu, path)]
+        describe(hdus)  # what is asked of every header later, asked under guard
     remarks += [
         " ".join(str(w.message).split()) for w in caught if "truncated" not in str(w.message)
     ]
@@ -74,13 +76,9 @@ def describe(hdus):
 
 def pixels(hdu, path):
     """Return the data of an HDU, scaled; `InputError` where they cannot be decoded."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _damage_told(path, f"the data of HDU {hdu.name}"):
         warnings.simplefilter("ignore")
-        try:
-            return hdu.data
-        except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as err:
-            msg = f"the data of HDU {hdu.name} cannot be decoded ({err})"
-            raise InputError(msg, "", "Copy the file again.", file=path) from err
+        return hdu.data
 
 
 def card(header, key, path):
@@ -88,9 +86,29 @@ def card(header, key, path):
     try:
         return header.get(key)
     except (fits.VerifyError, ValueError) as err:
-        image = str(header.cards[key].image).strip()
-        msg = f"broken header card '{image}'"
+        msg = f"broken header card '{_card_text(header, key)}'"
         raise InputError(msg, "", "Mend the card.", file=path) from err
+
+
+def _card_text(header, key):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return header.cards[key].image.strip()
+        except (fits.VerifyError, ValueError):
+            return key
+
+
+@contextmanager
+def _damage_told(path, what):
+    """Turn whatever a damaged file makes astropy raise into one kind of error."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as err:
+        msg = f"{what} cannot be decoded ({err})"
+        raise InputError(msg, "", "It is damaged: copy it again.", file=path) from err
 
 
 def _shape_text(hdu):

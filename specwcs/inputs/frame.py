@@ -83,9 +83,10 @@ def read_frame(path, instrument, bias=None):
     -------
     astropy.nddata.CCDData
         Shape `instrument.shape`, float64, with `StdDevUncertainty`, mask, and the reasons
-        of the mask as `PixelFlag` bits in ``flags``. ``meta`` holds ``files`` (path and
-        sha256 of each), ``bias`` (likewise), ``exposure`` (s, None where unknown), ``header`` (of
-        the first file), ``history`` (what was done) and ``warnings``.
+        of the mask as `PixelFlag` bits in ``flags``. Masked pixels hold finite values.
+        ``meta`` holds ``files`` (``path`` and ``sha256`` of each, after decompression),
+        ``bias`` (likewise), ``exposure`` (s, None where unknown), ``header`` (of the first
+        file), ``history`` (what was done) and ``warnings``.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def _read_exposure(path, instrument):
     header = hdu.header if hdu is hdus[0] else _joined_header(hdus, hdu)
     trim, amplifiers = _sections(raw.shape, header, instrument, path, history)
     number = _HeaderNumbers(header, instrument, path, history)
-    unit = u.electron if _in_electrons(header) else u.adu
+    unit = u.electron if _in_electrons(card(header, "BUNIT", path)) else u.adu
 
     flags = np.zeros(raw.shape, dtype=np.uint8)
     flags[~np.isfinite(data)] |= PixelFlag.NOT_FINITE.value
@@ -275,8 +276,8 @@ def _adc_limit(raw):
     return float(np.iinfo(raw.dtype).max) if raw.dtype.kind in "iu" and raw.itemsize == 2 else None
 
 
-def _in_electrons(header):
-    return str(header.get("BUNIT", "")).strip().lower() in ("electron", "electrons", "e-", "e")
+def _in_electrons(bunit):
+    return str(bunit).strip().lower() in ("electron", "electrons", "e-", "e")
 
 
 class _HeaderNumbers:
