@@ -131,7 +131,7 @@ def follow(reduced, layout, profile, *, size=4, sigma=1.3):
         for k in order:
             expected = path.predict(p[k])
             q[:, k] = _nearest_peak(rise[k], noise[k], edges.sign, expected)
-            q[:, k] = path.accept(p[k], q[:, k])
+            q[:, k] = path.accept(p[k], q[:, k], expected)
     columns = np.broadcast_to(p, q.shape)
     seen = np.isfinite(q)
     return Measured(columns, q, np.where(seen, 0.1, np.inf), seen * 1.0, seen,
@@ -188,15 +188,14 @@ class _Path:
         ahead = np.full(len(self.v), (p - near) / span)
         return plain + self._matrix(self.v, ahead) @ solution
 
-    def accept(self, p, q):
+    def accept(self, p, q, expected):
         """Keep the rows that move together; return them, NaN elsewhere."""
-        miss = q - self.start - self.profile.slope * (p - self.profile.p)
-        expected = self.predict(p) - self.start - self.profile.slope * (p - self.profile.p)
-        jump = miss - expected
+        jump = q - expected
         seen = np.isfinite(jump)
         if seen.any():
             seen &= np.abs(jump - np.nanmedian(jump)) < 1.5
         if seen.any():
+            miss = q - self.start - self.profile.slope * (p - self.profile.p)
             self.points = [*self.points[1 - self.memory :], (p, self.v[seen], miss[seen])]
         return np.where(seen, q, np.nan)
 

@@ -6,7 +6,7 @@ slits gives for all of them. How smooth it is, the data say: `fit_field` adds de
 long as they help to predict slits that were left out.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,9 @@ __all__ = ["FieldFit", "Samples", "TraceField", "fit_field"]
 
 MAX_DEGREE = (3, 6, 7)
 """Highest degree in u, v and p that is tried."""
+
+MODERATE_DEGREE = (1, 3, 3)
+"""The degree about which outliers are recognised at first."""
 
 TERMS_IN_U = (
     [(1, 0, 0)],  # the mask turned against the dispersion
@@ -57,6 +60,11 @@ class TraceField:
         flat = design(self.terms, self.domain, u.ravel(), v.ravel(), p.ravel())
         return (flat @ self.coefficients).reshape(u.shape)
 
+    def shifted(self, distance):
+        """Return the field with `distance` px added everywhere."""
+        constant = np.all(self.terms == 0, axis=1)
+        return replace(self, coefficients=self.coefficients + distance * constant)
+
     @classmethod
     def linear(cls, scale, shift, domain, rotation=0.0):
         """Make q = shift + scale (v + rotation u)."""
@@ -95,6 +103,11 @@ class Samples:
 
     def __len__(self):
         return len(self.q)
+
+    def join(self, other):
+        """Return these samples and others."""
+        pairs = ((getattr(self, x.name), getattr(other, x.name)) for x in fields(self))
+        return Samples(*map(np.concatenate, pairs))
 
     def select(self, keep):
         """Return the samples that a boolean array names."""
@@ -180,10 +193,10 @@ def fit_field(samples, domain, *, max_degree=MAX_DEGREE, floor=0.02):
     weight = 1 / np.hypot(samples.sigma, floor)
     limit = _limit(samples, max_degree)
     blocks = _blocks(samples, domain[2])
-    used = np.ones(len(samples), dtype=bool)
-    for _ in range(2):
-        degree = _choose(samples, domain, weight, used, limit, blocks)
-        coefficients, used = _robust(samples, domain, weight, used, degree)
+    moderate = tuple(np.minimum(limit, MODERATE_DEGREE))
+    _, used = _robust(samples, domain, weight, np.ones(len(samples), dtype=bool), moderate)
+    degree = _choose(samples, domain, weight, used, limit, blocks)
+    coefficients, used = _robust(samples, domain, weight, used, degree)
     field = TraceField(field_terms(degree), coefficients, domain)
     residual = samples.q - field(samples.u, samples.v, samples.p)
     return FieldFit(field, degree, residual, used, float(np.sqrt(np.mean(residual[used] ** 2))))
@@ -224,9 +237,9 @@ def _choose(samples, domain, weight, used, limit, blocks):
         # Two steps at once too: distortion is odd, the next degree alone may not help.
         for axis, step in product(range(3), (1, 2)):
             trial = tuple(d + step * (n == axis) for n, d in enumerate(degree))
-            if trial[axis] > limit[axis]:
-                continue
             labels = along if axis == 2 or edges < 3 else across
+            if trial[axis] > limit[axis] or np.isinf(now[id(labels)]):
+                continue
             gain = (score(trial, labels) / now[id(labels)]) ** (1 / step)
             if gain < GAIN and (best is None or gain < best[0]):
                 best = gain, trial
@@ -240,18 +253,21 @@ def _left_out(samples, domain, weight, used, degree, labels):
     matrix = design(field_terms(degree), domain, samples.u, samples.v, samples.p)[used]
     matrix = matrix * weight[used, np.newaxis]
     target = (samples.q * weight)[used]
-    labels = labels[used]
-    gram, right = matrix.T @ matrix, matrix.T @ target
-    residual = np.full(len(target), np.inf)
-    for label in np.unique(labels):
-        out = labels == label
-        a = gram - matrix[out].T @ matrix[out]
-        b = right - matrix[out].T @ target[out]
-        solution, _, rank, _ = np.linalg.lstsq(a, b, rcond=1e-10)
-        if rank == len(b):
-            residual[out] = target[out] - matrix[out] @ solution
-    if not np.all(np.isfinite(residual)):
+    if len(np.unique(labels[used])) < 2:
         return np.inf
+    order = np.argsort(labels[used], kind="stable")
+    matrix, target = matrix[order], target[order]
+    ends = np.cumsum(np.unique(labels[used], return_counts=True)[1])
+    parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    gram = np.array([matrix[part].T @ matrix[part] for part in parts])
+    right = np.array([matrix[part].T @ target[part] for part in parts])
+    rest = gram.sum(axis=0) - gram
+    # A trace of stiffness: what is undetermined without a block is then predicted badly.
+    rest += 1e-9 * np.trace(rest, axis1=1, axis2=2)[:, None, None] * np.eye(matrix.shape[1])
+    solution = np.linalg.solve(rest, (right.sum(axis=0) - right)[..., np.newaxis])[..., 0]
+    residual = np.concatenate(
+        [target[part] - matrix[part] @ one for part, one in zip(parts, solution, strict=True)]
+    )
     ceiling = CLIP * np.median(np.abs(residual)) + 1e-12
     return np.sqrt(np.mean(np.minimum(np.abs(residual), ceiling) ** 2)) + 1e-12
 

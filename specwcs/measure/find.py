@@ -24,7 +24,7 @@ __all__ = ["find_traces"]
 MIDDLES = (0.5, 0.3, 0.7)
 """Where the layout is looked for, in units of the frame: first where most edges are seen."""
 
-LEAST_SCORE = 0.55
+LEAST_SCORE = 0.72
 """Layouts below explain too little of the frame."""
 
 LEAST_MATCHED = 0.6
@@ -38,6 +38,9 @@ NO_LIGHT = 0.05
 
 BESIDE = 6.0
 """Largest distance from a slit at which the light beside it is taken, px."""
+
+THIN = 3
+"""Of so many roughly followed points one is fitted."""
 
 WHOLE_EDGE = 0.25
 """Distance of a whole edge from the field beyond which it is left out, px."""
@@ -128,14 +131,33 @@ def _traces(reduced, profile, layout, instrument, other_score):
     edges = layout.edges
     limits = domain(edges, reduced.shape)
     rough = measuring.follow(reduced, layout, profile)
-    field = fit_field(measuring.samples_of(rough, edges), limits, floor=0.1).field
+    guide = measuring.samples_of(rough, edges)
+    guide = _with_unseen_end(guide.select(np.arange(len(guide)) % THIN == 0), layout)
+    field = fit_field(guide, limits, floor=0.1).field
     scale = _scale(field, edges, profile.p)
     measured = measuring.measure_edges(reduced, field, edges, scale)
-    samples = measuring.samples_of(measured, edges)
+    samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
     fit = fit_field(samples, limits)
     measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
     offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
+
+
+def _with_unseen_end(samples, layout):
+    """Where one end of a single slit is off the frame, put it at its nominal distance."""
+    if len(layout.edges) != 2 or len(np.unique(samples.group)) != 1:
+        return samples
+    edges = layout.edges
+    seen, other = samples.group[0], 1 - samples.group[0]
+    rows = layout.field(edges.u, edges.v, 0.0)
+    end = replace(
+        samples,
+        u=np.full(len(samples), edges.u[other]),
+        v=np.full(len(samples), edges.v[other]),
+        q=samples.q + rows[other] - rows[seen],
+        group=np.full(len(samples), other),
+    )
+    return samples.join(end)
 
 
 def _scale(field, edges, p):
@@ -152,7 +174,8 @@ def _without_odd_edges(measured, edges, samples, fit, limits):
     odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
     reason = measured.reason.copy()
     edge, column = np.nonzero(measured.used)
-    reason[edge[~fit.used], column[~fit.used]] = "outlier"
+    used = fit.used[: len(edge)]  # samples of an unseen end follow
+    reason[edge[~used], column[~used]] = "outlier"
     reason[odd[:, np.newaxis] & measured.used] = "off the field"
     if odd[samples.group].any():
         samples = samples.select(~odd[samples.group])

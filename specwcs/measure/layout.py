@@ -50,6 +50,13 @@ TOLERANCES = ((10.0, (0, 1, 0)), (8.0, (1, 1, 0)), (6.0, (1, 2, 0)), (4.0, (1, 3
 """Rounds of polishing: tolerance, px, and degrees in u, v, p."""
 
 
+MATCHED = 1.0
+"""Distance, px, that a match of the right layout hardly exceeds: chance matches do."""
+
+PREFERENCE = 0.3
+"""Loss of score per relative error of the nominal scale: decides where edges do not."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """The light across the slits in a stretch of columns, with sloping traces straightened.
@@ -216,11 +223,10 @@ def find_layouts(profile, mask, instrument):
         turned = oriented(mask, instrument.direction, flip_v)
         edges = MaskEdges.of(turned, instrument.direction, flip_v)
         peaks = find_peaks(profile, len(edges))
-        scales = _scales(mask, instrument, edges, len(profile.light))
-        trials = _vote(profile, edges, scales)
+        trials = _vote(profile, edges, _scales(mask, instrument, edges, len(profile.light)))
         layouts += [_polish(trial, flip_v, turned, edges, peaks, profile) for trial in trials]
     layouts.sort(key=lambda layout: -layout.score)
-    return _distinct(layouts)
+    return _distinct(layouts, len(profile.light))
 
 
 def _scales(mask, instrument, edges, rows):
@@ -248,6 +254,7 @@ def _vote(profile, edges, scales):
     reach = scales[-1] * (np.abs(edges.v).max() + ROTATION_RANGE * np.abs(edges.u).max())
     size = ndimage_fft_size(2 * int(reach) + rows + 2 * largest + 4)
     target = np.conj(np.fft.rfft(slope, size))
+    nominal = np.sqrt(scales[0] * scales[-1])
     middle = (rows - 1) / 2
     found = []
     for scale in scales:
@@ -256,6 +263,7 @@ def _vote(profile, edges, scales):
         both = np.fft.irfft(np.conj(spectrum * target), size, axis=1)[:, shifts]
         seen = _on_frame(q, shifts, rows)
         score = both / np.sqrt(np.maximum(seen, 0.5 * len(edges)))
+        score *= 1 - PREFERENCE * abs(np.log(scale / nominal))
         best = np.argmax(score, axis=1)
         found += [
             (score[n, i], scale, rotation, middle + shifts[i])
@@ -337,7 +345,8 @@ def _polish(trial, flip_v, mask, edges, peaks, profile):
     edge, peak = _match(q, edges.sign, free, peaks, TOLERANCES[-1][0])
     expected = int(np.sum(free & (q > -0.5) & (q < rows - 0.5)))
     seen = np.sum(peaks.weight**2)
-    agree = np.sum(peaks.weight[peak])
+    miss = (q[edge] - peaks.q[peak]) / MATCHED
+    agree = np.sum(peaks.weight[peak] * np.exp(-(miss**2) / 2))
     score = agree / np.sqrt(max(expected, 1) * seen) if seen > 0 else 0.0
     if not _ordered(q):
         score = 0.0
@@ -366,14 +375,14 @@ def _match(q, sign, free, peaks, tolerance):
 
 def _refit(field, edges, edge, q, degree):
     """Fit the matched edges, with terms for which there are three points each."""
+    if len(edge) < 2:
+        miss = q - field(edges.u[edge], edges.v[edge], 0.0)
+        return field.shifted(miss.mean() if len(edge) else 0.0)
     terms = field_terms(degree)
     terms = terms[np.argsort(terms.sum(axis=1), kind="stable")]
     if np.ptp(edges.u) == 0:
         terms = terms[terms[:, 0] == 0]
-    most = 2 if len(edges) <= 4 else max(2, len(edge) // 3)
-    terms = terms[:most]
-    if len(edge) < len(terms):
-        return field
+    terms = terms[: 2 if len(edges) <= 4 else max(2, len(edge) // 3)]
     matrix = design(terms, field.domain, edges.u[edge], edges.v[edge], np.zeros(len(edge)))
     coefficients = np.linalg.lstsq(matrix, q, rcond=None)[0]
     middle = np.median(np.abs(q - matrix @ coefficients))
@@ -387,16 +396,22 @@ def _ordered(q):
     return bool(np.all(np.diff(q.reshape(-1, 2), axis=1) < 0))
 
 
-def _distinct(layouts):
-    """Drop layouts that a better one repeats."""
+def _distinct(layouts, rows):
+    """Drop layouts that a better one repeats, in the edges that it puts on the frame."""
     kept = []
     for layout in layouts:
         q = layout.field(layout.edges.u, layout.edges.v, 0.0)
+        on = (q > -0.5) & (q < rows - 0.5)
         same = (
             other.flip_v == layout.flip_v
-            and np.median(np.abs(q - other.field(other.edges.u, other.edges.v, 0.0))) < 2 * STEP
+            and _apart(q[on], other.field(other.edges.u[on], other.edges.v[on], 0.0)) < 2 * STEP
             for other in kept
         )
         if not any(same):
             kept.append(layout)
     return kept
+
+
+def _apart(q, other):
+    """Return the median distance of two sets of rows; 0 of empty ones."""
+    return np.median(np.abs(q - other)) if len(q) else 0.0
