@@ -210,8 +210,11 @@ def _serialised(tree):
     return raw[:head] + b"#SHA256 %s\n" % _digest(raw) + raw[head:]
 
 
-def _digest(raw):
-    return hashlib.sha256(raw).hexdigest().encode()
+def _digest(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest().encode()
 
 
 def read_asdf(path, kind):
@@ -312,7 +315,7 @@ def _inspect(raw, path):
     if seal is None:
         remedy = "Write it anew with specwcs"
         raise InputError("has no #SHA256 line", "Must be a file of specwcs", remedy, file=path)
-    if seal[2] != _digest(raw[: head.end()] + raw[seal.end() :]):
+    if seal[2] != _digest(raw[: head.end()], memoryview(raw)[seal.end() :]):
         raise InputError(
             "the checksum does not match: it was changed or damaged after it was written",
             "",

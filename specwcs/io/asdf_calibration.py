@@ -14,6 +14,15 @@ __all__ = ["CALIBRATION_CONVERTERS", "CalibrationConverter"]
 _AS_THEY_ARE = ("instrument", "mask", "opt", "crv", "ids", "residuals", "medium", "provenance")
 
 
+def _square(matrices):
+    """Return covariance matrices as float64; NaN stands for errors that are not known."""
+    matrices = {name: np.array(matrix, dtype=float) for name, matrix in matrices.items()}
+    for name, matrix in matrices.items():
+        if matrix.shape != (len(matrix), len(matrix)):
+            raise InputError(f"covariance of {name} of shape {matrix.shape}", "Must be square")
+    return matrices
+
+
 class CalibrationConverter(Converter):
     """`Calibration`: its fields; the status of the slits as a list, so that the order stays."""
 
@@ -23,9 +32,7 @@ class CalibrationConverter(Converter):
     def to_yaml_tree(self, obj, tag, ctx):
         node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
         node["provenance"] = dict(obj.provenance)
-        node["covariance"] = {
-            name: np.array(matrix, dtype=float) for name, matrix in obj.covariance.items()
-        }
+        node["covariance"] = _square(obj.covariance)
         node["slits"] = [{"id": id_, **asdict(status)} for id_, status in obj.slits.items()]
         return node
 
@@ -33,13 +40,10 @@ class CalibrationConverter(Converter):
         from specwcs.calibration.bundle import Calibration, SlitStatus
 
         values = {name: node[name] for name in _AS_THEY_ARE}
-        for name, matrix in node["covariance"].items():
-            if matrix.shape != (matrix.shape[0],) * 2 or not np.isfinite(matrix).all():
-                raise InputError(f"the covariance of {name} is no finite square matrix")
         slits = [dict(entry) for entry in node["slits"]]
         return Calibration(
             **values,
-            covariance=dict(node["covariance"]),
+            covariance=_square(node["covariance"]),
             slits={entry.pop("id"): SlitStatus(**entry) for entry in slits},
         )
 

@@ -23,11 +23,19 @@ def _source(node):
     return Source(**node) if node else None
 
 
-def _check_finite(node):
-    """Refuse the numbers that no schema can: NaN and the infinities."""
+def _finite(node):
+    """Return what a converter writes or reads, if its numbers are: no schema refuses NaN."""
     for name, value in node.items():
         if isinstance(value, float) and not isfinite(value):
             raise InputError(f"{name} is {value}", "Must be finite")
+    return dict(node)
+
+
+def _control(points, slit):
+    points = np.array(points, dtype=float)
+    if not np.isfinite(points).all():
+        raise InputError("a control point is not finite", slit=slit)
+    return points
 
 
 class InstrumentConverter(Converter):
@@ -48,7 +56,7 @@ class InstrumentConverter(Converter):
             node["trim"] = str(obj.trim)
         if obj.source is not None:
             node["source"] = _source_node(obj.source)
-        return node
+        return _finite(node)
 
     def from_yaml_tree(self, node, tag, ctx):
         from types import MappingProxyType
@@ -56,8 +64,7 @@ class InstrumentConverter(Converter):
         from specwcs.conventions import Direction
         from specwcs.inputs.instrument import Amplifier, Instrument, Section
 
-        _check_finite(node)
-        values = dict(node)
+        values = _finite(node)
         values["direction"] = Direction(node["direction"])
         values["description"] = MappingProxyType(dict(node["description"]))
         values["amplifiers"] = tuple(
@@ -77,16 +84,12 @@ class SlitConverter(Converter):
 
     def to_yaml_tree(self, obj, tag, ctx):
         node = {field.name: getattr(obj, field.name) for field in fields(obj)}
-        return node | {"control": np.array(obj.control, dtype=float).tolist()}
+        return _finite(node) | {"control": _control(obj.control, obj.id).tolist()}
 
     def from_yaml_tree(self, node, tag, ctx):
         from specwcs.inputs.mask import Slit
 
-        _check_finite(node)
-        control = np.array(node["control"], dtype=float)
-        if not np.isfinite(control).all():
-            raise InputError("a control point is not finite", slit=node["id"])
-        return Slit(**(dict(node) | {"control": control}))
+        return Slit(**(_finite(node) | {"control": _control(node["control"], node["id"])}))
 
 
 class MaskConverter(Converter):

@@ -51,7 +51,7 @@ def test_a_forged_checksum_leads_to_a_model_or_to_our_error(raw, tmp_path):
     rng = np.random.default_rng(98)
     head = raw.index(b"%YAML")
     refused = 0
-    for _ in range(300):
+    for _ in range(150):
         path.write_bytes(seal(raw[:head] + damaged(raw[head:], rng)))
         try:
             model = read_asdf(path, OpticalModel)
@@ -60,4 +60,4 @@ def test_a_forged_checksum_leads_to_a_model_or_to_our_error(raw, tmp_path):
         else:
             assert type(model) is OpticalModel
             assert np.isfinite(model.parameters).all()
-    assert 150 < refused < 300
+    assert 75 < refused < 150

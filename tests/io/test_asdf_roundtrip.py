@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import asdf
 import numpy as np
 import pytest
 from gwcs import WCS
@@ -145,6 +146,41 @@ def test_calibration(calibration, tmp_path):
     assert new.covariance.keys() == calibration.covariance.keys()
     for name, matrix in calibration.covariance.items():
         assert new.covariance[name].tobytes() == matrix.tobytes()
+
+
+def test_others_read_it_as_plain_asdf(calibration, tmp_path):
+    calibration.write(tmp_path / "cal.asdf")
+    with asdf.open(tmp_path / "cal.asdf", validate_checksums=True) as file:
+        assert file["calibration"].mask == calibration.mask
+        assert_same_model(file["calibration"].ids, calibration.ids)
+
+
+def test_unknown_errors_are_kept_as_nan(calibration, tmp_path):
+    unknown = dataclasses.replace(calibration, covariance={"crv": np.full((12, 12), np.nan)})
+    assert np.isnan(round_trip(unknown, tmp_path).covariance["crv"]).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "match"),
+    [
+        (
+            lambda _: {"covariance": {"ids": np.ones((2, 3))}},
+            r"covariance of ids of shape \(2, 3\)",
+        ),
+        (lambda c: {"instrument": dataclasses.replace(c.instrument, gain=np.nan)}, "gain is nan"),
+        (lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], x=np.inf)])}, "x is inf"),
+        (
+            lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], control=[[0, np.nan]])])},
+            "slit 049: a control point is not finite",
+        ),
+        (lambda _: {"medium": "water"}, "'water' is not one of"),
+        (lambda c: {"opt": c.crv}, "mismatched tags"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(calibration, tmp_path, fault, match):
+    with pytest.raises(InputError, match=f"calibration cannot be stored .*{match}"):
+        dataclasses.replace(calibration, **fault(calibration)).write(tmp_path / "x.asdf")
+    assert not list(tmp_path.iterdir())
 
 
 def test_residual_table(calibration, tmp_path):
