@@ -3,6 +3,17 @@
 `example` is a ready-made observation. For your own instrument, make a `Spectrograph` from
 its `~specwcs.inputs.Instrument`, a mask (read one, or `random_mask`, `longslit`), and an
 `Observation` of both. Nothing here uses the models that specwcs fits.
+
+Examples
+--------
+>>> from specwcs.simulate import example, lamp
+>>> observation = example(shape=(256, 512), n_slits=4)
+>>> observation.arc(lamp(), seed=1).shape
+(256, 512)
+>>> x, y = observation.pixel("01", t=0.5, wavelength=7000.0)
+>>> wavelength, t = observation.world("01", x, y)
+>>> print(f"{wavelength:.6f} {t:.6f}")
+7000.000000 0.500000
 """
 
 from specwcs.simulate.detector import Detector

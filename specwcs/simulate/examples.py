@@ -68,7 +68,7 @@ def example(
     kind : str
         ``"mos"`` or ``"longslit"``.
     seed : int
-        Chooses the mask.
+        Chooses the mask, and what `Observation` leaves to chance.
     line_curvature : float, optional
         Sagitta of a line over the whole frame, px; by default 3, and 4 for a longslit.
     offset : tuple of float
@@ -119,4 +119,6 @@ def example(
         flipx=flipx,
         flipy=flipy,
     )
-    return Observation(optics, mask, instrument, (4900.0, 9300.0), detector=detector, **observation)
+    return Observation(
+        optics, mask, instrument, (4900.0, 9300.0), detector=detector, seed=seed, **observation
+    )

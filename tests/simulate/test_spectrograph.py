@@ -146,6 +146,20 @@ def test_distortion_at_the_corner_is_the_fraction_asked_for():
     assert_allclose(after, before * (1 - 0.01 * (radius / corner) ** 2), rtol=1e-9)
 
 
+def test_tangential_distortion_in_vectors():
+    # A decentred lens moves a point r of the field by |r|^2 b + 2 (r . b) r, b = (P2, P1).
+    p1, p2 = 0.003, -0.002
+    plain, bent = grating(), grating(tangential=(p1, p2))
+    X, Y, wavelength = np.array([[20.0, -15.0], [70.0, -40.0]]), 30.0, 6000.0
+    before, after = (
+        (np.array(optics.project(X, Y, wavelength)) - [[[1023.5]], [[511.5]]]) / optics.camera
+        for optics in (plain, bent)
+    )
+    bias = np.array([p2, p1])[:, np.newaxis, np.newaxis]
+    expected = np.sum(before**2, axis=0) * bias + 2 * np.sum(before * bias, axis=0) * before
+    assert_allclose(after - before, expected, rtol=1e-6)
+
+
 def test_an_order_that_does_not_exist_is_nan():
     x, y = grating().project(0.0, 0.0, np.array([7000.0, 200000.0]))
     assert np.isfinite([x[0], y[0]]).all()
