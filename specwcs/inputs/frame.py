@@ -8,11 +8,12 @@ says so).
 
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntFlag
 
 import numpy as np
 from astropy import units as u
+from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from scipy.ndimage import uniform_filter1d
 
@@ -53,17 +54,17 @@ class PixelFlag(IntFlag):
 
 
 @dataclass
-class _Exposure:
-    """One file, corrected and trimmed: adu (or electrons), float64, shape (ny, nx)."""
+class _Light:
+    """One exposure or the sum of several, corrected and trimmed: shape (ny, nx)."""
 
     data: np.ndarray
     variance: np.ndarray
     flags: np.ndarray
-    header: object
-    source: Source
-    exposure: float | None
+    header: fits.Header
     unit: u.UnitBase
-    history: list = field(default_factory=list)
+    sources: list[Source]
+    seconds: list[float | None]
+    history: list[str]
 
 
 def read_frame(path, instrument, bias=None):
@@ -107,44 +108,29 @@ def read_frame(path, instrument, bias=None):
     gives is taken as 1, a read noise as the scatter of the overscan or of the faint pixels,
     and ``meta["history"]`` says so.
     """
-    exposures = [_read_exposure(p, instrument) for p in _as_list(path)]
-    _check_alike(exposures)
-    remarks = _repeated(exposures)
-    first = exposures[0]
-    data = sum(e.data for e in exposures)
-    variance = sum(e.variance for e in exposures)
-    flags = np.bitwise_or.reduce([e.flags for e in exposures])
-    history = [f"{e.source.path}: {line}" for e in exposures for line in e.history]
+    light = _read_sum(_as_list(path), instrument)
     bias_files = []
     if bias is not None:
-        biases = [_read_exposure(p, instrument) for p in _as_list(bias)]
-        number = len(exposures)
-        data -= number * np.mean([b.data for b in biases], axis=0)
-        # The same mean is subtracted from every exposure: its error does not average out.
-        scatter = sum(b.variance for b in biases) / len(biases) ** 2
-        variance += number**2 * scatter
-        flags |= np.bitwise_or.reduce([b.flags for b in biases])
-        bias_files = [b.source for b in biases]
-        history.append(f"subtracted the mean of {len(biases)} bias frames")
-    times = [e.exposure for e in exposures]
-    meta = {
-        "files": [vars(e.source) for e in exposures],
-        "bias": [vars(source) for source in bias_files],
-        "exposure": None if None in times else sum(times),
-        "header": first.header,
-        "history": history,
-        "warnings": remarks,
-    }
+        bias_files = _subtract_bias(light, _read_sum(_as_list(bias), instrument))
+    remarks = _repeated(light.sources)
     for remark in remarks:
         warnings.warn(remark, SpecwcsWarning, stacklevel=2)
+    meta = {
+        "files": [vars(source) for source in light.sources],
+        "bias": [vars(source) for source in bias_files],
+        "exposure": None if None in light.seconds else sum(light.seconds),
+        "header": light.header,
+        "history": light.history,
+        "warnings": remarks,
+    }
     frame = CCDData(
-        data,
-        uncertainty=StdDevUncertainty(np.sqrt(variance)),
-        mask=flags != 0,
-        unit=first.unit,
+        light.data,
+        uncertainty=StdDevUncertainty(np.sqrt(light.variance)),
+        mask=light.flags != 0,
+        unit=light.unit,
         meta=meta,
     )
-    frame.flags = flags
+    frame.flags = light.flags
     return frame
 
 
@@ -154,6 +140,57 @@ def _as_list(path):
         msg = "an empty list of frames"
         raise InputError(msg, "", "Name at least one file.")
     return paths
+
+
+# -- sums -------------------------------------------------------------------------
+
+
+def _read_sum(paths, instrument):
+    """Add up exposures, one in memory at a time."""
+    total = _read_exposure(paths[0], instrument)
+    for path in paths[1:]:
+        light = _read_exposure(path, instrument)
+        _check_alike(light, total)
+        total.data += light.data
+        total.variance += light.variance
+        total.flags |= light.flags
+        for name in ("sources", "seconds", "history"):
+            getattr(total, name).extend(getattr(light, name))
+    return total
+
+
+def _subtract_bias(light, bias):
+    """Subtract the mean bias, in place, from each exposure of a sum; return its files."""
+    # The same mean goes from every exposure: its error does not average out.
+    share = len(light.sources) / len(bias.sources)
+    light.data -= share * bias.data
+    light.variance += share**2 * bias.variance
+    light.flags |= bias.flags
+    light.history.append(f"subtracted the mean of {len(bias.sources)} bias frames")
+    return bias.sources
+
+
+def _check_alike(light, first):
+    """Refuse to sum frames whose headers name different settings."""
+    paths = light.sources[0].path, first.sources[0].path
+    for key in SAME_IN_A_SUM:
+        mine, theirs = card(light.header, key, paths[0]), card(first.header, key, paths[1])
+        if mine != theirs:
+            msg = f"{key} is {mine!r}, but {theirs!r} in {paths[1]}"
+            raise InputError(msg, "Frames of one sum have the same settings.", file=paths[0])
+    if light.unit != first.unit:
+        msg = f"the unit is {light.unit}, but {first.unit} in {paths[1]}"
+        raise InputError(msg, "Frames of one sum have one unit.", file=paths[0])
+
+
+def _repeated(sources):
+    """Name the frames that occur more than once, by their content."""
+    seen, remarks = {}, []
+    for source in sources:
+        if source.sha256 in seen:
+            remarks.append(f"{source.path} is the same frame as {seen[source.sha256]}")
+        seen.setdefault(source.sha256, source.path)
+    return remarks
 
 
 # -- one exposure ----------------------------------------------------------------
@@ -195,8 +232,9 @@ def _read_exposure(path, instrument):
     for flag in PixelFlag:
         if count := np.count_nonzero(flags & flag.value):
             history.append(f"{count} pixels masked: {flag.name.lower().replace('_', ' ')}")
-    exposure = _exposure(header, path, history)
-    return _Exposure(data, variance, flags, header, source, exposure, unit, history)
+    seconds = _exposure(header, path, history)
+    history = [f"{source.path}: {line}" for line in history]
+    return _Light(data, variance, flags, header, unit, [source], [seconds], history)
 
 
 def _data_hdu(hdus, instrument, path, history):
@@ -405,7 +443,8 @@ def _variance(data, number, unit, scatter, history):
         read_noise = max(measured * gain, 1.0)
         where = "overscan" if scatter else "faint pixels"
         history.append(f"read noise unknown: {read_noise:.3g} electrons from the {where}")
-    return np.maximum(data, 0.0) / gain + (read_noise / gain) ** 2
+    variance = np.maximum(data, 0.0) / gain + (read_noise / gain) ** 2
+    return np.maximum(variance, 1 / 12)  # no pixel is known better than its rounding
 
 
 def _faint_scatter(data):
@@ -414,33 +453,3 @@ def _faint_scatter(data):
     first = first[:, : second.shape[1]]
     faint = first + second <= np.median(first + second)
     return 1.4826 * float(np.median(np.abs(first - second)[faint])) / np.sqrt(2)
-
-
-# -- sums -------------------------------------------------------------------------
-
-
-def _check_alike(exposures):
-    """Refuse to sum frames whose headers name different settings."""
-    first = exposures[0]
-    for other in exposures[1:]:
-        for key in SAME_IN_A_SUM:
-            values = [card(e.header, key, e.source.path) for e in (first, other)]
-            if values[0] != values[1]:
-                msg = f"{key} is {values[1]!r}, but {values[0]!r} in {first.source.path}"
-                raise InputError(
-                    msg, "Frames of one sum have the same settings.", file=other.source.path
-                )
-        if other.unit != first.unit:
-            msg = f"the unit is {other.unit}, but {first.unit} in {first.source.path}"
-            raise InputError(msg, "Frames of one sum have one unit.", file=other.source.path)
-
-
-def _repeated(exposures):
-    """Name the frames that occur more than once, by their content."""
-    seen, remarks = {}, []
-    for exposure in exposures:
-        path = exposure.source.path
-        if exposure.source.sha256 in seen:
-            remarks.append(f"{path} is the same frame as {seen[exposure.source.sha256]}")
-        seen.setdefault(exposure.source.sha256, path)
-    return remarks

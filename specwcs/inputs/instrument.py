@@ -7,7 +7,6 @@ An instrument file (``.icf``) is an INI file with the sections ``[Description]``
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 from specwcs.conventions import Direction
@@ -135,7 +134,7 @@ class Instrument:
     direction: Direction
     linear_dispersion: float
     reference_lambda: float
-    description: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    description: Mapping[str, str] = field(default_factory=dict, hash=False)
     data_hdu: int | str | None = None
     variance_hdu: int | str | None = None
     mask_hdu: int | str | None = None
@@ -145,6 +144,9 @@ class Instrument:
     trim: Section | None = None
     amplifiers: tuple[Amplifier, ...] = ()
     source: Source | None = field(default=None, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "direction", Direction(self.direction))
 
     @property
     def shape(self):
@@ -186,7 +188,7 @@ class Instrument:
         values["direction"] = values.pop("dispersion_direction")
         instrument = cls(
             name=path.name.rpartition(".")[0] or path.name,
-            description=MappingProxyType({key: entry.value for key, entry in description.items()}),
+            description={key: entry.value for key, entry in description.items()},
             amplifiers=_amplifiers(values, entries, path),
             source=source,
             **values,

@@ -1,5 +1,7 @@
+import copy
 import dataclasses
 import itertools
+import pickle
 
 import pytest
 from hypothesis import given
@@ -66,6 +68,14 @@ def test_values(read):
 def test_frozen(read):
     with pytest.raises(dataclasses.FrozenInstanceError):
         read(ICF).xpixels = 3
+
+
+def test_copies_are_equal(read):
+    instrument = read(ICF)
+    for copied in (copy.deepcopy(instrument), pickle.loads(pickle.dumps(instrument))):
+        assert copied == instrument
+        assert copied.direction is Direction.LR
+    assert hash(dataclasses.replace(instrument, direction="RL")) != hash(instrument)
 
 
 @pytest.mark.parametrize(
