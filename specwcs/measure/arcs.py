@@ -129,9 +129,11 @@ def _sample(image, variance, bad, traces, name, t, shift):
     q = np.where(np.isfinite(q), q, -10.0)
     at = np.array([q, p])
     flux = map_coordinates(image, at, order=1, cval=0.0)
-    noise = map_coordinates(variance, at, order=1, cval=0.0)
-    usable = map_coordinates(bad.astype(np.float32), at, order=1, cval=1.0) < 0.3
-    return flux, noise, usable
+    row, column = np.rint(at).astype(int)
+    ny, nx = image.shape
+    inside = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+    row, column = np.clip(row, 0, ny - 1), np.clip(column, 0, nx - 1)
+    return flux, variance[row, column], inside & ~bad[row, column]
 
 
 def _middle_mean(flux, variance, usable):

@@ -118,7 +118,7 @@ def _solve(offset, value, noise, usable, p, sigma, fwhm):
     for _ in range(_STEPS):
         z = (offset - shift[:, None, None]) / sigma
         kernel = np.exp(-0.5 * z**2) * usable
-        height, background, tilt = _profile(z, kernel, value, usable)
+        _, background, tilt = _profile(z, kernel, value, usable)
         net = value - (background[:, None, None] + tilt[:, None, None] * z) * usable
         # d/dshift of sum(net z kernel) is sum(net (z^2 - 1) kernel) / sigma.
         rise = _flat(net * z * kernel)

@@ -3,6 +3,8 @@
 The likelihood has many peaks: a spectrum's end can be off by one line while all else is
 right. Every good solution is therefore bent at its ends and polished again; the best wins,
 and where solutions of comparable likelihood differ, the wavelength is not known.
+
+A few slits, spread over the mask, are enough to find the solution; the others then join.
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +17,10 @@ from specwcs.measure.vote import vote
 
 __all__ = ["Verdict", "search"]
 
+_SLITS = 6
 _VOTES = 60
-_POLISHED = 16
-_EXPLORED = 3
+_POLISHED = 12
+_EXPLORED = 2
 _BENDS = (-8.0, -5.0, -2.5, 2.5, 5.0, 8.0)
 """Shifts of a spectrum's end, px on a frame of 1000 columns."""
 _ROUNDS = 3
@@ -25,6 +28,11 @@ _ROUNDS = 3
 _RIVAL = 5.0
 # Two solutions agree where they differ by less than this, px.
 _SAME = 0.7
+# Where a slit that joins is looked for, about where the mask puts it: parts of its distance
+# from the others, and px.
+_STRAY = 0.02
+_NEAR = 8.0
+_GRID = 64
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,9 @@ class Verdict:
     Attributes
     ----------
     best : Solution
+        For all slits.
     contrast : float
-        Log-likelihood above that of the best solution that is different at most peaks.
+        Log-likelihood above that of the best solution that is different at most columns.
     agreed : ndarray of bool, shape (n_peaks,)
         Whether all rivals give a peak the same wavelength.
     peaks : PeakTable
@@ -64,18 +73,34 @@ def search(peaks_by_flip, lines, prior, fwhm):
     -------
     Verdict
     """
+    some = _spread_out(peaks_by_flip, prior)
+    few = {flip: peaks.of_slits(some) for flip, peaks in peaks_by_flip.items()}
+    few_prior = replace(prior, offset=prior.offset[some])
     found = []
-    for flip, peaks in peaks_by_flip.items():
-        voted = vote(peaks, lines, prior, _VOTES, flip)
-        rough = _best([polish(s, peaks, lines, fwhm, stages=slice(COARSE)) for s in voted])
-        found += [
-            polish(s, peaks, lines, fwhm, stages=slice(COARSE, None)) for s in rough[:_POLISHED]
-        ]
-    found = _best(found)
+    for flip, peaks in few.items():
+        voted = vote(peaks, lines, few_prior, _VOTES, flip)
+        found += [polish(s, peaks, lines, fwhm, stages=slice(COARSE)) for s in voted]
+    rough = _best(found)[:_POLISHED]
+    finish = slice(COARSE, None)
+    found = _best([polish(s, few[s.flip_u], lines, fwhm, stages=finish) for s in rough])
     for solution in found[:_EXPLORED]:
-        found += _explore(solution, peaks_by_flip[solution.flip_u], lines, fwhm)
+        found = found + _explore(solution, few[solution.flip_u], lines, fwhm)
     found = _best(found)
-    return _judge(found, peaks_by_flip)
+    contrast, agreed = _rivals(found)
+    peaks = peaks_by_flip[found[0].flip_u]
+    best = _join(found[0], some, prior, peaks, lines, fwhm)
+    columns = np.clip(peaks.p / (prior.length - 1) * (_GRID - 1), 0, _GRID - 1)
+    return Verdict(best, contrast, agreed[np.rint(columns).astype(int)], peaks)
+
+
+def _spread_out(peaks_by_flip, prior):
+    """Choose slits with many peaks, spread over the mask: indices, shape (<= _SLITS,)."""
+    n = len(prior.offset)
+    count = sum(np.bincount(peaks.slit, minlength=n) for peaks in peaks_by_flip.values())
+    lit = np.flatnonzero(count)
+    in_order = lit[np.argsort(prior.offset[lit], kind="stable")]
+    parts = np.array_split(in_order, min(_SLITS, len(lit)))
+    return np.sort([part[np.argmax(count[part])] for part in parts])
 
 
 def _best(solutions):
@@ -96,7 +121,7 @@ def _explore(solution, peaks, lines, fwhm):
 
 
 def _bent(solution):
-    """Copies of a solution with one end shifted: the shift falls as a cube to the other."""
+    """Shift one end of a solution, in steps; the shift falls as a cube to the other end."""
     dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
     # ((1 + x) / 2)^3 in Chebyshev polynomials.
     right = np.array([10.0, 15.0, 6.0, 1.0]) / 32
@@ -107,16 +132,50 @@ def _bent(solution):
             yield replace(solution, coefficients=series)
 
 
-def _judge(found, peaks_by_flip):
+def _rivals(found):
+    """Compare all solutions with the best: contrast, and the columns where rivals agree."""
     best = found[0]
-    peaks = peaks_by_flip[best.flip_u]
-    here = best.wavelength(peaks.slit, peaks.p)
-    scale = best.dispersion(peaks.slit, peaks.p)
-    contrast, agreed = np.inf, np.ones(len(here), bool)
+    p = np.linspace(0, best.length - 1, _GRID)
+    slit = np.arange(len(best.coefficients))[:, None]
+    here, scale = best.wavelength(slit, p), best.dispersion(slit, p)
+    contrast, agreed = np.inf, np.ones(_GRID, bool)
     for other in found[1:]:
-        same = np.abs(other.wavelength(peaks.slit, peaks.p) - here) < _SAME * scale
-        if best.score - other.score < _RIVAL and (other.flip_u == best.flip_u):
-            agreed &= same
+        lead = best.score - other.score
+        same = np.abs(other.wavelength(slit, p) - here) < _SAME * scale
+        if lead < _RIVAL and other.flip_u == best.flip_u:
+            agreed &= same.all(axis=0)
         if np.mean(same) < 0.5:
-            contrast = min(contrast, best.score - other.score)
-    return Verdict(best, contrast, agreed, peaks)
+            contrast = min(contrast, lead)
+    return contrast, agreed
+
+
+def _join(solution, some, prior, peaks, lines, fwhm):
+    """Extend a solution from some slits to all, and polish it."""
+    others = np.setdiff1d(np.unique(peaks.slit), some)
+    n, degree = len(prior.offset), solution.coefficients.shape[1] - 1
+    series = np.zeros((n, degree + 1))
+    series[:] = solution.coefficients.mean(axis=0)
+    # The constant follows the mask's position: a straight line through the known slits.
+    power = 1 if len(some) > 1 and np.ptp(prior.offset[some]) > 1 else 0
+    known = np.polyfit(prior.offset[some], solution.coefficients[:, 0], power)
+    series[:, 0] = np.polyval(known, prior.offset)
+    series[some] = solution.coefficients
+    for i in others:
+        series[i, 0] += _best_shift(series[i], peaks.of_slits([i]), solution, prior, lines, fwhm)
+    stages = slice(COARSE, None)
+    return polish(replace(solution, coefficients=series), peaks, lines, fwhm, stages=stages)
+
+
+def _best_shift(series, peaks, solution, prior, lines, fwhm):
+    """Shift, Å, at which the peaks of one slit fit the lines best."""
+    reach = _NEAR + _STRAY * np.ptp(prior.offset)
+    step = solution.coefficients[:, 1].mean() * 2 / solution.length
+    tried = []
+    for shift in np.arange(-reach, reach + 1, 2.0) * step:
+        start = series + np.eye(1, len(series))[0] * shift
+        one = replace(solution, coefficients=start[None])
+        tried.append(polish(one, peaks, lines, fwhm, stages=slice(1, 2)))
+    best = max(tried, key=lambda s: s.score)
+    middle = np.median(peaks.p, keepdims=True)
+    here = replace(solution, coefficients=series[None])
+    return (best.wavelength(0, middle) - here.wavelength(0, middle))[0]

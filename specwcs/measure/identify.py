@@ -26,8 +26,11 @@ _FEWEST_PEAKS, _FEWEST_LINES = 3, 3
 # The whole needs so many different lines, such a lead over the best other solution (in
 # natural logarithms of the likelihood), and so much of the brightest peaks explained.
 _LINES, _CONTRAST, _EXPLAINED = 6, 5.0, 0.5
-# A slit is trusted where its wavelength is better known than this, px.
-_KNOWN = 0.1
+# Bright lines lie so close to where the others put them, px, if they are what they seem.
+_HELD_OUT = 0.12
+# A slit is trusted where its wavelength is better known than this, px, and not farther from
+# its own lines than this part of the frame.
+_KNOWN, _BEYOND = 0.1, 0.03
 _GRID = 256
 
 
@@ -209,7 +212,7 @@ def _peak_tables(arcs, names, prior):
         found = [
             find_peaks(spectra[name], arcs.fwhm) if name in spectra else None for name in names
         ]
-        tables[bool(flip)] = PeakTable.from_peaks(found, _PEAKS, _FEWEST_PEAKS)
+        tables[bool(flip)] = PeakTable.from_peaks(found, arcs.fwhm, _PEAKS, _FEWEST_PEAKS)
     return tables
 
 
@@ -232,6 +235,11 @@ def _doubt(verdict, verified, explained):
         )
     if explained < _EXPLAINED:
         return f"the catalogue explains only {explained:.0%} of the brightest peaks"
+    if verified.rms > _HELD_OUT:
+        return (
+            f"the bright lines lie {verified.rms:.2f} px from where the others put them, "
+            f"more than {_HELD_OUT} px"
+        )
     return ""
 
 
@@ -250,7 +258,11 @@ def _slit(i, verified, peaks, lines, n_peaks):
         reason = f"{len(line)} of its {n_peaks} peaks are lines of the solution"
     grid = np.linspace(0, length - 1, _GRID)
     sigma = verified.sigma(np.full(_GRID, i), grid)
-    known = _around(sigma < _KNOWN, grid, np.median(found[1])) if status == "ok" else None
+    known = None
+    if status == "ok":
+        first, last = found[1].min() - _BEYOND * length, found[1].max() + _BEYOND * length
+        trusted = (sigma < _KNOWN) & (grid >= first) & (grid <= last)
+        known = _around(trusted, grid, np.median(found[1]))
     if known is None:
         status, reason = (status, reason) if status != "ok" else ("not identified", _VAGUE)
         known = np.nan, np.nan

@@ -9,6 +9,7 @@ hypotheses are compared.
 from dataclasses import replace
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from specwcs.measure.solution import DEGREE
 from specwcs.measure.wavefit import fit
@@ -19,7 +20,7 @@ __all__ = ["COARSE", "polish"]
 _STAGES = ((3.0, 0.0, 3), (2.0, 0.0, 3), (1.2, 0.0, 4), (0.0, 0.4, 4), (0.0, 0.2, DEGREE))
 COARSE = 2
 """Stages after which the hopeless hypotheses can be dropped."""
-_ROUNDS = 3
+_ROUNDS = 2
 _NEIGHBOURS = 8
 # The last kernel, in FWHM: most lines are good to a small part of their width (from the data,
 # within these limits), some (blends) to a quarter.
@@ -48,50 +49,53 @@ def polish(solution, peaks, lines, fwhm, *, stages=slice(None)):
         not grow everywhere on the frame.
     """
     unknown = _UNKNOWN[peaks.grade]
+    basis = chebyshev.chebvander(solution.x(peaks.p), DEGREE)
     for px, widths, degree in _STAGES[stages]:
         width = max(px, widths * fwhm)
         last = (px, widths, degree) == _STAGES[-1]
         narrow = _NARROW[1]
+        mean = _mean_weight(solution, peaks, lines)
         for _ in range(_ROUNDS):
             density = _mixture(peaks, narrow, fwhm) if last else _single(peaks, width)
-            near, share, distance, log = _match(solution, peaks, lines, density, unknown)
+            known = (1.0 - unknown) / mean
+            near, share, distance = _match(solution, peaks, lines, density, known, basis)
+            total = unknown + share.sum(axis=1)
+            share /= total[:, None]
             narrow = _good_width(share, distance, fwhm)
             hit = share.sum(axis=1)
             unknown = _fractions(peaks.grade, hit)
             target = (share * lines.wavelength[near]).sum(axis=1) / np.maximum(hit, 1e-12)
             weight = hit / (0.3 * width) ** 2
-            solution = fit(solution, peaks, target, weight, degree).solution
+            solution = fit(solution, peaks, target, weight, degree, basis).solution
     best = near[np.arange(len(near)), share.argmax(axis=1)]
     line = np.where(hit > 0.5, best, -1)
-    score = float(log.sum()) if _is_monotonic(solution) else -np.inf
+    score = float(np.log(total).sum()) if _is_monotonic(solution) else -np.inf
     return replace(solution, score=score, line=line)
 
 
-def _match(solution, peaks, lines, density, unknown):
-    """Share the peaks out to the lines near them.
+def _match(solution, peaks, lines, density, known, basis):
+    """Densities of the peaks as each of the lines near them, over that of a chance peak.
 
     Returns
     -------
     near : ndarray of int, shape (n_peaks, m)
         Lines.
     share : ndarray, shape (n_peaks, m)
-        Probability that the peak is that line.
+        Densities, for the shares `known` of peaks that are lines, over the lines per Å.
     distance : ndarray, shape (n_peaks, m)
         From the peak to the line, px.
-    log : ndarray, shape (n_peaks,)
-        Log density of the peak over chance.
     """
-    at = solution.wavelength(peaks.slit, peaks.p)
-    dispersion = np.abs(solution.dispersion(peaks.slit, peaks.p))[:, None]
+    series = solution.coefficients[peaks.slit]
+    at = np.sum(basis * series, axis=1)
+    slope = chebyshev.chebder(solution.coefficients, axis=1)[peaks.slit]
+    dispersion = np.abs(np.sum(basis[:, :-1] * slope, axis=1))[:, None]
+    dispersion *= 2.0 / (solution.length - 1)
     m = min(_NEIGHBOURS, len(lines.wavelength))
     start = np.searchsorted(lines.wavelength, at) - m // 2
     near = np.clip(start, 0, len(lines.wavelength) - m)[:, None] + np.arange(m)
     distance = (lines.wavelength[near] - at[:, None]) / dispersion
-    share = density(distance) / dispersion
-    share *= lines.weight[peaks.grade[:, None], near]
-    share *= ((1.0 - unknown) / _mean_weight(solution, peaks, lines))[:, None]
-    total = unknown + share.sum(axis=1)
-    return near, share / total[:, None], distance, np.log(total)
+    share = density(distance) * lines.weight[peaks.grade[:, None], near]
+    return near, share * known[:, None] / dispersion, distance
 
 
 def _mean_weight(solution, peaks, lines):

@@ -1,6 +1,6 @@
 """What the identification passes from step to step: the peaks, the lines, and a solution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -16,6 +16,10 @@ GRADES = (8, 12)
 # The power to which intensities count for each grade: the brightest peaks are bright lines.
 _POWER = (0.6, 0.4, 0.2)
 _RANGE = 20.0
+# No position from an averaged spectrum is better, px. A faint line (this percentile of the
+# fluxes) within reach of a bright one pulls it by this part of the width, at equal flux.
+_FLOOR = 0.02
+_FAINT, _PULL = 30, 0.3
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class PeakTable:
     slit : ndarray of int
         Index of the slit.
     p, sigma : ndarray
-        Position and its error, px.
+        Position and its expected error, px: the noise, and what faint lines that the
+        catalogue lacks may pull it.
     flux : ndarray
         Height above the continuum.
     grade : ndarray of int
@@ -41,13 +46,15 @@ class PeakTable:
     grade: np.ndarray
 
     @classmethod
-    def from_peaks(cls, peaks, most, fewest=1):
+    def from_peaks(cls, peaks, fwhm, most, fewest=1):
         """Join the `most` brightest peaks of each slit that has at least `fewest`.
 
         Parameters
         ----------
         peaks : sequence of Peaks or None
             One for each slit.
+        fwhm : float
+            Width of the lines, px.
         most, fewest : int
 
         Returns
@@ -61,11 +68,18 @@ class PeakTable:
                 continue
             order = np.argsort(-found.flux)[:most]
             grade = np.searchsorted(np.cumsum(GRADES), np.arange(len(order)), side="right")
-            parts.append(
-                (np.full(len(order), slit), found.p[order], found.sigma[order], found.flux[order],
-                 grade)
-            )  # fmt: skip
+            p, flux = found.p[order], found.flux[order]
+            pull = _PULL * fwhm * np.minimum(np.percentile(found.flux, _FAINT) / flux, 1.0)
+            sigma = np.sqrt(found.sigma[order] ** 2 + pull**2 + _FLOOR**2)
+            parts.append((np.full(len(order), slit), p, sigma, flux, grade))
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def of_slits(self, slits):
+        """Return the peaks of some slits, which are counted anew in the order given."""
+        number = np.full(max(self.slit.max(initial=0), max(slits)) + 1, -1)
+        number[slits] = np.arange(len(slits))
+        mine = self.take(number[self.slit] >= 0)
+        return replace(mine, slit=number[mine.slit])
 
     def take(self, index):
         """Return the peaks at `index`, which may be a mask."""

@@ -18,11 +18,10 @@ __all__ = ["Verified", "verify"]
 # weight, is a blend: its peak is explained, its position is not its own. How species compare
 # is not known: there, the held-out test decides.
 _BLEND, _RELATIVE = 1.2, 0.3
-# px; no position from an averaged spectrum is better.
-_FLOOR = 0.02
 # A held-out line may be off by so many standard deviations, and always by this much, px.
-_SIGMAS, _TOLERANCE = 4.5, 0.15
-_LEAST = 4
+_SIGMAS, _TOLERANCE = 4.0, 0.1
+# At most this share of the lines is dropped, and never below so many.
+_DROPPED, _LEAST = 0.5, 5
 # The degree that is tried first, and what a higher one must gain in the held-out residual.
 _START, _GAIN = 3, 0.9
 _ADDED = 4
@@ -44,6 +43,8 @@ class Verified:
     left_out : ndarray, shape (n_peaks,)
         Distance, px, from each peak to where the fit without its line puts it; NaN where
         it was not tested.
+    error : ndarray, shape (n_peaks,)
+        Expected error of the peaks' positions, px.
     """
 
     fitted: WavelengthFit
@@ -51,14 +52,22 @@ class Verified:
     used: np.ndarray
     left_out: np.ndarray
 
+    error: np.ndarray
+
+    @property
+    def scatter(self):
+        """Robust standard deviation of the held-out lines in units of what was expected."""
+        return _spread(self.left_out[self.used] / self.error[self.used])
+
     @property
     def rms(self):
-        """Robust standard deviation of the held-out lines, px; NaN where there are none."""
-        return _spread(self.left_out[self.used]) if self.used.any() else np.nan
+        """Robust standard deviation of the held-out bright lines, px."""
+        bright = self.used & (self.error < 2.5 * np.min(self.error))
+        return _spread(self.left_out[bright if bright.any() else self.used])
 
     def sigma(self, slit, p):
-        """Standard deviation, px, of the solution at the pairs (slit, p)."""
-        return self.fitted.sigma(slit, p) * max(self.rms / _FLOOR, 1.0)
+        """Return the standard deviation, px, of the solution at the pairs (slit, p)."""
+        return self.fitted.sigma(slit, p) * max(self.scatter, 1.0)
 
 
 def verify(solution, peaks, lines, trusted, fwhm):
@@ -101,22 +110,23 @@ def _best_degree(solution, peaks, lines, line, used):
         if degree < 1:
             continue
         trial = _converge(solution, peaks, lines, line, used, degree)
-        gains = best is None or trial.rms < _GAIN * best.rms
+        gains = best is None or trial.scatter < _GAIN * best.scatter
         if gains or trial.used.sum() > 1.1 * best.used.sum():
             best = trial
     return best
 
 
 def _converge(solution, peaks, lines, line, used, degree):
-    """Drop the worst line until all are within the tolerance, or a quarter is gone."""
+    """Drop the worst line until all are within the tolerance."""
     used = used.copy()
-    for _ in range(max(1, len(np.unique(line[used])) // 4) + 1):
-        fitted, left_out, excess = _hold_out(solution, peaks, lines, line, used, degree)
+    n = len(np.unique(line[used]))
+    for _ in range(max(1, int(_DROPPED * n)) + 1):
+        trial, excess = _hold_out(solution, peaks, lines, line, used, degree)
         worst = np.argmax(np.where(used, excess, -np.inf))
         if excess[worst] <= 1.0 or len(np.unique(line[used])) <= _LEAST:
             break
-        used &= line != line[worst]
-    return Verified(fitted, line, used, left_out)
+        used = used & (line != line[worst])
+    return trial
 
 
 def _hold_out(solution, peaks, lines, line, used, degree):
@@ -124,33 +134,29 @@ def _hold_out(solution, peaks, lines, line, used, degree):
 
     Returns
     -------
-    WavelengthFit
-    left_out : ndarray
-        px.
-    excess : ndarray
-        Median distance of a line over all slits in units of what is tolerated.
+    Verified
+    excess : ndarray, shape (n_peaks,)
+        Median distance of the peak's line, over all slits, in units of what is tolerated.
     """
-    base = used / (peaks.sigma**2 + _FLOOR**2)
+    error = peaks.sigma
     target = lines.wavelength[np.maximum(line, 0)]
-    weight = base
-    for _ in range(2):
+    weight = used / error**2
+    for _ in range(3):
         fitted = fit(solution, peaks, target, weight, degree)
-        residual = _distance(fitted.solution, peaks, target)
-        spread = max(_spread(residual[used]), _FLOOR)
-        weight = base / (1.0 + (residual / (3 * spread)) ** 2)
+        z = _distance(fitted.solution, peaks, target) / error
+        weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), 1.0))) ** 2)
     left_out = np.full(len(used), np.nan)
     median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
     for i in np.unique(line[used]):
-        same = used & (line == i)
-        without = fit(solution, peaks, target, np.where(same, 0.0, weight), degree)
-        left_out[same] = _distance(without.solution, peaks, target)[same]
-        median[i] = np.median(left_out[same])
-        expected[i] = np.median(without.sigma(peaks.slit[same], peaks.p[same]))
-    # At the ends the others say little: their own uncertainty counts, in units of the scatter.
-    tested = np.isfinite(expected)
-    scatter = max(_spread(median[tested] / np.hypot(expected[tested], _FLOOR)), 1.0)
-    limit = np.maximum(_SIGMAS * scatter * np.hypot(expected, _FLOOR), _TOLERANCE)
-    return fitted, left_out, (np.abs(median) / limit)[line]
+        same = np.flatnonzero(used & (line == i))
+        residual, sigma = fitted.held_out(same)
+        left_out[same] = residual
+        median[i] = np.median(residual)
+        # At the ends the others say little: their own uncertainty counts too.
+        expected[i] = np.median(np.hypot(sigma, error[same]))
+    scatter = max(_spread((median / expected)[np.isfinite(expected)]), 1.0)
+    limit = np.maximum(_SIGMAS * scatter * expected, _TOLERANCE)
+    return Verified(fitted, line, used, left_out, error), (np.abs(median) / limit)[line]
 
 
 def _grow(verified, peaks, lines, fwhm):
@@ -165,7 +171,7 @@ def _grow(verified, peaks, lines, fwhm):
     at = solution.wavelength(peaks.slit, peaks.p)
     scale = solution.dispersion(peaks.slit, peaks.p)
     sigma = verified.sigma(peaks.slit, peaks.p)
-    reach = np.maximum(3 * sigma, 3 * verified.rms) + 3 * peaks.sigma
+    reach = 3 * np.hypot(sigma, verified.error * max(verified.scatter, 1.0))
     distance = np.abs(lines.wavelength - at[:, None]) / scale[:, None]
     nearest = distance.argmin(axis=1)
     own = distance[np.arange(len(at)), nearest]

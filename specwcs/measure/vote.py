@@ -36,7 +36,6 @@ SCALE = 0.07
 # it leaves out may shift a line.
 _BLUR = 1.6e-3
 _STEP = 0.7
-_SLITS = 8
 _PEAKS = 30
 # Fraction of the peaks of each grade that are no line of the catalogue.
 _UNKNOWN = (0.12, 0.25, 0.5)
@@ -99,18 +98,16 @@ def vote(peaks, lines, prior, keep, flip_u):
     list of Solution
         The best that are distinct, best first.
     """
-    count = np.bincount(peaks.slit, minlength=len(prior.offset))
-    chosen = np.argsort(-count, kind="stable")[:_SLITS]
-    chosen = chosen[count[chosen] > 0]
     table = _Table(lines, prior)
-    scans = [_Scan(peaks.take(peaks.slit == i), table, prior) for i in chosen]
+    scans = [_Scan(peaks.of_slits([i]), table, prior) for i in range(len(prior.offset))]
     step = 1.5 * prior.blur / (0.5 * prior.length)
     bend, cubic = np.meshgrid(np.arange(-BEND, BEND + step, 1.5 * step), CUBIC)
     found = []
     for slope in prior.dispersion * np.exp(np.arange(-STRETCH, STRETCH + step, step)):
         shape = _Shape(slope, bend.ravel(), cubic.ravel())
-        scores = [scan(shape) for scan in scans]
-        found += _consensus(scores, chosen, shape, table, prior, flip_u)
+        mean = table.log_mean(shape, prior)
+        scores = [scan(shape, mean) for scan in scans]
+        found += _consensus(scores, shape, table, prior, flip_u)
     return _distinct(found, prior, keep, flip_u)
 
 
@@ -147,6 +144,16 @@ class _Table:
         """Return the bin of a wavelength, not limited to the grid."""
         return np.rint((wavelength - self.first) / self.step).astype(int)
 
+    def log_mean(self, shape, prior):
+        """Logarithm of the mean density over the frame: (n_shapes, n_bins) for each grade."""
+        ends = np.rint(shape.shift(prior, np.array([-1.0, 1.0])) / self.step).astype(int)
+        low, high = (np.clip(np.arange(self.n) + e[:, None], 0, self.n) for e in ends.T)
+        # One line more than there is: an empty range is no evidence.
+        return [
+            np.log((total[high] - total[low] + 1.0) / (high - low + 1.0)).astype(np.float32)
+            for total in self.integral
+        ]
+
 
 class _Scan:
     """The score of one slit for every constant (the wavelength at the middle of the frame)."""
@@ -157,7 +164,7 @@ class _Scan:
         self.grade = peaks.grade[order]
         self.table, self.prior = table, prior
 
-    def __call__(self, shape):
+    def __call__(self, shape, mean):
         """Return scores, shape (n_shapes, n_bins): the constant is that of the bin."""
         table = self.table
         index = np.rint(shape.shift(self.prior, self.x) / table.step).astype(int)
@@ -167,21 +174,11 @@ class _Scan:
             windows = sliding_window_view(np.pad(log, pad, constant_values=log.min()), table.n)
             for k in np.flatnonzero(self.grade == grade):
                 score += windows[index[:, k] + pad]
-            score -= np.sum(self.grade == grade) * self._log_mean(shape, grade)
+            score -= np.sum(self.grade == grade) * mean[grade]
         return score
 
-    def _log_mean(self, shape, grade):
-        """Logarithm of the mean density over the frame."""
-        table = self.table
-        ends = shape.shift(self.prior, np.array([-1.0, 1.0])) / table.step
-        bins = np.arange(table.n)
-        low, high = (np.clip(np.rint(bins + e[:, None]).astype(int), 0, table.n) for e in ends.T)
-        total = table.integral[grade][high] - table.integral[grade][low]
-        # One line more than there is: an empty range is no evidence.
-        return np.log((total + 1.0) / (high - low + 1.0)).astype(np.float32)
 
-
-def _consensus(scores, chosen, shape, table, prior, flip_u):
+def _consensus(scores, shape, table, prior, flip_u):
     """Sum the slits' scores where the mask puts them, for all shifts and scales."""
     extent = np.abs(prior.offset).max()
     stray = int(_STRAY * extent * shape.slope / table.step)
@@ -194,13 +191,13 @@ def _consensus(scores, chosen, shape, table, prior, flip_u):
     found = []
     for scale in -scales if flip_u else scales:
         total = 0.0
-        for score, i in zip(scores, chosen, strict=True):
-            constant = _constant(shape, prior, shift + scale * prior.offset[i])
+        for score, offset in zip(scores, prior.offset, strict=True):
+            constant = _constant(shape, prior, shift + scale * offset)
             index = np.clip(table.index(constant), 0, table.n - 1)
             total = total + np.take_along_axis(score, index, axis=1)
         best = np.argpartition(total.ravel(), -30)[-30:]
         for m, n in zip(*np.unravel_index(best, total.shape), strict=True):
-            found.append((float(total[m, n]), shape, m, shift[n], scale))  # noqa: PERF401
+            found.append((float(total[m, n]), shape, m, shift[n], scale))
     return found
 
 

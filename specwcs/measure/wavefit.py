@@ -1,8 +1,8 @@
 """The fit of wavelengths against columns, for all slits at once.
 
-The model is ``F(p) + A_slit + B_slit T1(x) + C_slit T2(x)``: Chebyshev series in x, the
-column scaled to -1 … 1. Gaussian priors on the terms of F above the first, and on B and C,
-keep the ends of spectra from running away, and say how far the solution can be trusted
+The model is ``F(p)`` and, for each slit, a constant and small terms up to the third: all
+Chebyshev series in the column scaled to -1 … 1. Gaussian priors on the terms of F above the
+first, and on those of the slits, keep the ends of spectra from running away, and say how far the solution can be trusted
 there.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["WavelengthFit", "fit"]
 # Expected size (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
 # as a fraction of half the frame, from the second on; and of their variation between slits.
 _CURVATURE = {2: 0.05, 3: 0.006, 4: 0.002, 5: 0.0006}
-_VARIATION = {1: 0.01, 2: 0.003}
+_VARIATION = {1: 0.01, 2: 0.003, 3: 0.001}
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,49 @@ class WavelengthFit:
     covariance : ndarray
         Of the parameters in units of the mean dispersion, for weights that are inverse
         variances, px.
+    design : ndarray, shape (n, n_parameters)
+        Rows of the design matrix of the peaks that were fitted.
+    residual : ndarray, shape (n,)
+        From the fit to the targets, px of mean dispersion.
+    weight : ndarray, shape (n,)
+        px^-2.
     """
 
     solution: Solution
     degree: int
     covariance: np.ndarray
+    design: np.ndarray
+    residual: np.ndarray
+    weight: np.ndarray
 
     def sigma(self, slit, p):
-        """Standard deviation, px, of the solution at the pairs (slit, p), arrays of shape (n,)."""
-        design = _design(self.solution, slit, p, self.degree)
+        """Return the standard deviation of the solution, px, at the pairs (slit, p)."""
+        design = _design(self.solution, slit, chebyshev.chebvander(self.solution.x(p), self.degree))
         return np.sqrt(np.maximum(np.sum(design @ self.covariance * design, axis=1), 0.0))
 
+    def held_out(self, group):
+        """Fit without a group of peaks, by the formulae for leaving out in linear regression.
 
-def fit(solution, peaks, target, weight, degree):
+        Parameters
+        ----------
+        group : ndarray of int, shape (m,)
+            Peaks of positive weight.
+
+        Returns
+        -------
+        residual, sigma : ndarray, shape (m,)
+            From the fit to all others to the peaks, and that fit's standard deviation, px.
+        """
+        rows = self.design[group]
+        spread = rows @ self.covariance @ rows.T
+        noise = np.diag(1.0 / self.weight[group])
+        # (1 - H)^-1 r with the hat matrix H = spread noise^-1.
+        gain = np.linalg.solve(noise - spread, noise)
+        variance = np.diag(spread + spread @ np.linalg.solve(noise - spread, spread))
+        return (gain.T @ self.residual[group]), np.sqrt(np.maximum(variance, 0.0))
+
+
+def fit(solution, peaks, target, weight, degree, basis=None):
     """Fit the wavelengths of all slits to targets by weighted, regularised least squares.
 
     Parameters
@@ -59,6 +89,8 @@ def fit(solution, peaks, target, weight, degree):
         Inverse variances, px^-2; 0 for a peak that is not used.
     degree : int
         Degree of F.
+    basis : ndarray, shape (n, > degree), optional
+        Chebyshev polynomials at the peaks, where they are at hand.
 
     Returns
     -------
@@ -66,31 +98,34 @@ def fit(solution, peaks, target, weight, degree):
     """
     n_slits = len(solution.coefficients)
     scale = solution.coefficients[:, 1].mean() / (0.5 * solution.length)  # Å/px
-    design = _design(solution, peaks.slit, peaks.p, degree)
+    if basis is None:
+        basis = chebyshev.chebvander(solution.x(peaks.p), degree)
+    design = _design(solution, peaks.slit, basis[:, : degree + 1])
     normal = (design * weight[:, None]).T @ design
     normal[np.diag_indices_from(normal)] += _precision(solution, degree)
     right = design.T @ (weight * target / scale)
     # A slit without lines keeps its constant.
     right[:n_slits] += _LOOSE * solution.coefficients[:, 0] / scale
     covariance = np.linalg.inv(normal)
-    value = covariance @ right * scale
+    value = covariance @ right
+    residual = target / scale - design @ value
     series = np.zeros_like(solution.coefficients)
     series[:, 0] = value[:n_slits]
     series[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
     if n_slits > 1:
         own_terms = value[n_slits + degree :].reshape(len(_VARIATION), n_slits)
         series[:, list(_VARIATION)] += own_terms.T
-    return WavelengthFit(Solution(series, solution.length, solution.flip_u), degree, covariance)
+    fitted = Solution(series * scale, solution.length, solution.flip_u)
+    return WavelengthFit(fitted, degree, covariance, design, residual, weight)
 
 
 # Prior precision, px^-2, of the constants and the slope: none, but for a singular matrix.
 _LOOSE = 1e-8
 
 
-def _design(solution, slit, p, degree):
-    """Rows of the design matrix: the slits' constants, F, then B and C of each slit."""
+def _design(solution, slit, basis):
+    """Rows of the design matrix: the slits' constants, F, then the small terms of each slit."""
     n_slits = len(solution.coefficients)
-    basis = chebyshev.chebvander(solution.x(p), degree)
     own = np.zeros((len(basis), n_slits))
     own[np.arange(len(basis)), slit] = 1.0
     columns = [own, basis[:, 1:]]
