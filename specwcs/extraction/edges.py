@@ -5,6 +5,8 @@ wavelength and in t, and everything that the two passes of the resampling need f
 by small matrix products. All pixels here are canonical (p, q), see `specwcs.conventions`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -12,8 +14,9 @@ from specwcs.errors import InputError
 
 __all__ = ["SampledTrace"]
 
-_NODES = (32, 16)  # along wavelength and t
+_NODES = (24, 12)  # along wavelength and t
 _TOLERANCE = 1e-4  # px: what the highest terms of the series may amount to
+_NOISE = 1e-8  # px: lower terms are left out, lest they grow on rows far from the slit
 _MIN_LENGTH = 2  # px; in a shorter one no row is whole
 _MARGIN = 6.0  # px that the resampling looks beyond the ends of the slit
 
@@ -57,13 +60,14 @@ class SampledTrace:
         self._check(p, q)
         self._rows = _coefficients(q)
         middle = q.mean(axis=1)
-        self._middle = np.linalg.solve(_vander(nodes, _NODES[0]), middle)
+        self._middle = _from_nodes(_NODES[0]) @ middle
         # The wavelength lines as p(q - middle), so that no row far from the slit counts.
         offset = q - middle[:, np.newaxis]
         self._half = np.abs(offset).max()
         basis = _vander(offset / self._half, _NODES[1])
         lines = np.linalg.solve(basis, p[..., np.newaxis])[..., 0]
-        self._lines = np.linalg.solve(_vander(nodes, _NODES[0]), lines)
+        lines[:, np.abs(lines).max(axis=0) < _NOISE] = 0.0
+        self._lines = _from_nodes(_NODES[0]) @ lines
 
     @staticmethod
     def _check_length(length):
@@ -99,31 +103,36 @@ class SampledTrace:
         ----------
         wavelength : ndarray, shape (n,)
         first_row, n_rows : int
-            The rows wanted. Those further from the slit than was sampled get the columns
-            of the last row that was.
+            The rows wanted.
 
         Returns
         -------
         ndarray, shape (n_rows, n)
         """
         along = _vander(_to_unit(wavelength, self._wavelength_range), _NODES[0])
-        nodes = chebyshev.chebpts1(_NODES[1])
         span = (first_row, first_row + n_rows - 1.0)
-        offset = _from_unit(nodes, span)[:, np.newaxis] - along @ self._middle
+        offset = (
+            _from_unit(chebyshev.chebpts1(_NODES[1]), span)[:, np.newaxis] - along @ self._middle
+        )
         unit = np.clip(offset / self._half, -1.0, 1.0)
         at_nodes = np.einsum("rnk,nk->rn", _vander(unit, _NODES[1]), along @ self._lines)
         to_rows = _vander(_to_unit(np.arange(n_rows) + first_row, span), _NODES[1])
-        return to_rows @ np.linalg.solve(_vander(nodes, _NODES[1]), at_nodes)
+        return to_rows @ (_from_nodes(_NODES[1]) @ at_nodes)
 
 
 def _vander(unit, n):
     return chebyshev.chebvander(unit, n - 1)
 
 
+@lru_cache
+def _from_nodes(n):
+    """Matrix from values at the n nodes to Chebyshev coefficients."""
+    return np.linalg.inv(_vander(chebyshev.chebpts1(n), n))
+
+
 def _coefficients(values):
     """Chebyshev coefficients of values at the nodes, shape _NODES."""
-    along, across = (_vander(chebyshev.chebpts1(n), n) for n in _NODES)
-    return np.linalg.solve(along, np.linalg.solve(across, values.T).T)
+    return _from_nodes(_NODES[0]) @ values @ _from_nodes(_NODES[1]).T
 
 
 def _from_unit(unit, span):

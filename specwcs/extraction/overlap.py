@@ -23,7 +23,7 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, points):
     ----------
     edges : ndarray, two-dimensional
         Edges of the bins, ascending along `axis`, in pixels counted from the outer edge of
-        the first: pixel m reaches from m to m + 1.
+        the first: pixel m reaches from m to m + 1. None below ``points / 2 - 1``.
     axis : int
         Along which bins adjoin.
     start : ndarray of int, broadcastable to the shape of the bins
@@ -42,21 +42,20 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, points):
     scipy.sparse.csr_array, shape (bins, n_pixels)
         Each row holds the same number of entries, as many as the widest bin needs.
     """
-    pixel = np.floor(edges)
+    pixel = edges.astype(np.int32)
     before, after = ((slice(None),) * axis + (cut,) for cut in (slice(-1), slice(1, None)))
     reach = pixel[after] - pixel[before]
     share = _shares(_running_sum(edges - pixel, points), reach, before, after)
-    first = pixel[before].astype(np.int32) - (points // 2 - 1)
-    origin = (start + stride * first).astype(np.int32)
-    width = len(share)
-    indices = origin.ravel()[:, np.newaxis] + stride * np.arange(width, dtype=np.int32)
+    origin = np.asarray(start - stride * (points // 2 - 1), np.int32) + stride * pixel[before]
+    width, origin = len(share), origin.ravel()
+    weights = np.empty((origin.size, width))
+    indices = np.empty((origin.size, width), np.int32)
+    for m in range(width):  # three times as fast as one broadcast over so short an axis
+        weights[:, m] = share[m].ravel()
+        np.add(origin, stride * m, out=indices[:, m])
+    pointers = np.arange(0, indices.size + 1, width, dtype=np.int32)
     return sparse.csr_array(
-        (
-            share.reshape(width, -1).T.ravel(),
-            indices.ravel(),
-            np.arange(0, indices.size + 1, width, dtype=np.int32),
-        ),
-        shape=(reach.size, n_pixels),
+        (weights.ravel(), indices.ravel(), pointers), shape=(origin.size, n_pixels)
     )
 
 

@@ -1,16 +1,15 @@
 """The resampling of one slit from the raw pixels to a grid of positions and wavelengths.
 
-`Rectifier` holds it as sparse matrices, strip by strip of wavelength: one sums each raw row
-into bins of wavelength, a second one sums each column of that into bins of position. Build
-it once for a slit and apply it to any number of exposures.
+`Rectifier` is made of sparse matrices, strip by strip of wavelength: one sums each raw row
+into bins of wavelength, a second one sums each column of that into bins of position.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
 from astropy.nddata import VarianceUncertainty
-from scipy import sparse
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
@@ -66,6 +65,9 @@ class Rectifier:
         The frame, (ny, nx).
     wavelength_edges : ndarray, shape (n + 1,)
         Edges of the wavelength bins, Angstrom, ascending.
+    keep : bool
+        Whether to hold the matrices, 120 bytes a bin, for further exposures. Otherwise
+        each use builds them again, strip by strip.
 
     Attributes
     ----------
@@ -90,7 +92,7 @@ class Rectifier:
     different raw pixels.
     """
 
-    def __init__(self, pixel, direction, shape, wavelength_edges):
+    def __init__(self, pixel, direction, shape, wavelength_edges, keep=True):
         self.direction, self.shape = Direction(direction), tuple(shape)
         edges = np.asarray(wavelength_edges, float)
         trace = SampledTrace(pixel, self.direction, self.shape, (edges[0], edges[-1]))
@@ -103,17 +105,18 @@ class Rectifier:
         t_edges = np.linspace(1.0, 0.0, int(np.ceil(trace.length)) + 1)
         self.wavelength = 0.5 * (edges[1:] + edges[:-1])
         self.t = 0.5 * (t_edges[1:] + t_edges[:-1])
-        detector = _Detector.around(trace, edges, frame_shape)
+        self._trace, self._edges, self._t_edges = trace, edges, t_edges
+        self._detector = _Detector.around(trace, edges, frame_shape)
+        self._strips = list(self._build()) if keep else None
+
+    def _build(self):
         width = max(_MIN_STRIP, _STRIP // len(self.t))
-        self._rows = detector.rows
-        self._strips = [
-            _Strip(trace, edges[first : first + width + 1], t_edges, detector)
-            for first in range(0, len(self.wavelength), width)
-        ]
-        self._beyond = np.hstack([strip.beyond for strip in self._strips])
-        self._partial = np.hstack([strip.partial for strip in self._strips])
-        if self._beyond.all():
-            raise InputError("the slit falls off the detector")
+        for first in range(0, len(self.wavelength), width):
+            edges = self._edges[first : first + width + 1]
+            yield _Strip(self._trace, edges, self._t_edges, self._detector)
+
+    def _each(self):
+        return self._build() if self._strips is None else self._strips
 
     def apply(self, frame):
         """Resample an exposure.
@@ -134,12 +137,13 @@ class Rectifier:
         that reads it is masked.
         """
         data, variance, bad = self._planes(frame)
-        mask = self._beyond | self._partial
-        if bad.any():
-            mask |= self._gather(_Strip.resample_squared, bad.astype(float)) > 0
-        data = self._known(self._gather(_Strip.resample, data))
-        if variance is not None:
-            variance = self._known(self._gather(_Strip.resample_squared, variance))
+        planes = [plane.ravel() for plane in (data, variance, bad.astype(float))]
+        parts = [strip.resample(*planes) for strip in self._each()]
+        data, variance, mask = (np.hstack(planes) for planes in zip(*parts, strict=True))
+        if np.isnan(data).all():
+            raise InputError("the slit falls off the detector")
+        if frame.uncertainty is None:
+            variance = None
         return Resampled(data, variance, mask, u.Unit(frame.unit))
 
     def variance_of_sum(self, frame, weights):
@@ -158,25 +162,20 @@ class Rectifier:
         ndarray, shape (wavelength,)
         """
         variance = self._planes(frame)[1].ravel()
-        ends = np.cumsum([strip.shape[1] for strip in self._strips])[:-1]
-        parts = zip(self._strips, np.split(weights, ends, axis=1), strict=True)
-        return np.concatenate([strip.variance_of_sum(variance, part) for strip, part in parts])
-
-    def _gather(self, resample, cutout):
-        flat = cutout.ravel()
-        return np.hstack([resample(strip, flat) for strip in self._strips])
-
-    def _known(self, image):
-        image[self._beyond] = np.nan
-        return image
+        parts, first = [], 0
+        for strip in self._each():
+            last = first + strip.shape[1]
+            parts.append(strip.variance_of_sum(variance, weights[:, first:last]))
+            first = last
+        return np.concatenate(parts)
 
     def _planes(self, frame):
-        """Cut out data, variance and bad pixels, in the canonical frame, padded."""
+        """Cut out data, variance (0 if unknown) and bad pixels, in the canonical frame, padded."""
         if frame.shape != self.shape:
             raise InputError(f"the frame's shape is {frame.shape}", f"Must be {self.shape}.")
         data = self._cutout(frame.data)
         bad = ~np.isfinite(data)
-        variance = None
+        variance = np.zeros_like(data)
         if frame.uncertainty is not None:
             variance = frame.uncertainty.represent_as(VarianceUncertainty).array
             variance = self._cutout(variance)
@@ -189,7 +188,7 @@ class Rectifier:
 
     def _cutout(self, image):
         """Cut the slit's rows out of a frame, repeating the last columns beyond its border."""
-        view = self.direction.canonical_image(np.asarray(image))[self._rows]
+        view = self.direction.canonical_image(np.asarray(image))[self._detector.rows]
         return np.pad(view.astype(float), ((0, 0), (_PAD, _PAD)), mode="edge")
 
 
@@ -232,7 +231,7 @@ class _Strip:
         self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, _POINTS_ACROSS)
         columns = trace.columns(wavelength_edges, first_row, height) + 0.5
         raw_row = np.arange(first_row, first_row + height)[:, np.newaxis]
-        self.beyond = self._touched(_beyond(columns, raw_row, detector.shape))
+        self._beyond = _beyond(columns, raw_row, detector.shape).ravel()
         self.partial = _cut_rows(rows)
         # Bins beyond the detector shrink to nothing, in the padding.
         columns = np.clip(columns, -1.0, detector.shape[1] + 1.0) + _PAD
@@ -241,22 +240,31 @@ class _Strip:
         n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
         self.along = overlap_matrix(columns, 1, start, 1, n_pixels, _POINTS_ALONG)
 
-    def resample(self, flat):
-        """Return the image on the grid, of a flat cut-out."""
-        return (self.across @ (self.along @ flat)).reshape(self.shape)
+    def resample(self, data, variance, bad):
+        """Resample a flat cut-out.
 
-    def resample_squared(self, flat):
-        """Return the variance on the grid, of the variance of a flat cut-out."""
-        return (_squared(self.across) @ (_squared(self.along) @ flat)).reshape(self.shape)
+        Parameters
+        ----------
+        data, variance, bad : ndarray, shape (pixels,)
+            `bad` is 1 for a bad pixel, else 0.
+
+        Returns
+        -------
+        data, variance, mask : ndarray, shape (position, wavelength)
+        """
+        first_pass = self.along @ data
+        first_pass[self._beyond] = np.nan
+        data = (self.across @ first_pass).reshape(self.shape)
+        along, across = _squared(self.along), _squared(self.across)
+        variance, bad = ((across @ (along @ p)).reshape(self.shape) for p in (variance, bad))
+        beyond = np.isnan(data)
+        variance[beyond] = np.nan
+        return data, variance, (bad > 0) | self.partial | beyond
 
     def variance_of_sum(self, flat, weights):
         """Return the variance of the weighted sum of each column, shape (wavelength,)."""
         shares = (self.across.T @ weights.ravel()) ** 2
         return (shares * (_squared(self.along) @ flat)).reshape(-1, self.shape[1]).sum(axis=0)
-
-    def _touched(self, flagged):
-        """Bins that read any of the flagged values between the passes."""
-        return (_squared(self.across) @ flagged.ravel().astype(float) > 0).reshape(self.shape)
 
 
 def _beyond(columns, raw_row, shape):
@@ -268,7 +276,9 @@ def _beyond(columns, raw_row, shape):
 
 def _squared(factor):
     """Return the matrix that takes variances where `factor` takes data."""
-    return sparse.csr_array((factor.data**2, factor.indices, factor.indptr), shape=factor.shape)
+    squared = copy(factor)  # which shares the indices
+    squared.data = factor.data**2
+    return squared
 
 
 def _cut_rows(rows):
@@ -278,7 +288,7 @@ def _cut_rows(rows):
 
 def _bridged(image, bad):
     """Replace bad pixels by a straight line between the good ones on either side."""
-    if image is None or not bad.any():
+    if not bad.any():
         return image
     flat, bad = image.ravel(), bad.ravel()
     flat[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), flat[~bad])

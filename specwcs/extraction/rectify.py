@@ -74,7 +74,7 @@ def rectify(cal, frame, slits=None, wavelength=None):
     edges = None if wavelength is None else _bin_edges(wavelength)
 
     def image(slit_id):
-        rectifier = slit_rectifier(cal, slit_id, edges)
+        rectifier = slit_rectifier(cal, slit_id, edges, keep=False)
         planes = rectifier.apply(frame)
         if planes.mask.all():
             raise InputError("every pixel is masked")
@@ -135,7 +135,7 @@ def warn_skipped(skipped):
         warnings.warn(f"{len(skipped)} slits skipped: {reasons}", SpecwcsWarning, stacklevel=3)
 
 
-def slit_rectifier(cal, slit_id, wavelength_edges=None):
+def slit_rectifier(cal, slit_id, wavelength_edges=None, keep=True):
     """Return the `Rectifier` of a slit, on its own wavelength grid unless one is given.
 
     Parameters
@@ -144,12 +144,14 @@ def slit_rectifier(cal, slit_id, wavelength_edges=None):
     slit_id : str
     wavelength_edges : ndarray, shape (n + 1,), optional
         Angstrom.
+    keep : bool
+        See `Rectifier`.
     """
     geometry = cal.geometry(slit_id)
     direction, shape = cal.instrument.direction, cal.instrument.shape
     if wavelength_edges is None:
         wavelength_edges = _native_edges(geometry, direction, shape)
-    return Rectifier(geometry.pixel, direction, shape, wavelength_edges)
+    return Rectifier(geometry.pixel, direction, shape, wavelength_edges, keep)
 
 
 def _native_edges(geometry, direction, shape):
