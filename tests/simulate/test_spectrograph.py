@@ -149,7 +149,8 @@ def test_distortion_at_the_corner_is_the_fraction_asked_for():
 def test_tangential_distortion_in_vectors():
     # A decentred lens moves a point r of the field by |r|^2 b + 2 (r . b) r, b = (P2, P1).
     p1, p2 = 0.003, -0.002
-    plain, bent = grating(), grating(tangential=(p1, p2))
+    plain = grating(decentre=(0.0, 0.0))
+    bent = replace(plain, tangential=(p1, p2))
     X, Y, wavelength = np.array([[20.0, -15.0], [70.0, -40.0]]), 30.0, 6000.0
     before, after = (
         (np.array(optics.project(X, Y, wavelength)) - [[[1023.5]], [[511.5]]]) / optics.camera
