@@ -3,6 +3,7 @@
 from specwcs.measure.arcs import ArcSpectra, ArcSpectrum, arc_spectra
 from specwcs.measure.find import find_traces
 from specwcs.measure.identify import Identification, SlitWavelengths, identify
+from specwcs.measure.lines import measure_lines
 from specwcs.measure.traces import SlitStatus, Traces, traces_from_mask
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "arc_spectra",
     "find_traces",
     "identify",
+    "measure_lines",
     "traces_from_mask",
 ]

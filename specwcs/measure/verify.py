@@ -12,7 +12,7 @@ import numpy as np
 from specwcs.measure.solution import DEGREE
 from specwcs.measure.wavefit import WavelengthFit, fit
 
-__all__ = ["Verified", "verify"]
+__all__ = ["Verified", "hold_out_lines", "verify"]
 
 # A line with another of the same species within this distance, FWHM, of at least this relative
 # weight, is a blend: its peak is explained, its position is not its own. How species compare
@@ -100,6 +100,25 @@ def verify(solution, peaks, lines, trusted, fwhm):
             break
         best = _best_degree(best.fitted.solution, peaks, lines, line, best.used | added)
     return best
+
+
+def hold_out_lines(solution, peaks, lines, line):
+    """Choose the degree and drop the lines that the others contradict.
+
+    Parameters
+    ----------
+    solution : Solution
+    peaks : PeakTable
+    lines : LineTable
+    line : ndarray of int, shape (n_peaks,)
+        The line of each peak.
+
+    Returns
+    -------
+    Verified or None
+        None where there are too few lines.
+    """
+    return _best_degree(solution, peaks, lines, line, np.ones(len(line), bool))
 
 
 def _best_degree(solution, peaks, lines, line, used):

@@ -2,8 +2,8 @@
 
 The model is ``F(p)`` and, for each slit, a constant and small terms up to the third: all
 Chebyshev series in the column scaled to -1 … 1. Gaussian priors on the terms of F above the
-first, and on those of the slits, keep the ends of spectra from running away, and say how far the solution can be trusted
-there.
+first, and on those of the slits, keep the ends of spectra from running away, and say how far
+the solution can be trusted there.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,304 @@
+"""Lines of an arc, measured along every slit, each with an error or the reason it is unused.
+
+A line is wrong in the same way at every place: blended, absent, or not the line it was taken
+for. Whole lines are therefore rejected, by leaving them out, before single points are.
+"""
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable, vstack
+
+from specwcs.errors import InputError
+from specwcs.measure.scale import scale_along
+from specwcs.measure.solution import LineTable, PeakTable, Solution
+from specwcs.measure.tracking import follow
+from specwcs.measure.verify import hold_out_lines
+
+__all__ = ["measure_lines"]
+
+# Lines of one species closer than this, FWHM, blend if the weaker has this part of the
+# stronger's intensity; of different species, whose intensities do not compare, the shape tells.
+_BLEND, _RELATIVE = 1.3, 0.05
+# What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
+# wider or narrower than the other lines.
+_SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
+# A line is measured in a slit if this part of its positions is good.
+_PRESENT = 0.5
+# Lines of different species closer than this, FWHM, are one peak.
+_UNRESOLVED = 0.6
+# px; how well a line's mean position can be known.
+_LINE_FLOOR = 0.02
+# A point may be off its own line by so many standard deviations.
+_SIGMAS = 5.0
+# px; no position is better.
+_FLOOR = 0.01
+
+
+def measure_lines(
+    image, variance, mask, traces, identification, catalog, instrument, *, saturated=None
+):
+    """Measure the catalogue's lines along every identified slit.
+
+    Parameters
+    ----------
+    image, variance : ndarray, shape (ny, nx)
+        In the canonical frame.
+    mask : ndarray of bool, shape (ny, nx)
+        True where a pixel cannot be used.
+    traces : Traces
+    identification : Identification
+    catalog : LineCatalog
+        In the medium of the identification. Lines of flag 0 count as neighbours only.
+    instrument : Instrument
+    saturated : ndarray of bool, shape (ny, nx), optional
+        Saturated pixels, where they are known; named in the reason.
+
+    Returns
+    -------
+    QTable
+        One row a position: slit, t, wavelength (Å), p, q, sigma (px, canonical), snr, fwhm
+        (px), used, reason. Lines that are not measured at all have one row, at t = 0.5.
+
+    Raises
+    ------
+    InputError
+        If the media differ.
+    """
+    if catalog.medium != identification.medium:
+        raise InputError(
+            f"the catalogue is in {catalog.medium}, the identification in {identification.medium}",
+            "Both must be in the same medium.",
+            "Use LineCatalog.to_medium.",
+        )
+    frame = np.asarray(image, float), np.asarray(variance, float), ~np.asarray(mask, bool)
+    if saturated is None:
+        saturated = np.zeros(frame[0].shape, bool)
+    scale = scale_along(traces.mask, instrument) * (-1 if identification.flip_u else 1)
+    slits = []
+    for name, wavelengths in identification.slits.items():
+        if not wavelengths.ok:
+            continue
+        choice = _Choice(wavelengths, catalog, identification.fwhm)
+        tilt = _tilt(traces.mask[name], instrument, scale)
+        track = follow(frame, traces, name, choice.p, tilt, identification.fwhm)
+        if track is not None:
+            slits.append(_SlitLines(name, choice, track, saturated, identification.fwhm))
+    if not slits:
+        return _table()
+    _reject_lines(slits, identification)
+    floor = _floor(slits)
+    for slit in slits:
+        slit.reject_points(floor)
+    return vstack([slit.table(floor) for slit in slits])
+
+
+def _tilt(slit, instrument, scale):
+    """Return the slit's position along the dispersion, px, as a function of t."""
+    return lambda t: scale * instrument.direction.canonical_mask(*slit.curve(t))[0]
+
+
+class _Choice:
+    """The catalogue lines of one slit: those to be measured, and the others with a reason."""
+
+    def __init__(self, wavelengths, catalog, fwhm):
+        p = wavelengths.column(catalog.wavelength)
+        known = np.isfinite(p)
+        all_p, wavelength = p[known], catalog.wavelength[known]
+        label, intensity = np.asarray(catalog.label)[known], catalog.intensity[known]
+        reason = np.full(len(all_p), "", dtype=object)
+        reason[catalog.flag[known] != 1] = "flagged in the catalogue"
+        found = np.isin(wavelength, wavelengths.line)
+        for i in range(len(all_p)):
+            other = _disturbing(i, all_p, label, intensity, found, fwhm)
+            if other is not None and not reason[i]:
+                reason[i] = f"blend with {wavelength[other]:.2f}"
+        measured = reason == ""
+        self.p, self.wavelength = all_p[measured], wavelength[measured]
+        self.dropped = all_p[~measured], wavelength[~measured], reason[~measured]
+
+
+def _disturbing(i, p, label, intensity, found, fwhm):
+    """Return the line that makes line i a blend; None where there is none.
+
+    Lines of one species compare by their intensities. Those of different species do not:
+    of two that cannot be resolved, the one that the identification found keeps the peak,
+    else the one of larger intensity.
+    """
+    distance = np.abs(p - p[i]) / fwhm
+    near = np.flatnonzero((distance < _BLEND) & (np.arange(len(p)) != i))
+    strength = np.where(np.isfinite(intensity), intensity, np.inf)
+    for k in near:
+        if label[k] == label[i]:
+            if not strength[k] < _RELATIVE * strength[i]:
+                return k
+        elif distance[k] < _UNRESOLVED and (found[k], strength[k]) > (found[i], strength[i]):
+            return k
+    return None
+
+
+class _SlitLines:
+    """The measurements of one slit, and what is used of them."""
+
+    def __init__(self, name, choice, track, saturated, fwhm):
+        self.name, self.choice, self.track = name, choice, track
+        self.fwhm = fwhm
+        found = track.centroids
+        self.straight = found.p - track.shift
+        self.reason = np.full(found.p.shape, "", dtype=object)
+        lit = _near_saturated(saturated, track, fwhm)
+        width = np.nanmedian(np.where(found.snr > 3 * _SNR, found.width, np.nan))
+        relative = found.width / (width if np.isfinite(width) else 1.0)
+        for reason, fault in (
+            ("no line seen", ~(found.snr > _SNR) | ~np.isfinite(found.p)),
+            ("saturated", lit),
+            ("bad pixels", found.good < _GOOD),
+            ("skew: a blend", np.abs(found.skew) > _SKEW),
+            ("too wide: a blend", relative > _WIDTH[1]),
+            ("too narrow: no line", relative < _WIDTH[0]),
+        ):
+            self.reason[fault & (self.reason == "")] = reason
+        self._reject_partial()
+
+    @property
+    def used(self):
+        """Which measurements are used, shape (n_t, n_lines)."""
+        return self.reason == ""
+
+    def _reject_partial(self):
+        """Drop the lines that are good at too few places, for their commonest fault."""
+        for i in np.flatnonzero(self.used.mean(axis=0) < _PRESENT):
+            faults, count = np.unique(self.reason[~self.used[:, i], i], return_counts=True)
+            self.reject(i, faults[count.argmax()])
+
+    def reject(self, i, reason):
+        """Drop line i at every place."""
+        column = self.reason[:, i]
+        column[column == ""] = reason
+
+    def middle(self, i):
+        """Column of line i at t = 0.5 from all its places, and its scatter, px."""
+        straight = self.straight[self.used[:, i], i]
+        median = np.median(straight)
+        return median, 1.4826 * np.median(np.abs(straight - median))
+
+    def residuals(self):
+        """Distances of the points from their own line, px, and their photon errors: used ones."""
+        used = self.used
+        line = np.array([self.middle(i)[0] if used[:, i].any() else np.nan
+                         for i in range(used.shape[1])])  # fmt: skip
+        return (self.straight - line)[used], self.track.centroids.sigma[used]
+
+    def reject_points(self, floor):
+        """Drop the points that are off their own line."""
+        used = self.used
+        residual, sigma = np.zeros(used.shape), np.ones(used.shape)
+        residual[used], sigma[used] = self.residuals()
+        off = used & (np.abs(residual) > _SIGMAS * np.hypot(sigma, floor))
+        self.reason[off] = "off its own line"
+
+    def table(self, floor):
+        """Return the rows of this slit."""
+        track, found = self.track, self.track.centroids
+        n_t, n = found.p.shape
+        p0, wavelength0, reason0 = self.choice.dropped
+        blank = np.full(len(p0), np.nan)
+
+        def joined(measured, other):
+            return np.concatenate([np.broadcast_to(measured, (n_t, n)).ravel(), other])
+
+        return _table(
+            slit=np.full(n_t * n + len(p0), self.name),
+            t=joined(track.t[:, None], np.full(len(p0), 0.5)),
+            wavelength=joined(self.choice.wavelength, wavelength0),
+            p=joined(found.p, p0),
+            q=joined(track.q, blank),
+            sigma=joined(np.hypot(found.sigma, floor), blank),
+            snr=joined(found.snr, blank),
+            fwhm=joined(found.width * self.fwhm, blank),
+            used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
+            reason=joined(self.reason, reason0).astype(str),
+        )
+
+
+def _near_saturated(saturated, track, fwhm):
+    """Whether a measurement's window has a saturated pixel in the core of the line."""
+    hit = np.zeros(track.q.shape, bool)
+    if not saturated.any():
+        return hit
+    ny, nx = saturated.shape
+    p = np.where(np.isfinite(track.centroids.p), track.centroids.p, -1.0)
+    reach = int(np.ceil(0.5 * fwhm))
+    for row in range(-track.half_height, track.half_height + 1):
+        for column in range(-reach, reach + 1):
+            j = np.clip(np.rint(track.q + row), 0, ny - 1).astype(int)
+            i = np.clip(np.rint(p + column), 0, nx - 1).astype(int)
+            hit |= saturated[j, i]
+    return hit
+
+
+def _reject_lines(slits, identification):
+    """Drop the lines that are not where all the others put them, in every slit or in one."""
+    wavelength = np.unique(np.concatenate([slit.choice.wavelength for slit in slits]))
+    rows = []
+    for k, slit in enumerate(slits):
+        heights = np.nanmedian(slit.track.centroids.height, axis=0)
+        order = np.argsort(-heights)
+        for rank, i in enumerate(order):
+            if slit.used[:, i].any():
+                p, scatter = slit.middle(i)
+                line = np.searchsorted(wavelength, slit.choice.wavelength[i])
+                error = np.hypot(_LINE_FLOOR, scatter / np.sqrt(slit.used[:, i].sum()))
+                rows.append((k, p, error, heights[i], min(rank // 10, 2), line, i))
+    slit, p, sigma, flux, grade, line, column = map(np.array, zip(*rows, strict=True))
+    peaks = PeakTable(slit, p, sigma, flux, grade)
+    series = np.array([identification.slits[s.name].coefficients for s in slits])
+    start = Solution(series, identification.slits[slits[0].name].length, identification.flip_u)
+    weight = np.ones((3, len(wavelength)))
+    table = LineTable(wavelength, weight, np.zeros(len(wavelength), int))
+    fitted = hold_out_lines(start, peaks, table, line)
+    if fitted is None:
+        return
+    at = fitted.fitted.solution
+    away = p - _columns(at, slit, p, wavelength[line])
+    limit = _SIGMAS * max(fitted.scatter, 1.0) * sigma
+    for k in range(len(p)):
+        if not fitted.used[k]:
+            slits[slit[k]].reject(column[k], f"{away[k]:+.2f} px from where the others put it")
+        elif abs(away[k]) > max(limit[k], 0.1):
+            slits[slit[k]].reject(column[k], f"{away[k]:+.2f} px from the line in other slits")
+
+
+def _columns(solution, slit, p, wavelength):
+    """Columns near p at which the solution has the wavelengths: one Newton step."""
+    miss = wavelength - solution.wavelength(slit, p)
+    return p + miss / solution.dispersion(slit, p)
+
+
+def _floor(slits):
+    """Scatter of the points beyond their photon errors, px: the same for all."""
+    residual, sigma = (np.concatenate(a) for a in zip(*(s.residuals() for s in slits), strict=True))
+    if len(residual) < 10:
+        return _FLOOR
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        floor = 0.5 * (low + high)
+        wide = np.median(np.abs(residual) / np.hypot(sigma, floor)) > _MEDIAN
+        low, high = (floor, high) if wide else (low, floor)
+    return max(floor, _FLOOR)
+
+
+# Median of the absolute value of a standard normal deviate.
+_MEDIAN = 0.6745
+
+
+def _table(**columns):
+    """Make the table of lines; empty without columns."""
+    empty = {
+        "slit": np.array([], "U1"), "t": [], "wavelength": [], "p": [], "q": [], "sigma": [],
+        "snr": [], "fwhm": [], "used": np.array([], bool), "reason": np.array([], "U1"),
+    }  # fmt: skip
+    table = QTable(columns or empty)
+    table["wavelength"].unit = u.AA
+    for name in ("p", "q", "sigma", "fwhm"):
+        table[name].unit = u.pix
+    return table
