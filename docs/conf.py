@@ -1,0 +1,32 @@
+"""How Sphinx builds the documentation: ``sphinx-build -W docs docs/_build/html``."""
+
+from importlib.metadata import version as version_of
+
+project = "specwcs"
+author = "the specwcs developers"
+copyright = "2026, the specwcs developers"
+version = release = version_of("specwcs")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "matplotlib.sphinxext.plot_directive",
+    "numpydoc",
+]
+exclude_patterns = ["_build"]
+default_role = "py:obj"
+
+autosummary_generate = True
+autodoc_inherit_docstrings = False
+numpydoc_show_class_members = False
+# NamedTuple and dataclass fields are listed under Attributes or Parameters already.
+autodoc_default_options = {"exclude-members": "__new__, __init__"}
+
+plot_formats = [("svg", 100)]
+plot_html_show_source_link = False
+plot_html_show_formats = False
+
+html_theme = "furo"
+html_title = f"specwcs {release}"
+html_static_path = ["_static"]
