@@ -133,10 +133,9 @@ def _lead(frame, traces, name, p, t, tilt, half_height, fwhm):
         trend, last = 0.0, 0.0
         for k in range(middle if side > 0 else middle - 1, len(t) if side > 0 else -1, side):
             guess = last + (trend if k != middle else 0.0)
-            rows = slice(max(min(k, k - side), 0), max(k, k - side) + 1)
             at = p + nominal[k] + guess
             q = traces.q(name, t[k], at)
-            slope = _nominal_slope(traces, name, p, t, nominal, k, trend * side, rows)
+            slope = _nominal_slope(traces, name, p, t, nominal, k, trend * side)
             found = _measure(frame, q[None], at[None], slope[None], half_height, fwhm)
             leaders = (found.snr[0] > _LEADER) & np.isfinite(found.p[0])
             miss = float(np.median((found.p[0] - at)[leaders])) if leaders.any() else 0.0
@@ -148,8 +147,8 @@ def _lead(frame, traces, name, p, t, tilt, half_height, fwhm):
     return nominal[:, None] + extra + np.zeros(len(p))
 
 
-def _nominal_slope(traces, name, p, t, nominal, k, trend, rows):
-    """Slope dp/dq of the lines at step k: of the mask's tilt and the trend so far."""
+def _nominal_slope(traces, name, p, t, nominal, k, trend):
+    """Return the slope dp/dq at step k: that of the mask's tilt and of the trend so far."""
     if len(t) < 2:
         return np.zeros(len(p))
     a, b = max(k - 1, 0), min(k + 1, len(t) - 1)

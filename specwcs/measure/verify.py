@@ -25,6 +25,11 @@ _DROPPED, _LEAST = 0.5, 5
 # The degree that is tried first, and what a higher one must gain in the held-out residual.
 _START, _GAIN = 3, 0.9
 _ADDED = 4
+# An end line is kept if the others alone put its peak within this error (1 sigma), px, or if it
+# is so many times likelier to be that line than any other of the catalogue.
+_CONFIRMED, _ODDS = 0.1, 10.0
+_AROUND = 150
+"""px; the stretch of the catalogue that stands for other lines."""
 # Lines are added where the prediction is better than this, FWHM.
 _KNOWN = 0.5
 
@@ -129,6 +134,7 @@ def _best_degree(solution, peaks, lines, line, used):
         if degree < 1:
             continue
         trial = _converge(solution, peaks, lines, line, used, degree)
+        trial = _trim(trial, solution, peaks, lines)
         gains = best is None or trial.scatter < _GAIN * best.scatter
         if gains or trial.used.sum() > 1.1 * best.used.sum():
             best = trial
@@ -146,6 +152,33 @@ def _converge(solution, peaks, lines, line, used, degree):
             break
         used = used & (line != line[worst])
     return trial
+
+
+def _trim(trial, solution, peaks, lines):
+    """Drop the lines at the ends that nothing but themselves says are right."""
+    for end in (np.min, np.max):
+        while len(np.unique(trial.line[trial.used])) > _LEAST:
+            last = np.flatnonzero(trial.used & (trial.line == end(trial.line[trial.used])))
+            residual, sigma = trial.fitted.held_out(last)
+            sigma = np.median(np.hypot(sigma, trial.error[last])) * max(trial.scatter, 1.0)
+            odds = _odds(solution, peaks.take(last), lines, trial.line[last[0]], residual, sigma)
+            if sigma < _CONFIRMED or odds > _ODDS:
+                break
+            used = trial.used & (trial.line != trial.line[last[0]])
+            degree = trial.fitted.degree
+            trial, _ = _hold_out(solution, peaks, lines, trial.line, used, degree)
+    return trial
+
+
+def _odds(solution, peaks, lines, line, residual, sigma):
+    """How much likelier a peak is this line than another of the catalogue, anywhere near it."""
+    density = np.exp(-0.5 * (np.median(residual) / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
+    slit, p = peaks.slit[:1], peaks.p[:1]
+    dispersion = solution.dispersion(slit, p)[0]
+    weight = lines.weight[peaks.grade.min()]
+    near = np.abs(lines.wavelength - solution.wavelength(slit, p)[0]) < _AROUND * dispersion
+    others = (weight[near].sum() - weight[line]) / (2 * _AROUND)
+    return density * weight[line] / max(others, 1e-12)
 
 
 def _hold_out(solution, peaks, lines, line, used, degree):
