@@ -4,7 +4,16 @@
 spectrum; `Rectifier` is the resampling of one slit, to be used again for more exposures.
 """
 
+from specwcs.extraction.boxcar import SlitSpectra, extract
 from specwcs.extraction.rectifier import Rectifier, Resampled
 from specwcs.extraction.rectify import SlitImages, rectify, slit_rectifier
 
-__all__ = ["Rectifier", "Resampled", "SlitImages", "rectify", "slit_rectifier"]
+__all__ = [
+    "Rectifier",
+    "Resampled",
+    "SlitImages",
+    "SlitSpectra",
+    "extract",
+    "rectify",
+    "slit_rectifier",
+]
