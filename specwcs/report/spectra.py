@@ -76,6 +76,8 @@ def _draw_slit(figure, cell, key, image, spectrum, failure):
 
 def _draw_spectrum(above, below, spectrum):
     """Plot flux and its error; mark where in the slit it comes from."""
+    for t in spectrum.meta.get("t_range", ()):
+        above.axhline(t, color=LINE, lw=0.8, ls="--")
     wavelength = spectrum.spectral_axis.to_value(u.AA)
     flux = np.array(spectrum.flux.value)
     if spectrum.mask is not None:

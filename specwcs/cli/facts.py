@@ -1,0 +1,115 @@
+"""What is told about a calibration, as facts and as lines of text."""
+
+import numpy as np
+
+__all__ = ["calibration_facts", "calibration_lines", "failure_lines"]
+
+_NAMED = 40  # failed slits that are listed one by one
+
+
+def calibration_facts(cal):
+    """Sum up a calibration.
+
+    Parameters
+    ----------
+    cal : Calibration
+
+    Returns
+    -------
+    dict
+        Of text, numbers, lists and dicts. ``"failed"`` gives the reason for each slit that
+        is not calibrated, also those whose numbers in the mask file cannot be used.
+    """
+    failed = {key: str(status) for key, status in cal.slits.items() if not status.ok}
+    failed |= {key: why for key, why in cal.mask.faults.items() if key not in cal.mask}
+    ny, nx = cal.instrument.shape
+    lines, edges = (cal.residuals[cal.residuals["kind"] == kind] for kind in ("line", "edge"))
+    used = lines[lines["used"]]
+    return {
+        "instrument": cal.instrument.name,
+        "detector": [nx, ny],
+        "direction": str(cal.instrument.direction),
+        "medium": cal.medium,
+        "n_slits": len(cal.slits),
+        "n_good": len(cal.good()),
+        "wavelength_range": [float(limit) for limit in cal.ids.domain],
+        "lines": {
+            "lines": len(np.unique(used["wavelength"].value)),
+            **_residual_facts(lines),
+            "rms_angstrom": _rms(used["residual"].value / _slopes(cal, used)),
+        },
+        "edges": _residual_facts(edges),
+        "degrees": {name: list(getattr(cal, name).degrees) for name in ("opt", "crv", "ids")},
+        "slits": {key: _slit_facts(cal, key) for key in cal.slits},
+        "failed": failed,
+        "provenance": cal.provenance,
+    }
+
+
+def _residual_facts(table):
+    used = table[table["used"]]
+    return {
+        "points": len(table),
+        "used": len(used),
+        "rms_px": _rms(used["residual"].value),
+    }
+
+
+def _rms(values):
+    return float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
+
+
+def _slopes(cal, lines):
+    """Dispersion at each line, px per Angstrom."""
+    slopes = np.empty(len(lines))
+    for key in np.unique(lines["slit"]):
+        mine = np.asarray(lines["slit"] == key)
+        dispersion = cal.geometry(str(key)).dispersion
+        slopes[mine] = dispersion.slope(
+            lines["wavelength"].value[mine], np.asarray(lines["t"])[mine]
+        )
+    return slopes
+
+
+def _slit_facts(cal, key):
+    status = cal.slits[key]
+    return {
+        "flag": status.flag,
+        "reason": status.reason,
+        "reference": cal.mask[key].reference,
+        "rms_px": status.rms,
+        "n_lines": status.n_lines,
+        "n_edges": status.n_edges,
+    }
+
+
+def calibration_lines(facts):
+    """Write the facts of `calibration_facts` for people.
+
+    Returns
+    -------
+    list of str
+    """
+    low, high = facts["wavelength_range"]
+    lines, edges, degrees = facts["lines"], facts["edges"], facts["degrees"]
+    models = ", ".join(f"{name.upper()} {tuple(value)}" for name, value in degrees.items())
+    return [
+        f"  slits        {facts['n_good']} of {facts['n_slits']} calibrated",
+        f"  wavelengths  {low:.0f} to {high:.0f} Å in {facts['medium']}",
+        f"  lines        {lines['rms_px']:.3f} px rms ({lines['rms_angstrom']:.3f} Å), "
+        f"{lines['used']} of {lines['points']} points of {lines['lines']} lines",
+        f"  edges        {edges['rms_px']:.3f} px rms, {edges['used']} of {edges['points']} points",
+        f"  degrees      {models}",
+        *failure_lines(facts["failed"]),
+    ]
+
+
+def failure_lines(failed, what="slits"):
+    """List what failed with the reasons; nothing where all is well."""
+    if not failed:
+        return []
+    lines = [f"  failed       {len(failed)} {what}:"]
+    lines += [f"    {key}  {reason}" for key, reason in list(failed.items())[:_NAMED]]
+    if len(failed) > _NAMED:
+        lines.append(f"    … and {len(failed) - _NAMED} more (--json lists all)")
+    return lines

@@ -1,0 +1,57 @@
+"""Outputs that are tried before the work, and pictures that may fail without harm."""
+
+from contextlib import suppress
+
+from specwcs.errors import SpecwcsError
+from specwcs.files import atomic_path
+
+__all__ = ["check_output", "draw"]
+
+
+class _Tried(Exception):  # noqa: N818 - no error: it ends a trial
+    """Ends the trial of an output without writing it."""
+
+
+def check_output(path, overwrite):
+    """Raise `InputError` now, not after the work, if a file cannot be written.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+    """
+    with suppress(_Tried), atomic_path(path, overwrite):
+        raise _Tried
+
+
+def draw(make, path, overwrite, console):
+    """Make and write a picture; complain, and go on, where that is not possible.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(report)`` gives the figure; `report` is the module `specwcs.report`.
+    path : path-like
+    overwrite : bool
+    console : Console
+
+    Returns
+    -------
+    path-like or None
+        The picture, where there is one.
+    """
+    console.step("drawing the picture")
+    try:
+        from specwcs import report
+
+        report.write_figure(make(report), path, overwrite)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        console.warn("no picture: matplotlib is missing (pip install 'specwcs[plot]')")
+    except SpecwcsError as error:
+        console.warn(f"no picture: {error}")
+    else:
+        return path
+    return None
