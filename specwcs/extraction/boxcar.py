@@ -62,10 +62,10 @@ def extract(cal, frame, sky=True, slits=None):
     SlitSpectra
         A `specutils.SpectrumList`: counts per bin, their variance, a mask, the spectral
         axis in Angstrom. ``meta`` holds ``"slit"``, ``"medium"``, ``"sky"``, the aperture
-        (``"t_range"``), and with `sky` the object's position and FWHM
-        (``"object_t"``, ``"object_fwhm"`` in rows). A bin is masked where bad pixels hold more than a tenth of
-        the light (its value is then interpolated along the dispersion), and NaN where the
-        aperture is partly off the detector or no sky is left.
+        ``"t_range"``, and with `sky` the object's ``"object_t"`` and ``"object_fwhm"`` (in
+        rows). A bin is masked where bad pixels hold more than a tenth of the light (its
+        value is then interpolated along the dispersion), and NaN where the aperture is
+        partly off the detector or no sky is left.
 
     Raises
     ------

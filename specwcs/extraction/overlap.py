@@ -52,7 +52,8 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, points):
     indices = np.empty((origin.size, width), np.int32)
     for m in range(width):  # three times as fast as one broadcast over so short an axis
         weights[:, m] = share[m].ravel()
-        np.add(origin, stride * m, out=indices[:, m])
+        # A narrow bin has no use for its last entries; at the border they must stay inside.
+        np.minimum(origin + stride * m, n_pixels - 1, out=indices[:, m])
     pointers = np.arange(0, indices.size + 1, width, dtype=np.int32)
     return sparse.csr_array(
         (weights.ravel(), indices.ravel(), pointers), shape=(origin.size, n_pixels)
