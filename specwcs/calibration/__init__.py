@@ -5,7 +5,8 @@
 - `calibrate`: from frames to a calibration, with no hand.
 """
 
+from .automatic import calibrate
 from .bundle import Calibration, SlitStatus
 from .solve import solve
 
-__all__ = ["Calibration", "SlitStatus", "solve"]
+__all__ = ["Calibration", "SlitStatus", "calibrate", "solve"]

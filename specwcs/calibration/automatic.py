@@ -13,6 +13,7 @@ from astropy.nddata import CCDData
 
 from specwcs.errors import FitError
 from specwcs.inputs import read_frame
+from specwcs.inputs.frame import PixelFlag
 from specwcs.markers import Markers
 from specwcs.measure import (
     arc_spectra,
@@ -80,8 +81,14 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     say("identifying the lines of the arc")
     traces, identification = _identified(candidates, arc, instrument, catalog)
     say("measuring the lines")
-    data, variance, bad = canonical_data(arc, instrument)
-    lines = measure_lines(data, variance, bad, traces, identification, catalog)
+    lines = measure_lines(
+        *canonical_data(arc, instrument),
+        traces,
+        identification,
+        catalog,
+        instrument,
+        saturated=_saturated(arc, instrument),
+    )
     say("fitting the models")
     flips = (identification.flip_u, traces.flip_v)
     markers = Markers.join(
@@ -140,6 +147,14 @@ def _identified(candidates, arc, instrument, catalog):
         )
         raise FitError(msg)
     return max(held, key=lambda pair: pair[1].score)
+
+
+def _saturated(frame, instrument):
+    """Return the pixels flagged as saturated, in the canonical frame; None if not known."""
+    if frame.flags is None:
+        return None
+    flags = np.asarray(frame.flags) & PixelFlag.SATURATED
+    return instrument.direction.canonical_image(flags != 0)
 
 
 def _line_markers(lines, instrument):

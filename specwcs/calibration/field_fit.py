@@ -1,11 +1,12 @@
 """Fitting one field polynomial to points of many slits, with the degrees they support."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from specwcs.errors import FitError, InputError
-from specwcs.fitting import choose_degrees, fit_linear
+from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
+from specwcs.models.field import LinearSamples, design_matrix, scale
 
 __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
 
@@ -14,6 +15,7 @@ _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyo
 _CHOICE_POINTS = 3000  # enough to choose degrees by; the fit takes all
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
+_ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Points:
         """Return some of the points."""
         arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "lines")
         return Points(*arrays, lines=self.lines)
+
+    def scaled(self, domain, x_domain, y_domain):
+        """Return the points with u, x and y mapped from their domains to [-1, 1]."""
+        return replace(
+            self, u=scale(self.u, domain), x=scale(self.x, x_domain), y=scale(self.y, y_domain)
+        )
+
+    def design(self, degrees):
+        """Return the design matrix of a field polynomial; the points must be scaled."""
+        return design_matrix((self.u, self.x, self.y), degrees)
 
     @property
     def finite(self):
@@ -145,47 +157,74 @@ def fit_field(cls, points, limits, *, what, include=(), **domains):
     FitError
         If the points do not determine the model; says which degrees they allow.
     """
-    finite = np.flatnonzero(points.finite)
-    if not len(finite):
+    finite = points.finite
+    if not finite.any():
         msg = f"{what}: no point to fit. Measure lines and edges first."
         raise FitError(msg)
     u = np.append(points.u[finite], include)
     margin = _MARGIN * max(np.ptp(u), 1.0)
     domain = (u.min() - margin, u.max() + margin)
 
-    def model_of(degrees):
-        return cls(*degrees, domain=domain, **domains)
-
-    def choose(index, limits):
-        chosen = points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
-        return choose_degrees(
-            lambda degrees: model_of(degrees).fit_deriv(chosen.x, chosen.y, chosen.u),
-            chosen.values,
-            chosen.sigma,
-            chosen.partitions(),
-            lowest=limits[0],
-            highest=limits[1],
-            what=what,
-        )
-
-    def fit(degrees):
-        model = model_of(degrees)
-        samples = model.at(points.x, points.y, points.u)
-        outcome = fit_linear(samples, points.values, points.sigma, what=f"{what} {degrees}")
-        model.parameters = outcome.parameters
-        return model, outcome
-
-    choice = choose(finite, limits)
+    points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     try:
-        model, outcome = fit(choice.degrees)
+        degrees, outcome, notes = _fit(points, limits, what)
     except FitError as error:
         lowest = (1,) * (len(limits[1]) - 2) + (0, 0)
-        if limits[0] != limits[1] or limits[0] == lowest:
+        if limits[0] == lowest:
             raise
-        allowed = choose(finite, (lowest, limits[1])).degrees
+        allowed = _choose(points, finite, (lowest, limits[1]), what).degrees
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
-    if limits[0] != limits[1] and not np.all(outcome.used[finite]):
-        choice = choose(np.flatnonzero(outcome.used), limits)  # outliers had their say before
-        model, outcome = fit(choice.degrees)
-    return model, outcome, [choice.reason, outcome.status]
+    model = cls(*degrees, domain=domain, **domains)
+    model.parameters = outcome.parameters
+    return model, outcome, notes
+
+
+def _fit(points, limits, what):
+    """Choose degrees, set slits aside that contradict the others, fit, and look again."""
+    names, slit = np.unique(points.slit, return_inverse=True)
+    aside, notes = [], []
+    usable = points.finite
+    while True:
+        choice = _choose(points, usable, limits, what)
+        odd = _odd_slit(points, choice.degrees, usable, slit)
+        if odd is None or len(aside) >= _ASIDE * len(names):
+            break
+        aside.append(odd)
+        usable = usable & (slit != odd)
+        notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
+    outcome = _robust(points, choice.degrees, usable, what)
+    if limits[0] != limits[1] and not np.array_equal(outcome.used, usable):
+        # Single outliers had their say in the choice.
+        choice = _choose(points, outcome.used, limits, what)
+        outcome = _robust(points, choice.degrees, usable, what)
+    return choice.degrees, outcome, [*notes, choice.reason, outcome.status]
+
+
+def _choose(points, usable, limits, what):
+    index = np.flatnonzero(usable)
+    chosen = points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
+    return choose_degrees(
+        chosen.design,
+        chosen.values,
+        chosen.sigma,
+        chosen.partitions(),
+        lowest=limits[0],
+        highest=limits[1],
+        what=what,
+    )
+
+
+def _odd_slit(points, degrees, usable, slit):
+    if len(np.unique(slit[usable])) < _FEW_SLITS:
+        return None
+    index = np.flatnonzero(usable)
+    chosen = points.take(index)
+    return contradictory_group(chosen.design(degrees), chosen.values, chosen.sigma, slit[index])
+
+
+def _robust(points, degrees, usable, what):
+    names = [f"c{k}_{i}_{j}" for k, i, j in np.ndindex(*(d + 1 for d in degrees))]
+    samples = LinearSamples(points.design(degrees), names, np.zeros(len(names)))
+    label = f"{what} {degrees}"
+    return fit_linear(samples, points.values, points.sigma, what=label, exclude=~usable)

@@ -218,9 +218,9 @@ class _Fitter:
             ),
             strict=True,
         )
-        degrees = np.max([model.degrees for model in models], axis=0)
-        if any(model.degrees != tuple(degrees) for model in models):
-            same = (tuple(degrees), tuple(degrees))
+        degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
+        if any(model.degrees != degrees for model in models):
+            same = (degrees, degrees)
             models, fits = zip(
                 *(
                     self._fit(FieldPolynomial, p, same, f"OPT {axis}", **self.plane)
@@ -281,14 +281,14 @@ def _statuses(mask, residuals, faults):
         used = lines[lines["used"]]
         rms = float(np.sqrt(np.mean(used["residual"].value ** 2))) if len(used) else np.nan
         flag, reason = faults.get(key, ("ok", ""))
-        if flag == "ok" and not slit.reference and not len(used):
-            flag, reason = "no lines", "no arc line of the slit was used"
-        elif flag == "ok" and rms > _BAD_RMS:
-            flag, reason = "inconsistent", f"its lines scatter by {rms:.2f} px about the model"
-        elif flag == "ok" and len(lines) and len(used) < (1 - _BAD_SHARE) * len(lines):
+        if flag == "ok" and not slit.reference and not len(lines):
+            flag, reason = "no lines", "no arc line of the slit was measured"
+        elif flag == "ok" and len(used) < (1 - _BAD_SHARE) * len(lines):
             flag = "inconsistent"
             reason = (
                 f"{len(lines) - len(used)} of its {len(lines)} line points contradict the model"
             )
+        elif flag == "ok" and rms > _BAD_RMS:
+            flag, reason = "inconsistent", f"its lines scatter by {rms:.2f} px about the model"
         statuses[key] = SlitStatus(flag, reason, rms, len(used), int(edges["used"].sum()))
     return statuses

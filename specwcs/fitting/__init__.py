@@ -2,10 +2,12 @@
 
 `fit_linear` fits one model to markers of all slits at once with an astropy fitter,
 robustly, and returns a `Fit` that says how far it can be trusted. `choose_degrees`
-finds the degrees that the data support, by leaving out slit after slit.
+finds the degrees that the data support, by leaving out slit after slit;
+`contradictory_group` finds the slit that spoils the fit of the others.
 """
 
 from .degrees import DegreeChoice, choose_degrees
+from .groups import contradictory_group
 from .linear import Fit, fit_linear
 
-__all__ = ["DegreeChoice", "Fit", "choose_degrees", "fit_linear"]
+__all__ = ["DegreeChoice", "Fit", "choose_degrees", "contradictory_group", "fit_linear"]

@@ -1,17 +1,18 @@
 """The degrees that the data support, by cross-validation."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
-from scipy import linalg
 
 from specwcs.errors import FitError
 
+from .groups import leave_group_out
 from .linear import check_determined
 
 __all__ = ["DegreeChoice", "choose_degrees"]
 
-_UNDETERMINED = 1e-8  # smallest eigenvalue left when a part is taken out
+_LARGEST = 1e3  # sigma: a prediction that fails altogether does not count for more
 _WORTHWHILE = 0.97  # a higher degree must lower the held-out error at least to this share
 
 
@@ -76,10 +77,7 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
     if not np.isfinite(score(best)):
         check_determined(design(best) / sigma[:, None], f"{what} {best}")
     while True:
-        steps = [(*best[:k], best[k] + 1, *best[k + 1 :]) for k in range(len(best))]
-        # Two at once as well: a term may help only together with its neighbour.
-        steps += [tuple(b + 1 for b in best)]
-        steps += [(*best[:k], best[k] + 2, *best[k + 1 :]) for k in range(len(best))]
+        steps = [tuple(np.add(best, step).tolist()) for step in _steps(len(best))]
         steps = [s for s in steps if all(a <= b for a, b in zip(s, highest, strict=True))]
         better = min(steps, key=score, default=best)
         if not score(better) < _WORTHWHILE * score(best):
@@ -102,29 +100,25 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
     return DegreeChoice(best, tried, reason)
 
 
+def _steps(n):
+    """Return the raises to be tried: one degree by 1 or 2, any two or all by 1.
+
+    Together, because a term may help only with its neighbour.
+    """
+    singles = np.eye(n, dtype=int)
+    pairs = [a + b for a, b in combinations(singles, 2)]
+    return [*singles, *(2 * singles), *pairs, *([np.ones(n, dtype=int)] if n > 2 else [])]
+
+
 def _held_out_rms(design, values, sigma, partitions):
     """Return the rms of leave-one-part-out residuals, in sigma, exactly, from one QR."""
     weighted = design / sigma[:, None]
-    try:
-        check_determined(weighted, "")
-    except FitError:
+    if len(weighted) <= weighted.shape[1]:
         return np.inf
-    q, _ = linalg.qr(weighted, mode="economic")
-    scaled = values / sigma
-    residual = scaled - q @ (q.T @ scaled)
     parts = []
     for labels in partitions:
-        order = np.argsort(labels, kind="stable")
-        bounds = np.flatnonzero(np.diff(labels[order])) + 1
-        for part in np.split(order, bounds):
-            if labels[part[0]] < 0:
-                continue
-            # (I - Q Qᵀ)⁻¹ r = r + Q (I - Qᵀ Q)⁻¹ Qᵀ r: small whatever the size of the part
-            rows = q[part]
-            inner = np.eye(q.shape[1]) - rows.T @ rows
-            if linalg.eigvalsh(inner, subset_by_index=[0, 0])[0] < _UNDETERMINED:
-                return np.inf
-            error = residual[part]
-            error = error + rows @ linalg.solve(inner, rows.T @ error, assume_a="pos")
-            parts.append(np.mean(np.minimum(error**2, 1e6)))
+        _, errors, _ = leave_group_out(weighted, values / sigma, labels)
+        if any(error is None for error in errors):
+            return np.inf
+        parts += [np.mean(np.minimum(error**2, _LARGEST**2)) for error in errors]
     return float(np.sqrt(np.mean(parts))) if parts else np.inf

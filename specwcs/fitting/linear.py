@@ -58,7 +58,7 @@ class Fit:
         return self.model.parameters
 
 
-def fit_linear(samples, values, sigma, *, what, clip=5.0):
+def fit_linear(samples, values, sigma, *, what, exclude=None, clip=5.0):
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -68,13 +68,15 @@ def fit_linear(samples, values, sigma, *, what, clip=5.0):
     Parameters
     ----------
     samples : LinearSamples
-        The model at the samples, from ``model.at(...)``.
+        The model at the samples, from ``model.at(...)``; its parameters are set.
     values : ndarray, shape (n_samples,)
         Measured values; samples that are not finite are left out.
     sigma : ndarray, shape (n_samples,)
         Their 1 sigma errors, > 0.
     what : str
         What is fitted, for the messages: ``"CRV (2, 1, 1)"``.
+    exclude : ndarray of bool, shape (n_samples,), optional
+        Samples that are not to be used; their residuals are reported all the same.
     clip : float
         Reject beyond this many standard deviations.
 
@@ -95,7 +97,8 @@ def fit_linear(samples, values, sigma, *, what, clip=5.0):
         raise InputError(f"{what}: an error of {np.nanmin(sigma):g}", "Errors must be > 0")
     finite = np.isfinite(values) & np.isfinite(sigma) & np.all(np.isfinite(design), axis=1)
     free = np.array([not samples.fixed[name] for name in samples.param_names])
-    used = _clip_outliers(samples, design, values, sigma, finite, free, what, clip)
+    offered = finite if exclude is None else finite & ~exclude
+    used = _clip_outliers(samples, design, values, sigma, offered, free, what, clip)
     fitted = _solve(samples, values, sigma, used)
     residuals = values - design @ fitted.parameters
     chi2 = float(np.sum((residuals[used] / sigma[used]) ** 2))
@@ -122,14 +125,20 @@ def check_determined(design, what):
     if n <= p:
         msg = f"{what}: {n} points for {p} parameters. {remedy}."
         raise FitError(msg)
-    norm = np.linalg.norm(design, axis=0)
-    rank = np.linalg.matrix_rank(design / np.where(norm > 0, norm, 1), tol=_RANK_TOLERANCE * n)
+    rank = rank_of(linalg.qr(design, mode="r")[0][:p])
     if rank < p:
         msg = (
             f"{what}: the points determine only {rank} of {p} parameters "
             f"(all on a line, or too few positions on an axis). {remedy}."
         )
         raise FitError(msg)
+
+
+def rank_of(r):
+    """Return the rank of a matrix from its triangular factor, columns scaled alike."""
+    norm = np.linalg.norm(r, axis=0)
+    singular = np.linalg.svd(r / np.where(norm > 0, norm, 1.0), compute_uv=False)
+    return int(np.sum(singular > _RANK_TOLERANCE * singular[0]))
 
 
 def studentise(design, values, sigma):
@@ -182,4 +191,4 @@ def _clip_outliers(samples, design, values, sigma, finite, free, what, clip):
 
 def _solve(samples, values, sigma, used):
     index = np.flatnonzero(used)
-    return LinearLSQFitter()(samples, index, values[used], weights=1.0 / sigma[used])
+    return LinearLSQFitter()(samples, index, values[used], weights=1.0 / sigma[used], inplace=True)

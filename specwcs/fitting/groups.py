@@ -1,0 +1,88 @@
+"""Groups of points, slits say, that contradict all the others."""
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
+
+from .linear import rank_of
+
+__all__ = ["contradictory_group", "leave_group_out"]
+
+_GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
+_UNDETERMINED = 1e-8  # squared pivot left when a group is taken out
+
+
+def leave_group_out(design, values, labels):
+    """Predict each group from all the others, exactly, from one QR decomposition.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+        Weighted by 1/sigma.
+    values : ndarray, shape (n,)
+        Weighted likewise.
+    labels : ndarray of int, shape (n,)
+        Groups with a negative label are never left out.
+
+    Returns
+    -------
+    groups : list of ndarray of int
+        Indices of the points of each group, in the order of the labels.
+    errors : list of ndarray or None
+        Value minus prediction by the others; None where they do not determine the model,
+        and once where not even all points do.
+    chi2_without : ndarray
+        Chi-square of the fit to the others, for each group.
+    """
+    q, r = linalg.qr(design, mode="economic")
+    if rank_of(r) < design.shape[1]:
+        return [], [None], np.array([np.nan])
+    residual = values - q @ (q.T @ values)
+    chi2 = residual @ residual
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    groups = [part for part in parts if labels[part[0]] >= 0]
+    errors, chi2_without = [], np.full(len(groups), np.nan)
+    for k, group in enumerate(groups):
+        # (I - Q Qᵀ)⁻¹ r = r + Q (I - Qᵀ Q)⁻¹ Qᵀ r: small whatever the size of the group
+        rows, own = q[group], residual[group]
+        factor, fault = lapack.dpotrf(np.eye(q.shape[1]) - rows.T @ rows, lower=True)
+        if fault or np.min(np.diag(factor)) ** 2 < _UNDETERMINED:
+            errors.append(None)
+            continue
+        error = own + rows @ lapack.dpotrs(factor, rows.T @ own, lower=True)[0]
+        errors.append(error)
+        chi2_without[k] = max(chi2 - own @ error, 0.0)
+    return groups, errors, chi2_without
+
+
+def contradictory_group(design, values, sigma, labels):
+    """Find the group that contradicts the others most, if one does.
+
+    A group does if the others are far better fitted without it. One at the end of the range
+    that is merely hard to predict is not: with it, the others are fitted as well.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+    values, sigma : ndarray, shape (n,)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    int or None
+        Its label.
+    """
+    design, values = design / sigma[:, None], values / sigma
+    n, p = design.shape
+    groups, _, chi2_without = leave_group_out(design, values, labels)
+    if not groups or not np.any(np.isfinite(chi2_without)):
+        return None
+    freedom = np.array([max(n - len(group) - p, 1) for group in groups])
+    reduced = np.where(np.isfinite(chi2_without), chi2_without / freedom, np.inf)
+    worst = int(np.argmin(reduced))
+    q, _ = linalg.qr(design, mode="economic")
+    whole = (values @ values - np.sum((q.T @ values) ** 2)) / max(n - p, 1)
+    if whole > 1.0 and reduced[worst] < _GAIN * whole:
+        return int(labels[groups[worst][0]])
+    return None
