@@ -73,7 +73,9 @@ class SampledTrace:
     def _check_length(length):
         if not np.all(np.isfinite(length)):
             raise InputError("the geometry is not finite", remedy="Calibrate the slit again")
-        if not length.min() >= _MIN_LENGTH:
+        if np.any(length < 0):
+            raise InputError("the geometry folds: left and right end change places")
+        if length.min() < _MIN_LENGTH:
             raise InputError(
                 f"the slit is {length.min():.3g} px long on the frame",
                 f"Must be at least {_MIN_LENGTH} px.",

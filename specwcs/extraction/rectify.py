@@ -165,13 +165,11 @@ def _native_edges(geometry, direction, shape):
     if not inside.any():
         raise InputError("the slit's spectrum falls off the detector, or is not finite")
     first, last = wavelength[inside][[0, -1]]
-    step = (np.gradient(wavelength) / np.gradient(p, axis=1).max(axis=0))[inside].min()
-    if not 0 < (last - first) / step < _MAX_BINS * n_columns:
+    slope = np.gradient(p, wavelength, axis=1)[:, inside]
+    if not np.all(slope > 0):
         raise InputError("the slit's dispersion is not monotonic")
+    step = 1.0 / slope.max()
     return np.linspace(first, last, int(np.ceil((last - first) / step)) + 1)
-
-
-_MAX_BINS = 4  # bins per column of the detector; no smooth dispersion needs more
 
 
 def _bin_edges(wavelength):
@@ -181,10 +179,10 @@ def _bin_edges(wavelength):
     except (TypeError, u.UnitConversionError) as error:
         msg = f"wavelength is {wavelength!r}"
         raise InputError(msg, "Must be a Quantity in units of length") from error
-    if centres.ndim != 1 or len(centres) < 2 or not np.all(np.diff(centres) > 0):
+    ascending = centres.ndim == 1 and len(centres) > 1 and np.all(np.isfinite(centres))
+    if not (ascending and np.all(np.diff(centres) > 0)):
         raise InputError(
-            f"wavelength has shape {centres.shape}, {centres.min()} to {centres.max()} Angstrom",
-            "Must be ascending, in one dimension, two at least.",
+            f"wavelength is {wavelength}", "Must be ascending, in one dimension, two at least"
         )
     middle = 0.5 * (centres[1:] + centres[:-1])
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])

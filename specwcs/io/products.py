@@ -93,10 +93,10 @@ def write_spectrum(spectrum, path, overwrite=False):
     """
     header = _header(spectrum, path)
     hdus = [fits.PrimaryHDU(spectrum.flux.value, header)]
-    hdus[0].header["BUNIT"] = spectrum.flux.unit.to_string("fits")
+    hdus[0].header["BUNIT"] = spectrum.flux.unit.to_string()
     if spectrum.uncertainty is not None:
         hdus.append(fits.ImageHDU(spectrum.uncertainty.array, header, name="VAR"))
-        hdus[-1].header["BUNIT"] = (spectrum.flux.unit**2).to_string("fits")
+        hdus[-1].header["BUNIT"] = (spectrum.flux.unit**2).to_string()
     hdus.append(fits.ImageHDU(spectrum.mask.astype(np.uint8), header, name="MASK"))
     hdus[-1].header["BFORM"] = ("L", "logical: 1 is True")
     with atomic_path(path, overwrite) as temporary:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
+from truth_calibration import small_mos, truth
 
 from specwcs.errors import InputError
 from specwcs.extraction import Rectifier, slit_rectifier
@@ -256,7 +257,7 @@ def straightness(rectifier, arc, lines):
 
 
 @pytest.mark.parametrize("direction", ["LR", "RL", "BU", "UB"])
-def test_lines_are_straight(small_mos, truth, direction):
+def test_lines_are_straight(direction):
     """With the true geometry, to 0.001 px rms along the slit, tilted slits too."""
     observation = small_mos(direction)
     lines = np.arange(5150.0, 9100, 240)

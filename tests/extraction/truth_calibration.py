@@ -1,15 +1,14 @@
 """A calibration that is the truth: what is tested here is the resampling, not the fit."""
 
+from functools import cache
 from types import SimpleNamespace
-
-import pytest
 
 from specwcs.simulate import Detector, example
 
 IDEAL = Detector(response=0.0, saturation=1e9)
 
 
-def truth_of(observation):
+def truth(observation):
     """Stand in for a Calibration with the ray trace of a simulated observation."""
 
     def geometry(slit_id):
@@ -27,21 +26,8 @@ def truth_of(observation):
     )
 
 
-@pytest.fixture(scope="session")
-def small_mos():
-    """Five slits on a small frame: function of the direction; each observation is made once."""
-    made = {}
-
-    def observation(direction="LR"):
-        if direction not in made:
-            shape = (320, 640) if direction in ("LR", "RL") else (640, 320)
-            made[direction] = example(direction, shape, n_slits=5, detector=IDEAL)
-        return made[direction]
-
-    return observation
-
-
-@pytest.fixture
-def truth():
-    """Give the calibration that is the truth about an observation."""
-    return truth_of
+@cache
+def small_mos(direction="LR"):
+    """Observe five slits (two are tilted, one is a hole) on a small frame."""
+    shape = (320, 640) if direction in ("LR", "RL") else (640, 320)
+    return example(direction, shape, n_slits=5, detector=IDEAL)

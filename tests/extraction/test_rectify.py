@@ -1,0 +1,158 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy import units as u
+from truth_calibration import small_mos, truth
+
+from specwcs.errors import InputError, SpecwcsWarning
+from specwcs.extraction import rectify
+
+
+@pytest.fixture(scope="module")
+def observation():
+    return small_mos("LR")
+
+
+@pytest.fixture(scope="module")
+def flat(observation):
+    return observation.flat(3)
+
+
+def science_ids(observation):
+    return [slit_id for slit_id, slit in observation.mask.items() if not slit.reference]
+
+
+def test_every_slit_but_the_reference_ones(observation, flat):
+    images = rectify(truth(observation), flat)
+    assert list(images) == science_ids(observation)
+    assert images.skipped == {}
+
+
+def test_what_an_image_carries(observation, flat):
+    slit_id = science_ids(observation)[1]
+    image = rectify(truth(observation), flat, slits=[slit_id])[slit_id]
+    assert image.flux.unit == flat.unit
+    assert image.spectral_axis.unit == u.AA
+    assert image.uncertainty.uncertainty_type == "var"
+    assert image.mask.dtype == bool
+    assert image.meta["slit"] == slit_id
+    assert image.meta["medium"] == "air"
+    assert image.flux.shape == (len(image.meta["t"]), len(image.spectral_axis))
+
+
+def test_reference_slit_on_request(observation, flat):
+    (reference,) = set(observation.mask) - set(science_ids(observation))
+    assert list(rectify(truth(observation), flat, slits=[reference])) == [reference]
+
+
+def test_native_grid_fits_the_raw_pixels(observation, flat):
+    """Bins are at most as wide as a raw pixel, and cover what is on the detector."""
+    cal = truth(observation)
+    for slit_id, image in rectify(cal, flat).items():
+        wavelength = image.spectral_axis.value
+        x, y = observation.pixel(slit_id, np.array([[0.0], [1.0]]), wavelength)
+        assert 0.99 < np.diff(x).max() < 1.001
+        lengths = np.abs(np.diff(y, axis=0)) / len(image.meta["t"])
+        assert 0.9 < lengths.min() <= lengths.max() < 1.001
+        n = flat.shape[1]
+        passed = observation.passband
+        assert x.min() < 2 or wavelength[0] < passed[0] + 10
+        assert x.max() > n - 3 or wavelength[-1] > passed[1] - 10
+
+
+def test_one_grid_for_all_slits(observation, flat):
+    grid = np.linspace(0.55, 0.85, 400) * u.um
+    images = rectify(truth(observation), flat, wavelength=grid)
+    assert len(images) == 4
+    for image in images.values():
+        np.testing.assert_allclose(image.spectral_axis.to_value("um"), grid.value)
+
+
+def test_uneven_grid_holds_the_same_light(observation, flat):
+    cal, slit_id = truth(observation), science_ids(observation)[2]
+    even = np.linspace(6000, 8000, 301)
+    uneven = np.concatenate([even[:100], even[100::3]])
+    sums = [
+        np.nansum(rectify(cal, flat, [slit_id], grid * u.AA)[slit_id].flux.value[5:-5])
+        for grid in (even, uneven)
+    ]
+    # The last bins reach beyond the last centre by half a bin: 3 px of light, of 300.
+    assert sums[1] / sums[0] == pytest.approx(1, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (lambda x, y, _w, _t: (np.nan * x, y), "not finite"),
+        (lambda x, y, _w, _t: (x + 5000, y), "off the detector"),
+        (lambda x, y, _w, _t: (x, y + 5000), "off the detector"),
+        (lambda x, y, _w, t: (x, y.mean() - t), "1 px long"),
+        (lambda x, y, _w, t: (x, y - 1e6 * t), "px long"),
+        (lambda x, y, w, _t: (x + 0.1 * (w - 7000), y[..., ::-1] + 0 * w), "folds|varies too"),
+        (lambda x, y, _w, _t: (320 + 0 * x, y), "not monotonic"),
+    ],
+)
+def test_faulty_slit_is_skipped_with_its_reason(observation, flat, fault, reason):
+    cal, faulty = truth(observation), science_ids(observation)[0]
+    sound = cal.geometry
+
+    def geometry(slit_id):
+        true = sound(slit_id)
+        if slit_id != faulty:
+            return true
+
+        def pixel(wavelength, t):
+            x, y = true.pixel(wavelength, t)
+            return fault(x, y, wavelength, t)
+
+        return SimpleNamespace(pixel=pixel, dispersion=true.dispersion)
+
+    cal.geometry = geometry
+    with pytest.warns(SpecwcsWarning, match=f"1 slits skipped: {faulty}: .*({reason})"):
+        images = rectify(cal, flat)
+    assert list(images.skipped) == [faulty]
+    assert list(images) == science_ids(observation)[1:]
+
+
+def test_uncalibrated_slit_is_skipped_with_its_reason(observation, flat):
+    cal, faulty = truth(observation), science_ids(observation)[2]
+    cal.slits[faulty] = SimpleNamespace(flag="no lines", reason="3 lines found, 6 are needed")
+    with pytest.warns(SpecwcsWarning, match="3 lines found"):
+        images = rectify(cal, flat)
+    assert images.skipped == {faulty: "3 lines found, 6 are needed"}
+    assert len(images) == 3
+
+
+def test_slit_of_bad_pixels_is_skipped(observation, flat):
+    bad = flat.copy()
+    slit_id = science_ids(observation)[0]
+    _, y = observation.pixel(slit_id, np.array([0.0, 1.0]), 7000.0)
+    bad.mask[int(y[1]) - 15 : int(y[0]) + 15] = True
+    with pytest.warns(SpecwcsWarning, match="good pixel|masked"):
+        images = rectify(truth(observation), bad, slits=[slit_id])
+    assert images == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"slits": ["01", "x9"]}, "unknown slit 'x9'. Must be one of 01, 02"),
+        ({"wavelength": np.arange(5000, 6000)}, "units of length"),
+        ({"wavelength": np.arange(5, 6) * u.s}, "units of length"),
+        ({"wavelength": [6000, 5000] * u.AA}, "Must be ascending"),
+        ({"wavelength": [5000, 5000] * u.AA}, "Must be ascending"),
+        ({"wavelength": [np.nan, 5000] * u.AA}, "Must be ascending"),
+        ({"wavelength": [5000, np.inf] * u.AA}, "Must be ascending"),
+        ({"wavelength": [5000] * u.AA}, "Must be ascending"),
+        ({"wavelength": 5000 * u.AA}, "Must be ascending"),
+    ],
+)
+def test_wrong_arguments(observation, flat, arguments, message):
+    with pytest.raises(InputError, match=message):
+        rectify(truth(observation), flat, **arguments)
+
+
+def test_frame_of_another_detector(observation, flat):
+    with pytest.raises(InputError, match=r"shape is \(319, 640\)"):
+        rectify(truth(observation), flat[1:])
