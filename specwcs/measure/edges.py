@@ -18,8 +18,8 @@ __all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
 BLUR = 0.42
 """Blur of the derivative, in units of the edge's full width at half maximum."""
 
-LEAST_BLUR = 1.0
-"""Least blur of the derivative, px: less shows the pixels where edges are sharp."""
+LEAST_WIDTH = 1.4
+"""Least standard deviation of the blurred edge, px: a sharper one shows the pixels."""
 
 WINDOW = 2.5
 """Largest distance of an edge from where it is expected, px."""
@@ -42,7 +42,7 @@ RAMP = 0.68
 ABUT = 0.8
 """Edges nearer to each other, in units of the full width at half maximum, are not resolved."""
 
-CROSSTALK_ROUNDS = 4
+CROSSTALK_ROUNDS = 30
 """Rounds in which the light of neighbouring edges is subtracted."""
 
 GRID = 0.25
@@ -307,7 +307,8 @@ def measure_edges(reduced, field, edges, scale):
     order = _Order(edges, profiles.q)
     fwhm = _edge_width(profiles, edges, order, ramp)
     width = np.hypot(fwhm, RAMP * ramp) / FWHM
-    response = _Response.of(profiles, edges.sign, np.maximum(BLUR * FWHM * width, LEAST_BLUR))
+    lacking = np.sqrt(np.maximum(LEAST_WIDTH**2 - width**2, 0))
+    response = _Response.of(profiles, edges.sign, np.maximum(BLUR * FWHM * width, lacking))
     peak = response.peak(response.rise)
     for _ in range(CROSSTALK_ROUNDS):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))

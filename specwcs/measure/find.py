@@ -27,6 +27,9 @@ MIDDLES = (0.5, 0.3, 0.7)
 LEAST_SCORE = 0.72
 """Layouts below explain too little of the frame."""
 
+LONE_SCORE = 0.93
+"""The same where one edge alone is expected on the frame: a second one seen speaks against."""
+
 LEAST_MATCHED = 0.6
 """Least fraction of the expected edges that are seen."""
 
@@ -104,23 +107,24 @@ def _overfills(profile, mask, instrument):
 
 def _choose(layouts, n_slits):
     """Return the layouts that stand out: one, or one of each mirror image."""
-    if not layouts or layouts[0].score < LEAST_SCORE:
-        raise FitError(_sentence(layouts, "no layout of the mask explains the frame"))
     best = layouts[0]
+    if best.score < (LONE_SCORE if best.expected == 1 else LEAST_SCORE):
+        raise FitError(_sentence(layouts, "no layout of the mask explains the frame"))
     if best.matched < LEAST_MATCHED * best.expected or best.expected == 0:
         raise FitError(_sentence(layouts, "too few of the mask's edges are seen on the frame"))
     near = [other for other in layouts[1:] if other.score * CONTRAST > best.score]
-    if any(other.flip_v == best.flip_v for other in near):
+    # Of a regular mask moved on by one slit most edges match too: two edges fewer decide.
+    if any(x.flip_v == best.flip_v and x.matched > best.matched - 2 for x in near):
         raise FitError(_sentence(layouts, "several layouts explain the frame alike"))
     if n_slits == 1:
         return [min([best, *near], key=lambda layout: layout.flip_v)]
-    return [best, *near[:1]]
+    return [best, *[other for other in near if other.flip_v != best.flip_v][:1]]
 
 
 def _sentence(layouts, found):
     scores = ", ".join(f"{x.score:.2f} ({x.matched} of {x.expected} edges)" for x in layouts[:2])
     return (
-        f"{found}; best scores {scores or 'none'}. Tried: both mirror images, scale within 7 %, "
+        f"{found}; best scores {scores}. Tried: both mirror images, scale within 7 %, "
         "rotation within 2 degrees, shift within 15 % of the frame. Check that mask and frame "
         "belong together, and pixel_scale and dispersion_direction in the instrument file."
     )

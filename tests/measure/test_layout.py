@@ -1,0 +1,113 @@
+"""The vote on profiles made by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from specwcs.conventions import Direction
+from specwcs.inputs import Instrument, Mask, Slit
+from specwcs.measure.layout import Profile, central_profile, find_layouts, find_peaks
+from specwcs.measure.reduce import reduce_frame
+
+ROWS = 500
+INSTRUMENT = Instrument("test", 0.25, 800, ROWS, Direction.LR, 2.0, 7000.0)
+SCALE = 8.0  # px per mm: 2 arcsec per mm
+CENTRES = np.array([25.0, 16.5, 9.0, 2.0, -7.5, -15.0, -24.0])
+LENGTHS = np.array([7.0, 8.0, 5.0, 6.5, 11.0, 2.0, 9.0])
+
+
+def mask():
+    return Mask(
+        Slit(str(n), 2.0 * (-1) ** n, v, 0.5, length, 0.0, 1.0, 2.0 * length, False,
+             np.array([[2.0 * (-1) ** n, v + length / 2], [2.0 * (-1) ** n, v - length / 2]]))
+        for n, (v, length) in enumerate(zip(CENTRES, LENGTHS, strict=True))
+    )  # fmt: skip
+
+
+def rows(scale=SCALE, shift=0.0, rotation=0.0, bend=0.0, flip=1):
+    """Rows of the edges, t = 0 then t = 1, by hand."""
+    u = 2.0 * (-1.0) ** np.arange(len(CENTRES))
+    v = flip * np.array([CENTRES + flip * LENGTHS / 2, CENTRES - flip * LENGTHS / 2])
+    q = scale * (v + rotation * u)
+    return (ROWS - 1) / 2 + shift + q + bend * (q / 250) ** 3
+
+
+def light(q, heights=1000.0, noise=0.0):
+    row = np.arange(ROWS)[:, np.newaxis]
+    profile = 50.0 + np.sum(heights * ((row < q[0]) & (row > q[1])), axis=1)
+    profile = ndimage.gaussian_filter1d(profile, 1.0)
+    return profile + np.random.default_rng(1).normal(0, noise, ROWS)
+
+
+def profile(q, **kwargs):
+    return Profile(400.0, 0.0, light(q, **kwargs), np.full(ROWS, 4.0))
+
+
+def assert_rows(layout, q):
+    """Compare the edges that are on the frame; beyond, a bent layout is a guess."""
+    q = q.T.ravel()
+    on = (q > 0) & (q < ROWS)
+    found = layout.field(layout.edges.u, layout.edges.v, 0.0)
+    np.testing.assert_allclose(found[on], q[on], atol=1.5)
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+@pytest.mark.parametrize("scale", [0.94, 1.0, 1.06])
+@pytest.mark.parametrize(
+    ("shift", "rotation", "bend"), [(0, 0, 0), (-70, 0.03, 5), (70, -0.03, -5)]
+)
+def test_finds_the_layout(flip, scale, shift, rotation, bend):
+    q = rows(scale * SCALE, shift, rotation, bend, flip)
+    best, second, *_ = find_layouts(profile(q, noise=2.0), mask(), INSTRUMENT)
+    assert best.flip_v == (flip < 0)
+    assert_rows(best, q)
+    assert best.score > 0.85
+    assert second.score < 0.6 * best.score
+
+
+def test_bright_slits_do_not_outvote_the_others():
+    heights = np.where(LENGTHS == 2.0, 60000.0, 1000.0)
+    q = rows(1.05 * SCALE, 40.0)
+    best, *_ = find_layouts(profile(q, heights=heights), mask(), INSTRUMENT)
+    assert_rows(best, q)
+
+
+def test_abutting_edges_are_not_expected():
+    slits = list(mask().values())
+    top = slits[0]
+    below = replace(top, id="8", y=top.y - 7.0, control=top.control - [0.0, 7.0])
+    pair = Mask([top, below, slits[3]])
+    q = np.array([[25.0 + 3.5, 2.0 + 3.25], [18.0 - 3.5, 2.0 - 3.25]]) * SCALE + 249.5
+    best, *_ = find_layouts(profile(q), pair, INSTRUMENT)
+    assert (best.matched, best.expected) == (4, 4)
+
+
+def test_peaks_have_the_sign_of_the_rise():
+    q = np.array([[300.3], [200.6]])
+    peaks = find_peaks(profile(q), 2)
+    np.testing.assert_allclose(peaks.q, [200.5, 300.5], atol=0.3)
+    assert peaks.sign.tolist() == [1, -1]
+    np.testing.assert_allclose(peaks.weight, 1.0, atol=0.05)
+
+
+def test_noise_has_no_peaks():
+    flat = np.random.default_rng(2).normal(50.0, 2.0, ROWS)
+    assert len(find_peaks(Profile(0.0, 0.0, flat, np.full(ROWS, 4.0)), 14).q) == 0
+
+
+def test_standard_error_of_the_rise():
+    noise = np.random.default_rng(3).normal(0.0, 2.0, 20000)
+    rise, error = Profile(0.0, 0.0, noise, np.full(20000, 4.0)).rise(1.3)
+    assert np.std(rise) == pytest.approx(error[100], rel=0.05)
+
+
+@pytest.mark.parametrize("slope", [-0.035, 0.0, 0.02])
+def test_slope_of_the_traces(slope):
+    drift = slope * (np.arange(800) - 400)
+    image = np.array([ndimage.shift(light(rows()), d, order=1, mode="nearest") for d in drift]).T
+    reduced = reduce_frame(image, np.maximum(image, 1), np.zeros(image.shape, dtype=bool))
+    straight = central_profile(reduced, 0.5)
+    assert straight.slope == pytest.approx(slope, abs=0.002)
+    assert len(find_peaks(straight, 14).q) == 14

@@ -1,0 +1,112 @@
+"""The position of single edges against closed forms: steps blurred by a Gaussian."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from specwcs.measure.edges import measure_edges
+from specwcs.measure.field import TraceField
+from specwcs.measure.reduce import reduce_frame
+from specwcs.measure.traces import MaskEdges
+
+ROWS, COLUMNS = 120, 640
+
+
+def integral_of_cdf(z):
+    return z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def step(row, q, sigma):
+    """Share of a pixel above q, of a blurred step: exact."""
+    upper, lower = (row + 0.5 - q) / sigma, (row - 0.5 - q) / sigma
+    return sigma * (integral_of_cdf(upper) - integral_of_cdf(lower))
+
+
+def frame(tops, bottoms, *, sigma, slope=0.012, background=20.0, heights=None):
+    """Slits between rows `bottoms` and `tops` (at column 0), with sloping traces."""
+    row = np.arange(ROWS)[:, np.newaxis]
+    drift = slope * np.arange(COLUMNS)
+    image = np.full((ROWS, COLUMNS), background)
+    heights = heights or [1000.0] * len(tops)
+    for top, bottom, height in zip(tops, bottoms, heights, strict=True):
+        light = step(row, bottom + drift, sigma) - step(row, top + drift, sigma)
+        image = image + height * light
+    return image
+
+
+def measure(image, tops, bottoms, *, slope=0.012, ramp=0.0, error=0.3):
+    """Measure, with expected rows that are off by `error` px."""
+    q = np.ravel(np.column_stack([tops, bottoms]))
+    n = len(q)
+    edges = MaskEdges(np.arange(n) // 2, np.arange(n) % 2 * 1.0, np.zeros(n), q, np.full(n, ramp))
+    terms = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    half = slope * (COLUMNS - 1) / 2
+    domain = np.array([[0, 0], [0, 2.0], [0, COLUMNS - 1.0]])
+    field = TraceField(terms, np.array([1 + error + half, 1.0, half]), domain)
+    reduced = reduce_frame(image, np.maximum(image, 1.0), np.zeros(image.shape, dtype=bool))
+    measured = measure_edges(reduced, field, edges, 1.0)
+    return measured, measured.q - (q[:, np.newaxis] + slope * measured.p)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.8, 1.4])
+@pytest.mark.parametrize("error", [-1.5, 0.0, 0.9])
+def test_a_step_is_found_where_it_is(sigma, error):
+    tops, bottoms = [90.37], [30.81]
+    image = frame(tops, bottoms, sigma=sigma)
+    measured, miss = measure(image, tops, bottoms, error=error)
+    assert measured.used.all()
+    assert np.abs(miss).max() < 0.02
+    assert abs(miss.mean()) < 0.003
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.1])
+@pytest.mark.parametrize("gap", [3.0, 4.0, 6.0])
+def test_neighbours_do_not_pull(sigma, gap):
+    tops, bottoms = [90.4, 60.2 - gap], [60.2, 25.7]
+    image = frame(tops, bottoms, sigma=sigma, heights=[1000.0, 1500.0])
+    measured, miss = measure(image, tops, bottoms)
+    assert measured.used.all()
+    assert np.abs(miss).max() < 0.03
+
+
+def test_abutting_edges_are_not_measured():
+    tops, bottoms = [90.4, 60.2], [60.2, 25.7]
+    measured, miss = measure(frame(tops, bottoms, sigma=1.0), tops, bottoms)
+    assert set(measured.reason[1:3].ravel()) == {"abuts"}
+    assert np.abs(miss[[0, 3]]).max() < 0.02
+
+
+def test_blur_is_measured():
+    tops, bottoms = [90.37], [30.81]
+    measured, _ = measure(frame(tops, bottoms, sigma=1.2), tops, bottoms)
+    assert measured.fwhm == pytest.approx(2.3548 * np.hypot(1.2, np.sqrt(1 / 12)), rel=0.03)
+
+
+def test_height_is_that_of_the_step():
+    tops, bottoms = [90.37], [30.81]
+    measured, _ = measure(frame(tops, bottoms, sigma=1.0), tops, bottoms)
+    np.testing.assert_allclose(measured.height, 1000.0, rtol=0.02)
+
+
+def test_errors_are_calibrated():
+    tops, bottoms = [90.37], [30.81]
+    image = frame(tops, bottoms, sigma=1.0, heights=[60.0])
+    pulls = []
+    for seed in range(6):
+        noisy = image + np.random.default_rng(seed).normal(0, np.sqrt(image))
+        measured, miss = measure(noisy, tops, bottoms)
+        pulls.append((miss / measured.sigma)[measured.used])
+    assert np.std(np.concatenate(pulls)) == pytest.approx(1.0, abs=0.2)
+
+
+def test_interpolated_pixels_are_not_trusted():
+    tops, bottoms = [90.37], [30.81]
+    image = frame(tops, bottoms, sigma=1.0, slope=0.0)
+    image[90] = np.nan
+    q = np.array([90.37, 30.81])
+    reduced = reduce_frame(np.nan_to_num(image), np.ones_like(image), np.isnan(image))
+    edges = MaskEdges(np.zeros(2, int), np.array([0.0, 1.0]), np.zeros(2), q, np.zeros(2))
+    field = TraceField.linear(1.0, 0.0, np.array([[0, 0], [0, 100.0], [0, COLUMNS - 1.0]]))
+    measured = measure_edges(reduced, field, edges, 1.0)
+    assert set(measured.reason[0]) == {"bad pixels"}
+    assert measured.used[1].all()
