@@ -14,14 +14,13 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
 default_role = "py:obj"
 
 autosummary_generate = True
 autodoc_inherit_docstrings = False
 numpydoc_show_class_members = False
-# NamedTuple and dataclass fields are listed under Attributes or Parameters already.
-autodoc_default_options = {"exclude-members": "__new__, __init__"}
 
 plot_formats = [("svg", 100)]
 plot_html_show_source_link = False

@@ -1,11 +1,40 @@
 """The pages are doctests; each runs in a folder of its own."""
 
+import shutil
+
 import pytest
 
 # They are run by Sphinx, when it builds the pages.
 collect_ignore_glob = ["conf.py", "pictures/*"]
 
+# Pages that begin where the quickstart ends.
+GO_ON = {"wcs.rst", "extraction.rst"}
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory):
+    """Folder with the files and the calibration of the quickstart."""
+    import specwcs
+    from specwcs import simulate
+
+    folder = tmp_path_factory.mktemp("quickstart")
+    observation = simulate.example(n_slits=10, seed=2, shape=(768, 2048))
+    believed = simulate.wrong(observation.instrument, scale=0.03, dispersion=-0.03)
+    files = observation.write(folder, simulate.lamp(), seed=1, instrument=believed)
+    cal = specwcs.calibrate(
+        specwcs.Instrument.read(files["instrument"]),
+        specwcs.Mask.read(files["mask"]),
+        flat=files["flat"],
+        arc=files["arc"],
+        catalog=specwcs.LineCatalog.read(files["catalog"]),
+    )
+    cal.write(folder / "cal.asdf")
+    return folder
+
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
+def own_folder(request, tmp_path, monkeypatch):
+    """Run a page in a temporary folder."""
+    if request.node.path.name in GO_ON:
+        shutil.copytree(request.getfixturevalue("quickstart"), tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
