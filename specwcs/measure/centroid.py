@@ -135,9 +135,9 @@ def _solve(offset, value, noise, usable, p, sigma, fwhm):
 def _profile(z, kernel, value, usable):
     """Fit height * kernel + background + tilt * z by least squares; three unknowns."""
     base = np.stack([kernel, usable.astype(float), z * usable], axis=1)
-    flat = base.reshape(len(z), 3, -1)
+    flat = base.reshape(len(z), 3, z.shape[1] * z.shape[2])
     normal = flat @ flat.transpose(0, 2, 1) + 1e-9 * np.eye(3)
-    right = (flat @ value.reshape(len(z), -1, 1))[..., 0]
+    right = (flat @ value.reshape(len(z), z.shape[1] * z.shape[2], 1))[..., 0]
     return np.linalg.solve(normal, right[..., None])[..., 0].T
 
 

@@ -185,9 +185,11 @@ def identify(arcs, traces, instrument, catalog):
         name: _slit(i, verified, verdict.peaks, lines, count[verdict.best.flip_u][i])
         for i, name in enumerate(names)
     }
+    ok = any(slit.ok for slit in slits.values())
     return Identification(
-        slits, "ok", "", verdict.best.flip_u, arcs.fwhm, catalog.medium, verdict.best.score,
-        verdict.contrast, explained, verified.rms,
+        slits, "ok" if ok else "not identified", "" if ok else next(iter(slits.values())).reason,
+        verdict.best.flip_u, arcs.fwhm, catalog.medium, verdict.best.score, verdict.contrast,
+        explained, verified.rms,
     )  # fmt: skip
 
 

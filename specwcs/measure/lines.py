@@ -260,7 +260,7 @@ def _reject_lines(slits, identification):
         return
     at = fitted.fitted.solution
     away = p - _columns(at, slit, p, wavelength[line])
-    limit = _SIGMAS * max(fitted.scatter, 1.0) * sigma
+    limit = _SIGMAS * fitted.scatter * sigma
     for k in range(len(p)):
         if not fitted.used[k]:
             slits[slit[k]].reject(column[k], f"{away[k]:+.2f} px from where the others put it")

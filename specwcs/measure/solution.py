@@ -19,7 +19,7 @@ _RANGE = 20.0
 # No position from an averaged spectrum is better, px. A faint line (this percentile of the
 # fluxes) within reach of a bright one pulls it by this part of the width, at equal flux.
 _FLOOR = 0.02
-_FAINT, _PULL = 30, 0.3
+_FAINT, _PULL = 10, 0.4
 
 
 @dataclass(frozen=True)

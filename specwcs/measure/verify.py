@@ -20,8 +20,12 @@ __all__ = ["Verified", "hold_out_lines", "verify"]
 _BLEND, _RELATIVE = 1.2, 0.3
 # A held-out line may be off by so many standard deviations, and always by this much, px.
 _SIGMAS, _TOLERANCE = 4.0, 0.1
+# Expected errors count for no less than this part of themselves, however well the lines agree.
+_LEAST_SCATTER = 0.3
 # At most this share of the lines is dropped, and never below so many.
 _DROPPED, _LEAST = 0.5, 5
+# One of so many lines is dropped if the residuals then fall to this part.
+_CANDIDATES, _WORTH = 4, 0.7
 # The degree that is tried first, and what a higher one must gain in the held-out residual.
 _START, _GAIN = 3, 0.9
 _ADDED = 4
@@ -62,17 +66,17 @@ class Verified:
     @property
     def scatter(self):
         """Robust standard deviation of the held-out lines in units of what was expected."""
-        return _spread(self.left_out[self.used] / self.error[self.used])
+        return max(_spread(self.left_out[self.used] / self.error[self.used]), _LEAST_SCATTER)
 
     @property
     def rms(self):
-        """Robust standard deviation of the held-out bright lines, px."""
-        bright = self.used & (self.error < 2.5 * np.min(self.error))
-        return _spread(self.left_out[bright if bright.any() else self.used])
+        """Robust standard deviation of the better half of the held-out lines, px."""
+        bright = self.used & (self.error <= np.median(self.error[self.used]))
+        return _spread(self.left_out[bright])
 
     def sigma(self, slit, p):
         """Return the standard deviation, px, of the solution at the pairs (slit, p)."""
-        return self.fitted.sigma(slit, p) * max(self.scatter, 1.0)
+        return self.fitted.sigma(slit, p) * self.scatter
 
 
 def verify(solution, peaks, lines, trusted, fwhm):
@@ -142,15 +146,28 @@ def _best_degree(solution, peaks, lines, line, used):
 
 
 def _converge(solution, peaks, lines, line, used, degree):
-    """Drop the worst line until all are within the tolerance."""
-    used = used.copy()
-    n = len(np.unique(line[used]))
-    for _ in range(max(1, int(_DROPPED * n)) + 1):
-        trial, excess = _hold_out(solution, peaks, lines, line, used, degree)
-        worst = np.argmax(np.where(used, excess, -np.inf))
-        if excess[worst] <= 1.0 or len(np.unique(line[used])) <= _LEAST:
+    """Drop the worst line until all are within the tolerance.
+
+    A wrong line of high leverage hides behind the others, which it pulls: if they scatter, that
+    one of the worst few goes without which they agree much better.
+    """
+    trial, excess = _hold_out(solution, peaks, lines, line, used, degree)
+    for _ in range(int(_DROPPED * len(np.unique(line[used])))):
+        present = np.unique(line[trial.used])
+        if len(present) <= _LEAST:
             break
-        used = used & (line != line[worst])
+        by_line = [excess[trial.used & (line == i)][0] for i in present]
+        within = max(by_line) <= 1.0
+        if within and trial.rms < _TOLERANCE:
+            break
+        worst = present[np.argsort(by_line)[-_CANDIDATES if within else -1 :]]
+        others = [
+            _hold_out(solution, peaks, lines, line, trial.used & (line != i), degree) for i in worst
+        ]
+        best = min(others, key=lambda other: other[0].rms)
+        if within and best[0].rms > _WORTH * trial.rms:
+            break
+        trial, excess = best
     return trial
 
 
@@ -160,7 +177,7 @@ def _trim(trial, solution, peaks, lines):
         while len(np.unique(trial.line[trial.used])) > _LEAST:
             last = np.flatnonzero(trial.used & (trial.line == end(trial.line[trial.used])))
             residual, sigma = trial.fitted.held_out(last)
-            sigma = np.median(np.hypot(sigma, trial.error[last])) * max(trial.scatter, 1.0)
+            sigma = np.median(np.hypot(sigma, trial.error[last])) * trial.scatter
             odds = _odds(solution, peaks.take(last), lines, trial.line[last[0]], residual, sigma)
             if sigma < _CONFIRMED or odds > _ODDS:
                 break
@@ -196,7 +213,7 @@ def _hold_out(solution, peaks, lines, line, used, degree):
     for _ in range(3):
         fitted = fit(solution, peaks, target, weight, degree)
         z = _distance(fitted.solution, peaks, target) / error
-        weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), 1.0))) ** 2)
+        weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), _LEAST_SCATTER))) ** 2)
     left_out = np.full(len(used), np.nan)
     median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
     for i in np.unique(line[used]):
@@ -206,7 +223,7 @@ def _hold_out(solution, peaks, lines, line, used, degree):
         median[i] = np.median(residual)
         # At the ends the others say little: their own uncertainty counts too.
         expected[i] = np.median(np.hypot(sigma, error[same]))
-    scatter = max(_spread((median / expected)[np.isfinite(expected)]), 1.0)
+    scatter = max(_spread((median / expected)[np.isfinite(expected)]), _LEAST_SCATTER)
     limit = np.maximum(_SIGMAS * scatter * expected, _TOLERANCE)
     return Verified(fitted, line, used, left_out, error), (np.abs(median) / limit)[line]
 
@@ -223,7 +240,7 @@ def _grow(verified, peaks, lines, fwhm):
     at = solution.wavelength(peaks.slit, peaks.p)
     scale = solution.dispersion(peaks.slit, peaks.p)
     sigma = verified.sigma(peaks.slit, peaks.p)
-    reach = 3 * np.hypot(sigma, verified.error * max(verified.scatter, 1.0))
+    reach = 3 * np.hypot(sigma, verified.error * verified.scatter)
     distance = np.abs(lines.wavelength - at[:, None]) / scale[:, None]
     nearest = distance.argmin(axis=1)
     own = distance[np.arange(len(at)), nearest]

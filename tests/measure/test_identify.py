@@ -1,0 +1,144 @@
+"""Blind identification: right, or not at all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from arc_cases import (
+    COLUMNS,
+    misled,
+    random_lamp,
+    simulated,
+    sine_arc,
+    true_column,
+    true_wavelength,
+)
+
+from specwcs.errors import InputError
+from specwcs.inputs import LineCatalog
+from specwcs.measure import arc_spectra, identify
+from specwcs.simulate import lamp, wrong
+
+
+def worst(found):
+    """Largest error in the domain of the only slit, px."""
+    (slit,) = found.slits.values()
+    p = np.linspace(*slit.domain, 200)
+    return np.abs(true_column(slit.wavelength(p)) - p).max()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lines_are_found_from_wrong_nominal_values(seed):
+    catalog, height = random_lamp(seed)
+    # Every sixth line of the catalogue does not shine; ten that shine are not in it.
+    height = np.where(np.arange(len(height)) % 6 == 3, 0.0, height)
+    extra, more = random_lamp(seed + 100, 10)
+    shining = LineCatalog(
+        np.r_[catalog.wavelength, extra.wavelength],
+        np.r_[catalog.label, extra.label],
+        np.r_[catalog.flag, extra.flag],
+        np.r_[catalog.intensity, extra.intensity],
+        "vacuum",
+    )
+    arc = sine_arc(shining, np.r_[height, more], seed)
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, seed), catalog)
+    assert found.status == "ok", found.reason
+    assert found.held_out < 0.1
+    assert found.medium == "vacuum"
+    assert worst(found) < 0.3
+
+
+def test_solution_is_accurate_and_its_inverse_closes():
+    catalog, height = random_lamp(11)
+    arc = sine_arc(catalog, height, 11)
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, 11), catalog)
+    (slit,) = found.slits.values()
+    p = np.linspace(*slit.domain, 300)
+    assert slit.domain[1] - slit.domain[0] > 0.7 * COLUMNS
+    assert np.all(np.diff(slit.wavelength(p)) > 0)
+    np.testing.assert_allclose(slit.column(slit.wavelength(p)), p, atol=1e-6)
+    error = true_column(slit.wavelength(p)) - p
+    assert np.sqrt(np.mean(error**2)) < 0.03
+    assert np.isnan(slit.wavelength(slit.domain[1] + 0.06 * COLUMNS))
+    assert np.isnan(slit.column(slit.wavelength(p[-1]) + 1000.0))
+
+
+def test_intensities_are_not_needed():
+    catalog, height = random_lamp(4)
+    arc = sine_arc(catalog, height, 4)
+    blind = replace(catalog, intensity=np.full(len(height), np.nan))
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, 4), blind)
+    assert found.status == "ok", found.reason
+    assert worst(found) < 0.3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wrong_lamp_is_not_identified(seed):
+    catalog, height = random_lamp(seed)
+    other, _ = random_lamp(seed + 500, 60)
+    arc = sine_arc(catalog, height, seed)
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, seed), other)
+    assert found.status == "not identified"
+    assert found.reason
+    assert not any(slit.ok for slit in found.slits.values())
+    assert np.isnan(next(iter(found.slits.values())).wavelength(500.0))
+
+
+def test_a_dark_arc_has_no_lines():
+    catalog, height = random_lamp(1)
+    arc = sine_arc(catalog, 0.0 * height, 1, cosmic_rays=0)
+    found = identify(arc.spectra, arc.traces, arc.instrument, catalog)
+    assert found.status == "no lines"
+    assert "6 lines" in found.reason
+
+
+def test_catalogue_of_other_wavelengths_is_an_error():
+    catalog, height = random_lamp(1)
+    arc = sine_arc(catalog, height, 1)
+    in_nm = replace(catalog, wavelength=catalog.wavelength / 10)
+    with pytest.raises(InputError, match="unit of the catalogue"):
+        identify(arc.spectra, arc.traces, arc.instrument, in_nm)
+
+
+def test_a_decoy_beside_the_end_line_does_no_harm():
+    """The end line is absent from the catalogue, which has another 2 px away instead."""
+    for seed in (0, 1, 2):
+        catalog, height = random_lamp(seed)
+        on_frame = true_column(catalog.wavelength) < COLUMNS - 20
+        last = np.flatnonzero(on_frame)[-1]
+        moved = catalog.wavelength.copy()
+        moved[last] += 2.0 * np.diff(true_wavelength([1100, 1101]))[0]
+        height[last] = 1e4
+        arc = sine_arc(catalog, height, seed)
+        wrong_end = replace(catalog, wavelength=moved)
+        found = identify(arc.spectra, arc.traces, misled(arc.instrument, seed), wrong_end)
+        assert found.status == "ok", found.reason
+        assert worst(found) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("direction", "flipx"), [("LR", False), pytest.param("UB", True, marks=pytest.mark.slow)]
+)
+def test_mask_of_slits_with_its_flip(direction, flipx):
+    shape = (400, 1200) if direction == "LR" else (1200, 400)
+    flips = {"flipx": flipx} if direction == "LR" else {"flipy": flipx}
+    dark = {"arcless": ("02",)}
+    case = simulated(lamp(), direction=direction, shape=shape, n_slits=8, **flips, **dark)
+    nominal = wrong(case.instrument)
+    spectra = arc_spectra(*case.frame, case.traces, nominal)
+    found = identify(spectra, case.traces, nominal, lamp())
+    assert found.status == "ok", found.reason
+    assert found.flip_u is flipx
+    assert found.slits["02"].status == "no lines"
+    science = [name for name, slit in case.traces.mask.items() if not slit.reference]
+    assert set(found.slits) == set(science)
+    for name in science:
+        slit = found.slits[name]
+        if name == "02":
+            continue
+        assert slit.ok, slit.reason
+        p = np.linspace(max(slit.domain[0], 0), slit.domain[1], 40)
+        truth, _ = case.traces.world(name, p, case.traces.q(name, 0.5, p))
+        error = (slit.wavelength(p) - truth) / np.gradient(truth, p)
+        assert np.sqrt(np.mean(error**2)) < 0.15
+        assert np.abs(error).max() < 0.3
