@@ -150,7 +150,8 @@ def _middle_mean(flux, variance, usable):
         mean = np.where(good, total / (high - low), 0.0)
         # The mean of the middle half has 1.2 times the variance of the mean of all.
         error = np.where(good, 1.2 * noise / count.astype(float) ** 2, np.inf)
-    return ArcSpectrum(mean, np.where(good, error, np.nanmedian(error[good])), good)
+    typical = np.median(error[good]) if good.any() else 0.0
+    return ArcSpectrum(mean, np.where(good, error, typical), good)
 
 
 def _misalignment(flux, variance, usable):

@@ -1,0 +1,114 @@
+"""The main job on simulated frames: no hand, nominal values off, faults of slits."""
+
+import calibration_cases as cases
+import numpy as np
+import pytest
+
+from specwcs import Calibration, FitError, LineCatalog, Mask, calibrate
+from specwcs.simulate import example, lamp, wrong
+
+DIRECTIONS = ("LR", "RL", "BU", "UB")
+
+
+def _as_read(obs):
+    """The mask as a file gives it: no word of how it falls on the detector."""
+    return Mask(list(obs.mask.values())).oriented("LR")
+
+
+def _run(obs, **options):
+    """Calibrate with scale, dispersion (3 %) and position (30, -10 px) off."""
+    return calibrate(
+        wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
+        catalog=lamp(), **options,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("flips", [(False, False), (True, True)], ids=["as is", "flipped"])
+def test_mos(direction, flips):
+    obs = example(direction=direction, flipx=flips[0], flipy=flips[1], seed=3)
+    cal = _run(obs)
+    assert (cal.opt.x_flipped, cal.opt.y_flipped) == flips
+    assert cal.good() == list(obs.mask)
+    errors = cases.wavelength_errors(obs, cal)
+    # The WCS reaches 5 % beyond the lines used, and says NaN further out.
+    assert np.mean(np.isfinite(np.concatenate(list(errors.values())))) > 0.9
+    assert cases.rms(errors) < 0.05
+    assert max(cases.rms(e) for e in errors.values()) < 0.08
+    assert cases.rms(cases.edge_errors(obs, cal)) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_curved_longslit(direction):
+    obs = example(direction=direction, kind="longslit")
+    cal = _run(obs)
+    assert cal.good() == list(obs.mask)
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
+    assert cases.rms(cases.edge_errors(obs, cal)) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["RL", "BU"])
+def test_faulty_slits_are_flagged_and_the_rest_untouched(direction):
+    """BAD_INPUTS 41: a slit half off the detector; one without light, one without lines."""
+    plain = [k for k, s in example(half_off=True).mask.items() if not s.reference and s.rot == 0]
+    dark, arcless = plain[3], plain[6]
+    obs = example(direction=direction, half_off=True, dark=(dark,), arcless=(arcless,))
+    cal = _run(obs)
+    assert cal.slits[dark].flag == "no light"
+    assert "of the others' light" in cal.slits[dark].reason
+    assert cal.slits[arcless].flag == "no lines"
+    half = [k for k, s in cal.slits.items() if s.flag == "partly off detector"]
+    assert len(half) == 1
+    assert "off the frame" in cal.slits[half[0]].reason
+    assert set(cal.good()) == set(obs.mask) - {dark, arcless, *half}
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
+
+
+@pytest.mark.slow
+def test_without_a_flat_the_arc_shows_the_slits():
+    obs = example(direction="LR")
+    cal = calibrate(wrong(obs.instrument), _as_read(obs), arc=obs.arc(lamp(), 2), catalog=lamp())
+    assert cal.provenance["edges"] == "from the arc"
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
+
+
+@pytest.mark.slow
+def test_a_mask_of_another_night_is_refused():
+    obs = example(direction="LR", seed=1)
+    other = example(direction="LR", seed=99)
+    with pytest.raises(FitError, match="Check that mask and frame belong together"):
+        calibrate(
+            wrong(obs.instrument), _as_read(other), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
+            catalog=lamp(),
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_catalogue_of_another_lamp_is_not_identified():
+    obs = example(direction="LR", n_slits=12)
+    with pytest.raises(FitError, match="not identified"):
+        calibrate(
+            wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
+            catalog=LineCatalog.read("Kr").to_medium("air"),
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_same_input_gives_the_same_calibration(tmp_path):
+    obs = example(direction="LR", n_slits=12)
+    one, two = _run(obs), _run(obs)
+    assert np.array_equal(one.ids.parameters, two.ids.parameters)
+    one.write(tmp_path / "one.asdf")
+    twin = Calibration.read(tmp_path / "one.asdf")
+    assert np.array_equal(twin.crv.parameters, two.crv.parameters)
+
+
+@pytest.mark.slow
+def test_degrees_may_be_given():
+    obs = example(direction="LR")
+    cal = _run(obs, opt=(2, 2), crv=(2, 1, 1), ids=(4, 2, 2))
+    assert (cal.opt.degrees, cal.crv.degrees, cal.ids.degrees) == ((2, 2), (2, 1, 1), (4, 2, 2))
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.1
