@@ -6,7 +6,7 @@ slits gives for all of them. How smooth it is, the data say: `fit_field` adds de
 long as they help to predict slits that were left out.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import product
 
 import numpy as np
@@ -59,11 +59,6 @@ class TraceField:
         u, v, p = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (u, v, p)))
         flat = design(self.terms, self.domain, u.ravel(), v.ravel(), p.ravel())
         return (flat @ self.coefficients).reshape(u.shape)
-
-    def shifted(self, distance):
-        """Return the field with `distance` px added everywhere."""
-        constant = np.all(self.terms == 0, axis=1)
-        return replace(self, coefficients=self.coefficients + distance * constant)
 
     @classmethod
     def linear(cls, scale, shift, domain, rotation=0.0):

@@ -6,7 +6,7 @@ import numpy as np
 
 from specwcs.errors import FitError
 from specwcs.measure import edges as measuring
-from specwcs.measure.field import fit_field
+from specwcs.measure.field import MAX_DEGREE, fit_field
 from specwcs.measure.layout import central_profile, find_layouts, find_peaks
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import (
@@ -24,11 +24,9 @@ __all__ = ["find_traces"]
 MIDDLES = (0.5, 0.3, 0.7)
 """Where the layout is looked for, in units of the frame: first where most edges are seen."""
 
-LEAST_SCORE = 0.72
-"""Layouts below explain too little of the frame."""
-
-LONE_SCORE = 0.93
-"""The same where one edge alone is expected on the frame: a second one seen speaks against."""
+LEAST_SCORE = (0.7, 0.25)
+"""Layouts below explain too little of the frame: a + b / √n for n edges expected on the frame.
+By chance few edges score more: up to 0.6 for twelve in trials with the wrong mask."""
 
 LEAST_MATCHED = 0.6
 """Least fraction of the expected edges that are seen."""
@@ -41,6 +39,9 @@ NO_LIGHT = 0.05
 
 BESIDE = 6.0
 """Largest distance from a slit at which the light beside it is taken, px."""
+
+CAUTIOUS_DEGREE = (1, 2, 2)
+"""Degree of the field where a higher one makes traces cross, far from measured edges."""
 
 THIN = 3
 """Of so many roughly followed points one is fitted."""
@@ -108,7 +109,7 @@ def _overfills(profile, mask, instrument):
 def _choose(layouts, n_slits):
     """Return the layouts that stand out: one, or one of each mirror image."""
     best = layouts[0]
-    if best.score < (LONE_SCORE if best.expected == 1 else LEAST_SCORE):
+    if best.score < LEAST_SCORE[0] + LEAST_SCORE[1] / np.sqrt(max(best.expected, 1)):
         raise FitError(_sentence(layouts, "no layout of the mask explains the frame"))
     if best.matched < LEAST_MATCHED * best.expected or best.expected == 0:
         raise FitError(_sentence(layouts, "too few of the mask's edges are seen on the frame"))
@@ -141,7 +142,7 @@ def _traces(reduced, profile, layout, instrument, other_score):
     scale = _scale(field, edges, profile.p)
     measured = measuring.measure_edges(reduced, field, edges, scale)
     samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
-    fit = fit_field(samples, limits)
+    fit = _uncrossed_fit(samples, limits, edges)
     measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
     offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
@@ -164,6 +165,26 @@ def _with_unseen_end(samples, layout):
     return samples.join(end)
 
 
+def _uncrossed_fit(samples, limits, edges):
+    """Fit a field in which no slit's ends cross, if need be of a lower degree.
+
+    Raises
+    ------
+    FitError
+        If they cross even so.
+    """
+    p = np.linspace(*limits[2], 33)
+    for max_degree in (MAX_DEGREE, CAUTIOUS_DEGREE):
+        fit = fit_field(samples, limits, max_degree=max_degree)
+        rows = fit.field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p)
+        if np.all(rows[0::2] > rows[1::2]):
+            return fit
+    raise FitError(
+        "the smooth traces that fit the measured edges cross each other. The edges of a slit "
+        "must keep their order along the spectrum. Give a flat with more light, or check the mask."
+    )
+
+
 def _scale(field, edges, p):
     """Scale of a field across the dispersion, px per mm."""
     low, high = edges.v.min(), edges.v.max()
@@ -183,7 +204,7 @@ def _without_odd_edges(measured, edges, samples, fit, limits):
     reason[odd[:, np.newaxis] & measured.used] = "off the field"
     if odd[samples.group].any():
         samples = samples.select(~odd[samples.group])
-        fit = fit_field(samples, limits)
+        fit = _uncrossed_fit(samples, limits, edges)
     return replace(measured, used=reason == "", reason=reason), samples, fit
 
 

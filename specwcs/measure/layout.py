@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from specwcs.measure.field import TraceField, design, field_terms
+from specwcs.measure.field import TraceField, design
 from specwcs.measure.traces import MaskEdges, domain, frame_scale, nominal_scale, oriented
 
 __all__ = ["Layout", "Profile", "central_profile", "find_layouts"]
@@ -45,10 +45,18 @@ STEP = 4.0
 CANDIDATES = 10
 """Votes of each mirror image that are polished."""
 
-TOLERANCES = ((10.0, (0, 1, 0)), (8.0, (1, 1, 0)), (6.0, (1, 2, 0)), (4.0, (1, 3, 0)),
-              (3.0, (1, 3, 0)), (2.5, (1, 4, 0)))  # fmt: skip
-"""Rounds of polishing: tolerance, px, and degrees in u, v, p."""
+TOLERANCES = (10.0, 8.0, 6.0, 4.0, 3.0, 2.5)
+"""Largest distance of an edge from where it is expected, px, in each round of polishing."""
 
+BENDS = {
+    (0, 0, 0): 0.02, (0, 1, 0): 0.02, (1, 0, 0): 0.02,
+    (0, 2, 0): 0.004, (0, 3, 0): 0.006, (0, 4, 0): 0.002, (1, 1, 0): 0.003,
+}  # fmt: skip
+"""What polishing may add to a vote: the likely size of Chebyshev terms in (u, v, p), in units
+of half the layout. The first three correct the vote, the others are distortion, of 1 or 2 %."""
+
+BLURRED = 0.5
+"""Standard error of an edge in a profile, px."""
 
 MATCHED = 1.0
 """Distance, px, that a match of the right layout hardly exceeds: chance matches do."""
@@ -218,43 +226,53 @@ def find_layouts(profile, mask, instrument):
     list of Layout
         Best first; solutions that differ in no edge by more than a few pixels are one.
     """
+    nominal = nominal_scale(mask, instrument)
     layouts = []
     for flip_v in (False, True):
         turned = oriented(mask, instrument.direction, flip_v)
         edges = MaskEdges.of(turned, instrument.direction, flip_v)
         peaks = find_peaks(profile, len(edges))
-        trials = _vote(profile, edges, _scales(mask, instrument, edges, len(profile.light)))
-        layouts += [_polish(trial, flip_v, turned, edges, peaks, profile) for trial in trials]
+        for trial in _vote(profile, edges, nominal):
+            field = _polish(trial, edges, peaks, len(profile.light))
+            layouts.append(_judged(field, flip_v, turned, edges, peaks, profile, nominal))
     layouts.sort(key=lambda layout: -layout.score)
     return _distinct(layouts, len(profile.light))
 
 
-def _scales(mask, instrument, edges, rows):
-    """Scales to try, px per mm, in equal ratios."""
-    nominal = nominal_scale(mask, instrument)
+def _scales(nominal, edges, rows):
+    """Scales to try, px per mm, in equal ratios about the nominal one."""
     if nominal:
         low, high = nominal * (1 - SCALE_RANGE), nominal * (1 + SCALE_RANGE)
     else:
         low, high = (factor * frame_scale(edges, (rows,)) for factor in FREE_SCALE)
     reach = np.abs(edges.v - np.mean(edges.v)).max() * high
-    count = int(np.ceil(np.log(high / low) * min(reach, rows) / STEP)) + 1
-    return np.geomspace(low, high, count)
+    steps = np.log(high / low) * min(reach, rows) / STEP
+    return np.geomspace(low, high, 2 * int(np.ceil(steps / 2)) + 1)
 
 
-def _vote(profile, edges, scales):
+def _rotations(edges, scale):
+    """Rotations to try, in radians, that displace edges by `STEP`."""
+    steps = 2 * ROTATION_RANGE * np.ptp(edges.u) / 2 * scale / STEP
+    return np.linspace(-ROTATION_RANGE, ROTATION_RANGE, 2 * int(np.ceil(steps / 2)) + 1)
+
+
+def _preference(scale, nominal):
+    """Factor on the score of a scale: a little below 1 away from the nominal one."""
+    return 1 - PREFERENCE * abs(np.log(scale / nominal)) if nominal else 1.0
+
+
+def _vote(profile, edges, nominal):
     """Correlate the edges with the profile; return the best (scale, rotation, shift)."""
     rows = len(profile.light)
     slope, noise = profile.rise(VOTE_SIGMA)
     slope = _even(slope, noise, len(edges))
-    u_half = np.ptp(edges.u) / 2 * scales[-1]
-    turns = int(np.ceil(2 * ROTATION_RANGE * u_half / STEP))
-    rotations = np.linspace(-ROTATION_RANGE, ROTATION_RANGE, turns + 1) if turns else np.zeros(1)
+    scales = _scales(nominal, edges, rows)
+    rotations = _rotations(edges, scales[-1]) if np.ptp(edges.u) else np.zeros(1)
     largest = int(SHIFT_RANGE * rows)
     shifts = np.arange(-largest, largest + 1)
     reach = scales[-1] * (np.abs(edges.v).max() + ROTATION_RANGE * np.abs(edges.u).max())
-    size = ndimage_fft_size(2 * int(reach) + rows + 2 * largest + 4)
+    size = _fft_size(2 * int(reach) + rows + 2 * largest + 4)
     target = np.conj(np.fft.rfft(slope, size))
-    nominal = np.sqrt(scales[0] * scales[-1])
     middle = (rows - 1) / 2
     found = []
     for scale in scales:
@@ -263,7 +281,7 @@ def _vote(profile, edges, scales):
         both = np.fft.irfft(np.conj(spectrum * target), size, axis=1)[:, shifts]
         seen = _on_frame(q, shifts, rows)
         score = both / np.sqrt(np.maximum(seen, 0.5 * len(edges)))
-        score *= 1 - PREFERENCE * abs(np.log(scale / nominal))
+        score *= _preference(scale, nominal)
         best = np.argmax(score, axis=1)
         found += [
             (score[n, i], scale, rotation, middle + shifts[i])
@@ -309,7 +327,7 @@ def _second_best(score, scale, rotations, shifts, middle, best):
     return [(rest[n, i], scale, rotations[n], middle + shifts[i])]
 
 
-def ndimage_fft_size(size):
+def _fft_size(size):
     """Return a power of two that is at least `size`."""
     return 1 << (size - 1).bit_length()
 
@@ -330,26 +348,29 @@ def _separate(found, edges):
 # -- polishing ----------------------------------------------------------------------
 
 
-def _polish(trial, flip_v, mask, edges, peaks, profile):
-    """Match the edges to the peaks, and judge the match."""
+def _polish(trial, edges, peaks, rows):
+    """Bend a vote to the peaks that it comes near to, nearer in every round."""
     scale, rotation, shift = trial
+    straight = TraceField.linear(scale, shift, domain(edges, (rows, 1)), rotation)
+    field, free = straight, ~_abutting(edges, scale)
+    for tolerance in TOLERANCES:
+        edge, peak = _match(field(edges.u, edges.v, 0.0), edges.sign, free, peaks, tolerance)
+        field = _bent(straight, edges, edge, peaks.q[peak])
+    return field
+
+
+def _judged(field, flip_v, mask, edges, peaks, profile, nominal):
+    """Make the layout of a field, with its score."""
     rows = len(profile.light)
-    limits = domain(edges, (rows, 1))
-    field = TraceField.linear(scale, shift, limits, rotation)
-    free = ~_abutting(edges, scale)
-    for tolerance, degree in TOLERANCES:
-        q = field(edges.u, edges.v, 0.0)
-        edge, peak = _match(q, edges.sign, free, peaks, tolerance)
-        field = _refit(field, edges, edge, peaks.q[peak], degree)
     q = field(edges.u, edges.v, 0.0)
-    edge, peak = _match(q, edges.sign, free, peaks, TOLERANCES[-1][0])
+    scale = (q.max() - q.min()) / np.ptp(edges.v)
+    free = ~_abutting(edges, scale)
+    edge, peak = _match(q, edges.sign, free, peaks, TOLERANCES[-1])
     expected = int(np.sum(free & (q > -0.5) & (q < rows - 0.5)))
-    seen = np.sum(peaks.weight**2)
     miss = (q[edge] - peaks.q[peak]) / MATCHED
     agree = np.sum(peaks.weight[peak] * np.exp(-(miss**2) / 2))
-    score = agree / np.sqrt(max(expected, 1) * seen) if seen > 0 else 0.0
-    if not _ordered(q):
-        score = 0.0
+    score = agree / np.sqrt(max(expected, 1) * max(np.sum(peaks.weight**2), 1e-9))
+    score *= _preference(scale, nominal) * _ordered(q)
     return Layout(flip_v, mask, edges, field, float(score), len(edge), expected)
 
 
@@ -373,22 +394,28 @@ def _match(q, sign, free, peaks, tolerance):
     return edge[good], peak[good]
 
 
-def _refit(field, edges, edge, q, degree):
-    """Fit the matched edges, with terms for which there are three points each."""
-    if len(edge) < 2:
-        miss = q - field(edges.u[edge], edges.v[edge], 0.0)
-        return field.shifted(miss.mean() if len(edge) else 0.0)
-    terms = field_terms(degree)
-    terms = terms[np.argsort(terms.sum(axis=1), kind="stable")]
-    if np.ptp(edges.u) == 0:
-        terms = terms[terms[:, 0] == 0]
-    terms = terms[: 2 if len(edges) <= 4 else max(2, len(edge) // 3)]
-    matrix = design(terms, field.domain, edges.u[edge], edges.v[edge], np.zeros(len(edge)))
-    coefficients = np.linalg.lstsq(matrix, q, rcond=None)[0]
-    middle = np.median(np.abs(q - matrix @ coefficients))
-    weight = 1 / np.maximum(np.abs(q - matrix @ coefficients), max(middle, 0.1)) ** 0.5
-    coefficients = np.linalg.lstsq(matrix * weight[:, None], q * weight, rcond=None)[0]
-    return TraceField(terms, coefficients, field.domain)
+def _bent(straight, edges, edge, q):
+    """Bend a layout to matched edges, as far as `BENDS` make likely.
+
+    The penalty makes one law of it for one edge and for hundreds.
+    """
+    terms = np.array(list(BENDS))
+    size = np.ptp(straight(edges.u, edges.v, 0.0)) / 2
+    stiff = np.diag(BLURRED / (size * np.array(list(BENDS.values()))))
+    u, v = edges.u[edge], edges.v[edge]
+    matrix = design(terms, straight.domain, u, v, np.zeros(len(edge)))
+    miss = q - straight(u, v, 0.0)
+    weight = np.ones(len(edge))
+    for _ in range(3):
+        rows = np.vstack([matrix * weight[:, np.newaxis], stiff])
+        change = np.linalg.lstsq(rows, np.append(miss * weight, np.zeros(len(terms))), rcond=None)[
+            0
+        ]
+        weight = np.minimum(1, BLURRED / np.maximum(np.abs(miss - matrix @ change), 1e-9)) ** 0.5
+    base = np.zeros(len(terms))
+    for term, coefficient in zip(straight.terms, straight.coefficients, strict=True):
+        base[np.all(terms == term, axis=1)] = coefficient
+    return TraceField(terms, base + change, straight.domain)
 
 
 def _ordered(q):
