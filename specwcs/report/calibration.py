@@ -14,7 +14,8 @@ from .canvas import BAD, EDGE, LINE, MUTED, binned, label_step, new_figure, stre
 __all__ = ["calibration_figure"]
 
 _WIDTH = 16.0  # inches, of the sheet
-_RIGHT = 7.6  # inches, of what stands beside tall frames
+_RIGHT = 7.6  # inches, least width of what stands beside tall frames
+_TITLE = 3.5  # inches, least width of a frame, for its title
 _SMALL, _NORMAL = 8.0, 10.0  # points
 _DRAWN_LINES = 12  # of all lines, drawn into the arc
 _MANY = 1000  # points of a panel, drawn smaller than few
@@ -78,15 +79,15 @@ def _layout(cal, n_frames, n_strips):
     if nx >= ny:
         scale = min((_WIDTH / n_frames - 1.1) / nx, 6.0 / ny)
         heights = (max(scale * ny, 0.6) + 0.7, 1.3 * n_strips + 3.0)
-        figure = new_figure(_WIDTH, sum(heights) + 0.7)
+        figure = new_figure(_WIDTH, sum(heights) + 0.7, "constrained")
         top, rest = figure.add_gridspec(2, 1, height_ratios=heights)
         strips, others = _rows_below(rest, n_strips, flagged)
     else:
         scale = min((_WIDTH - _RIGHT) / n_frames - 0.8, 8.0 * nx / ny) / nx
-        widths = (n_frames * (scale * nx + 0.8), _RIGHT)
+        left = n_frames * max(scale * nx + 0.8, _TITLE)
         height = max(scale * ny + 1.9, 1.45 * n_strips + 6.0 + 1.4 * flagged)
-        figure = new_figure(sum(widths), height)
-        top, rest = figure.add_gridspec(1, 2, width_ratios=widths)
+        figure = new_figure(_WIDTH, height, "constrained")
+        top, rest = figure.add_gridspec(1, 2, width_ratios=(left, _WIDTH - left))
         strips, others = _rows_beside(rest, n_strips, flagged)
     frames = [figure.add_subplot(cell) for cell in top.subgridspec(1, n_frames)]
     others = [figure.add_subplot(cell) for cell in others]

@@ -26,9 +26,9 @@ _DISPLAYED = 1400  # px of a frame's longer side that a picture can show
 _NOISE_STEPS = 2.0  # noise levels above the background at which the stretch turns logarithmic
 
 
-def new_figure(width, height):
+def new_figure(width, height, layout=None):
     """Make an empty figure of `width` × `height` inches that belongs to nobody else."""
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -84,13 +84,13 @@ def stretched(image):
     scatter of the fainter half of the pixels.
     """
     finite = image[np.isfinite(image)]
-    if not finite.size:
+    if not finite.size or np.ptp(finite) == 0:
         return np.zeros_like(image)
     faint = finite[finite <= np.median(finite)]
     background = np.median(faint)
     noise = 1.4826 * np.median(np.abs(faint - background))
-    top = np.percentile(finite, 99.8) - background
-    scale = max(_NOISE_STEPS * noise, 1e-3 * top, np.finfo(float).tiny)
+    top = max(np.percentile(finite, 99.8) - background, noise, np.finfo(float).tiny)
+    scale = max(_NOISE_STEPS * noise, 1e-3 * top)
     return np.clip(np.arcsinh((image - background) / scale) / np.arcsinh(top / scale), 0, 1)
 
 
