@@ -30,7 +30,7 @@ _LINES, _CONTRAST, _EXPLAINED = 6, 5.0, 0.5
 _HELD_OUT = 0.12
 # A slit is trusted where its wavelength is better known than this, px, and not farther from
 # its own lines than this part of the frame.
-_KNOWN, _BEYOND = 0.1, 0.03
+_KNOWN, _BEYOND = 0.1, 0.01
 _GRID = 256
 
 

@@ -31,7 +31,7 @@ _LINE_FLOOR = 0.02
 # A point may be off its own line by so many standard deviations.
 _SIGMAS = 5.0
 # px; no position is better.
-_FLOOR = 0.01
+_FLOOR = 0.003
 
 
 def measure_lines(
@@ -145,12 +145,12 @@ class _SlitLines:
         found = track.centroids
         self.straight = found.p - track.shift
         self.reason = np.full(found.p.shape, "", dtype=object)
-        lit = _near_saturated(saturated, track, fwhm)
+        lit = _near_saturated(saturated, track, choice.p + track.shift, fwhm)
         width = np.nanmedian(np.where(found.snr > 3 * _SNR, found.width, np.nan))
         relative = found.width / (width if np.isfinite(width) else 1.0)
         for reason, fault in (
-            ("no line seen", ~(found.snr > _SNR) | ~np.isfinite(found.p)),
             ("saturated", lit),
+            ("no line seen", ~(found.snr > _SNR) | ~np.isfinite(found.p)),
             ("bad pixels", found.good < _GOOD),
             ("skew: a blend", np.abs(found.skew) > _SKEW),
             ("too wide: a blend", relative > _WIDTH[1]),
@@ -220,13 +220,12 @@ class _SlitLines:
         )
 
 
-def _near_saturated(saturated, track, fwhm):
+def _near_saturated(saturated, track, p, fwhm):
     """Whether a measurement's window has a saturated pixel in the core of the line."""
     hit = np.zeros(track.q.shape, bool)
     if not saturated.any():
         return hit
     ny, nx = saturated.shape
-    p = np.where(np.isfinite(track.centroids.p), track.centroids.p, -1.0)
     reach = int(np.ceil(0.5 * fwhm))
     for row in range(-track.half_height, track.half_height + 1):
         for column in range(-reach, reach + 1):

@@ -21,7 +21,7 @@ _BLEND, _RELATIVE = 1.2, 0.3
 # A held-out line may be off by so many standard deviations, and always by this much, px.
 _SIGMAS, _TOLERANCE = 4.0, 0.1
 # Expected errors count for no less than this part of themselves, however well the lines agree.
-_LEAST_SCATTER = 0.3
+_LEAST_SCATTER = 0.4
 # At most this share of the lines is dropped, and never below so many.
 _DROPPED, _LEAST = 0.5, 5
 # One of so many lines is dropped if the residuals then fall to this part.
@@ -75,8 +75,12 @@ class Verified:
         return _spread(self.left_out[bright])
 
     def sigma(self, slit, p):
-        """Return the standard deviation, px, of the solution at the pairs (slit, p)."""
-        return self.fitted.sigma(slit, p) * self.scatter
+        """Return the standard deviation, px, of the solution at the pairs (slit, p).
+
+        A blend errs alike in all slits: their number makes the solution no better.
+        """
+        repeated = self.used.sum() / len(np.unique(self.line[self.used]))
+        return self.fitted.sigma(slit, p) * self.scatter * np.sqrt(repeated)
 
 
 def verify(solution, peaks, lines, trusted, fwhm):
