@@ -38,7 +38,8 @@ def own_wavelength(catalog, wavelength, within=1.6):
 def pypeit_lines(path):
     """Read a PypeIt arc solution: pixel (0-based) and vacuum wavelength of its lines."""
     solution = json.loads(path.read_text())
-    return np.array(solution["xfit"]) * solution["xnorm"], np.array(solution["yfit"])
+    # The fit counts in units of the last pixel, as the centroids "tcent" in the file show.
+    return np.array(solution["xfit"]) * (solution["xnorm"] - 1), np.array(solution["yfit"])
 
 
 def pixel_differences(cal, column, pixel, wavelength):

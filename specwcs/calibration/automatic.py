@@ -24,6 +24,7 @@ from specwcs.measure import (
 )
 from specwcs.measure.reduce import canonical_data
 
+from .bundle import setup_of
 from .solve import solve
 
 __all__ = ["calibrate"]
@@ -227,6 +228,7 @@ def _provenance(instrument, mask, flat, arc, catalog, origin, identification):
             "flat": _frame_sources(flat),
             "arc": _frame_sources(arc),
         },
+        "setup": setup_of(arc),
         "edges": f"from the {origin}",
         "identification": {
             "explained": float(identification.explained),

@@ -14,6 +14,11 @@ from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGe
 
 __all__ = ["Calibration", "SlitStatus"]
 
+_SETUP = (
+    *("INSTRUME", "GRATING", "GRISM", "GRISM_N", "GRATNG_N", "DISPERSR", "MASKNAME"),
+    "ESO INS GRIS1 NAME",
+)
+
 
 @dataclass(frozen=True)
 class SlitStatus:
@@ -168,6 +173,33 @@ class Calibration:
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
         return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
 
+    def check_frame(self, frame):
+        """Check that a frame can be of this calibration: its shape and its set-up.
+
+        Parameters
+        ----------
+        frame : CCDData
+
+        Raises
+        ------
+        InputError
+            If the shape differs, or a keyword of the header that names the instrument, the
+            disperser or the mask differs from that of the arc.
+        """
+        if frame.shape != self.instrument.shape:
+            raise InputError(
+                f"the frame's shape is {frame.shape}",
+                f"Must be that of the calibration, {self.instrument.shape}",
+            )
+        for key, value in setup_of(frame).items():
+            expected = self.provenance.get("setup", {}).get(key, value)
+            if value != expected:
+                raise InputError(
+                    f"the frame has {key} = {value!r}, the calibration {expected!r}",
+                    "Must be of the same instrument, disperser and mask",
+                    "Use the calibration of that set-up",
+                )
+
     def good(self):
         """Return the ids of the slits that are calibrated."""
         return [key for key, status in self.slits.items() if status.ok]
@@ -195,6 +227,12 @@ def _geometry(calibration, slit_id):
         calibration.mask[slit_id],
         calibration.instrument.direction,
     )
+
+
+def setup_of(frame):
+    """Return the keywords of a frame's header that name instrument, disperser and mask."""
+    header = frame.meta.get("header", {})
+    return {key: str(header[key]).strip() for key in _SETUP if key in header}
 
 
 def residual_table(markers, residual, used):

@@ -101,11 +101,7 @@ def for_each_slit(cal, frame, slits, work):
     skipped : dict of str to str
         The reasons: the calibration's, or that of an `InputError`.
     """
-    if frame.shape != cal.instrument.shape:
-        raise InputError(
-            f"the frame's shape is {frame.shape}",
-            f"Must be that of the calibration, {cal.instrument.shape}",
-        )
+    cal.check_frame(frame)
     results, skipped = {}, {}
     for slit_id in _chosen(cal, slits):
         status = cal.slits[slit_id]

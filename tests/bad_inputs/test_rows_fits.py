@@ -4,6 +4,7 @@ import calibration_cases
 import model_cases
 import numpy as np
 import pytest
+from astropy.nddata import CCDData
 
 from specwcs import FitError, InputError
 from specwcs.calibration import solve
@@ -158,3 +159,18 @@ def test_row_104_numbers_go_in_and_come_out_without_units():
     w = slit_wcs(geometry, slit, shape, to="mask")
     x, y = geometry.pixel(7000.0, 0.5)
     assert all(type(v) is float for v in w(float(x), float(y)))
+
+
+def test_row_91_a_frame_of_another_set_up_is_refused():
+    obs = example(direction="LR", n_slits=12, shape=(300, 600))
+    markers = calibration_cases.true_markers(obs)
+    setup = {"GRATING": "600/4310"}
+    cal = solve(obs.instrument, obs.mask, markers, medium="air", provenance={"setup": setup})
+    frame = CCDData(np.zeros((300, 600)), unit="adu", meta={"header": {"GRATING": "600/4310"}})
+    cal.check_frame(frame)
+    frame.meta["header"]["GRATING"] = "300/7500"
+    with pytest.raises(InputError, match=r"GRATING = '300/7500', the calibration '600/4310'"):
+        cal.check_frame(frame)
+    other = CCDData(np.zeros((600, 300)), unit="adu")
+    with pytest.raises(InputError, match=r"shape is \(600, 300\).*\(300, 600\)"):
+        cal.check_frame(other)

@@ -1,8 +1,9 @@
 """A calibration that is the truth: what is tested here is the resampling, not the fit."""
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
+from specwcs import Calibration
 from specwcs.simulate import Detector, example
 
 IDEAL = Detector(response=0.0, saturation=1e9)
@@ -17,13 +18,16 @@ def truth(observation):
             dispersion=SimpleNamespace(wavelength_domain=observation.passband),
         )
 
-    return SimpleNamespace(
+    cal = SimpleNamespace(
         instrument=observation.instrument,
         mask=observation.mask,
         medium=observation.medium,
         slits={slit_id: SimpleNamespace(flag="ok", reason="") for slit_id in observation.mask},
         geometry=geometry,
+        provenance={},
     )
+    cal.check_frame = partial(Calibration.check_frame, cal)
+    return cal
 
 
 @cache

@@ -1,0 +1,191 @@
+"""Real frames, no hand, against the independent solutions that come with them."""
+
+import numpy as np
+import pytest
+import real_cases as cases
+from astropy.io import fits
+
+from specwcs import Instrument, LineCatalog, Mask, calibrate, extract, read_frame
+from specwcs.calibration.field_fit import Points, fit_field
+from specwcs.models import CurvatureModel
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    # Frames of SPECWCS_REAL_DATA say little of themselves, and read_frame says so.
+    pytest.mark.filterwarnings("ignore::specwcs.errors.SpecwcsWarning"),
+    pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyWarning"),
+]
+
+
+def _rms(values):
+    return float(np.sqrt(np.mean(values**2)))
+
+
+@pytest.fixture(scope="module")
+def kast(real_data):
+    folder = real_data / "kast_blue"
+
+    def path(*numbers):
+        return [str(folder / f"b{n}.fits.gz") for n in numbers]
+
+    instrument = Instrument.read("kast_blue_600_4310")
+    cal = calibrate(
+        instrument,
+        Mask.read("kast_longslit_0.5"),
+        arc=path(1),
+        flat=path(11, 12, 13),
+        bias=path(21, 22, 23),
+        catalog=LineCatalog.read(["He", "Hg", "Cd"]).to_medium("vacuum"),
+    )
+    science = read_frame(path(27), instrument, bias=path(21, 22, 23))
+    return folder, cal, science
+
+
+def test_kast_lines_are_where_another_program_found_them(kast):
+    folder, cal, _ = kast
+    pixel, wavelength = cases.pypeit_lines(folder / "kastb_600_PYPIT.json")
+    off = cases.pixel_differences(cal, np.full(len(pixel), 175.0), pixel, wavelength)
+    off -= np.median(off)  # it was measured at one row, which is not told
+    assert np.all(np.isfinite(off))
+    assert _rms(off[2:]) < 0.15  # the two bluest are blends
+    assert cal.good() == list(cal.mask)
+
+
+def test_kast_edges_are_where_the_eye_sees_them(kast):
+    """Lower edge from y 23 to 19, upper from 329 to 326, from blue to red."""
+    _, cal, _ = kast
+    geometry = cal.geometry(next(iter(cal.mask)))
+    low, high = geometry.dispersion.wavelength_domain
+    for t, seen in ((1.0, (23, 19)), (0.0, (329, 326))):
+        _, y = geometry.pixel(np.array([low, high]), t)
+        assert np.all(np.abs(y - seen) < 2.5)
+
+
+def test_kast_science_wavelengths_are_those_of_another_reduction(kast):
+    """Both in vacuum; theirs are heliocentric by VEL_CORR, and shifted by sky flexure."""
+    folder, cal, _ = kast
+    with fits.open(folder / "spec1d_b27.fits") as hdus:
+        table, factor = hdus[1].data, hdus[1].header["VEL_CORR"]
+        theirs = np.array(table["OPT_WAVE"], float) / factor
+        row = np.array(table["TRACE_SPAT"], float)
+    ours, _ = cal.geometry(next(iter(cal.mask))).world(np.arange(len(row), dtype=float), row)
+    between_lines = (theirs > 3650) & (theirs < 5460)
+    assert np.max(np.abs(ours - theirs)[between_lines]) < 0.5
+
+
+def test_kast_science_spectrum_shows_the_same_features(kast):
+    folder, cal, science = kast
+    (spectrum,) = extract(cal, science)
+    with fits.open(folder / "spec1d_b27.fits") as hdus:
+        factor = hdus[1].header["VEL_CORR"]
+        theirs = np.array(hdus[1].data["OPT_WAVE"], float) / factor
+        counts = np.array(hdus[1].data["OPT_COUNTS"], float)
+    wavelength = spectrum.spectral_axis.value
+    inside = (wavelength > 3800) & (wavelength < 5450)
+
+    def features(x, flux):
+        smooth = np.polynomial.Chebyshev.fit(x, flux, 12)
+        return flux / smooth(x) - 1
+
+    ours = features(wavelength[inside], spectrum.flux.value[inside])
+    other = features(wavelength[inside], np.interp(wavelength[inside], theirs, counts))
+    lags = np.arange(-8, 9)
+    match = [np.sum(ours[10:-10] * np.roll(other, lag)[10:-10]) for lag in lags]
+    assert lags[int(np.argmax(match))] == 0
+    assert np.corrcoef(ours, other)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("grism", "night", "physical"), [("Gr11", "20120824", 4.0), ("Gr13", "20120825", 0.0)]
+)
+def test_efosc2_along_the_whole_slit(real_data, grism, night, physical):
+    """From the full lists of He, Ar and Cd; Gr11's positions are physical, LTV2 = -4."""
+    name = f"arc_{night}_{grism}_Free_slit1.0_56442_1"
+    catalog = LineCatalog.read(["He", "Ar", "Cd"]).to_medium("air")
+    cal = calibrate(
+        Instrument.read(f"efosc2_{grism.lower()}"),
+        Mask.read("efosc2_longslit_1.0"),
+        arc=str(real_data / "efosc2" / f"{name}.fits"),
+        catalog=catalog,
+    )
+    column, pixel, wavelength = cases.iraf_identifications(
+        real_data / "efosc2" / "database" / f"id{name}"
+    )
+    own = cases.own_wavelength(catalog, wavelength)
+    assert np.all(np.isfinite(own))
+    off = cases.pixel_differences(cal, column, pixel - physical, own)
+    low, high = cal.ids.domain
+    assert np.all((own > low) & (own < high))
+    assert _rms(off) < 0.08
+
+
+def test_sofi_is_right_where_it_says_that_it_knows(real_data):
+    """Its brightest lines are read to 0.1 px; the ends, where it saw none, are left out."""
+    cal = calibrate(
+        Instrument.read("sofi_gb"),
+        Mask.read("sofi_longslit_2.0"),
+        arc=str(real_data / "sofi" / "arc_GD71_1_GB_20111220.fits"),
+        catalog=LineCatalog.read(["Xe", "Ne"]).to_medium("vacuum"),
+    )
+    column, pixel, wavelength = cases.iraf_identifications(
+        real_data / "sofi" / "database" / "idarc_GD71_1_GB_20111220"
+    )
+    lines = cal.residuals[(cal.residuals["kind"] == "line") & cal.residuals["used"]]
+    used = lines["wavelength"].value
+    inside = (wavelength > used.min()) & (wavelength < used.max())
+    off = cases.pixel_differences(cal, column[inside], pixel[inside], wavelength[inside])
+    assert np.median(np.abs(off)) < 0.1
+
+
+def test_dbsp_red_agrees_with_the_arc_template(real_data):
+    """The template's lines and ours: the same wavelengths where both have a bright peak."""
+    folder = real_data / "dbsp_red"
+    cal = calibrate(
+        Instrument.read("dbsp_red_316"),
+        Mask.read("dbsp_longslit_1.0"),
+        arc=str(folder / "red0022.fits"),
+        flat=str(folder / "red0033.fits"),
+        catalog=LineCatalog.read(["He", "Ne", "Ar"]).to_medium("vacuum"),
+    )
+    frame = read_frame(str(folder / "red0022.fits"), cal.instrument)
+    row = 220
+    flux = np.median(frame.data[row - 10 : row + 11], axis=0)
+    x = np.arange(len(flux), dtype=float)
+    wavelength, _ = cal.geometry(next(iter(cal.mask))).world(x, np.full(len(x), float(row)))
+    with fits.open(folder / "p200_dbsp_red_316_7500_d55.fits") as hdus:
+        table = hdus[1].data
+        template = np.interp(wavelength, table["wave"], table["flux"])
+    low, high = cal.ids.domain
+    known = (wavelength > low) & (wavelength < high) & (x > 720)
+    a, b = (np.sqrt(np.clip(v[known] - np.percentile(v[known], 30), 0, None))
+            for v in (flux, template))  # fmt: skip
+    lags = np.arange(-20, 21)
+    match = np.array([np.corrcoef(a[25:-25], np.roll(b, lag)[25:-25])[0, 1] for lag in lags])
+    assert abs(lags[match.argmax()]) <= 1
+    assert match.max() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("degrees", "limit"), [((2, 0, 1), 0.09), ((3, 0, 2), 0.08), ((4, 0, 4), 0.075)]
+)
+def test_one_curvature_model_holds_the_deimos_slits(real_data, degrees, limit):
+    """68 real edges, bent by up to 28 px: rms of what the robust fit keeps, at least 85 %."""
+    with np.load(real_data / "deimos" / "edges_1200G_M_7750.npz") as file:
+        center = file["center"].astype(float)
+    p, y = np.arange(4096.0)[::64], center[::64]
+    middle = np.broadcast_to(center[2048], y.shape)
+    d = np.broadcast_to(p[:, None] - 2048, y.shape)
+    slit = np.broadcast_to(np.arange(68) // 2, y.shape).astype(str)
+    n = y.size
+    points = Points(
+        np.full(n, 2048.0), middle.ravel(), d.ravel(), (y - middle).ravel(), np.full(n, 0.05),
+        slit.ravel(), np.zeros(n),
+    )  # fmt: skip
+    _, fit, _ = fit_field(
+        CurvatureModel, points, (degrees, degrees), what="CRV", x_domain=(-0.5, 4095.5),
+        y_domain=(middle.min(), middle.max()),
+    )  # fmt: skip
+    assert fit.used.mean() > 0.85
+    assert fit.rms < limit
+    assert np.median(np.abs(fit.residuals)) < 0.05
