@@ -2,12 +2,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import calibrated, true_markers
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
+from report_cases import calibrated
 
-from specwcs.calibration import solve
 from specwcs.errors import InputError
 from specwcs.report import calibration_figure, write_figure
 from specwcs.report.canvas import BAD, EDGE, LINE, binned, label_step, stretched
@@ -160,9 +159,7 @@ def test_seventy_slits_are_legible(direction, shape):
 
 def test_longslit_is_legible():
     observation = example("LR", (240, 500), kind="longslit", offset=(4.0, -2.0))
-    markers = true_markers(observation, np.random.default_rng(1))
-    degrees = {"opt": (0, 1), "crv": (2, 0, 1), "ids": (4, 0, 1)}
-    cal = solve(observation.instrument, observation.mask, markers, medium="air", **degrees)
+    cal = calibrated(observation, opt=(0, 1), crv=(2, 0, 1), ids=(4, 0, 1))
     figure = calibration_figure(cal, flat=observation.flat(1))
     assert_legible(figure)
 
