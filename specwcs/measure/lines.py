@@ -79,6 +79,8 @@ def measure_lines(
         if not wavelengths.ok:
             continue
         choice = _Choice(wavelengths, catalog, identification.fwhm)
+        if not len(choice.p):
+            continue
         tilt = _tilt(traces.mask[name], instrument, scale)
         track = follow(frame, traces, name, choice.p, tilt, identification.fwhm)
         if track is not None:
@@ -146,8 +148,8 @@ class _SlitLines:
         self.straight = found.p - track.shift
         self.reason = np.full(found.p.shape, "", dtype=object)
         lit = _near_saturated(saturated, track, choice.p + track.shift, fwhm)
-        width = np.nanmedian(np.where(found.snr > 3 * _SNR, found.width, np.nan))
-        relative = found.width / (width if np.isfinite(width) else 1.0)
+        clear = (found.snr > 3 * _SNR) & np.isfinite(found.width)
+        relative = found.width / (np.median(found.width[clear]) if clear.any() else 1.0)
         for reason, fault in (
             ("saturated", lit),
             ("no line seen", ~(found.snr > _SNR) | ~np.isfinite(found.p)),
@@ -248,6 +250,8 @@ def _reject_lines(slits, identification):
                 line = np.searchsorted(wavelength, slit.choice.wavelength[i])
                 error = np.hypot(_LINE_FLOOR, scatter / np.sqrt(slit.used[:, i].sum()))
                 rows.append((k, p, error, heights[i], min(rank // 10, 2), line, i))
+    if not rows:
+        return
     slit, p, sigma, flux, grade, line, column = map(np.array, zip(*rows, strict=True))
     peaks = PeakTable(slit, p, sigma, flux, grade)
     series = np.array([identification.slits[s.name].coefficients for s in slits])

@@ -92,6 +92,16 @@ def test_a_dark_arc_has_no_lines():
     assert "6 lines" in found.reason
 
 
+def test_a_masked_arc_has_no_lines():
+    catalog, height = random_lamp(1)
+    arc = sine_arc(catalog, height, 1)
+    image, variance, bad = arc.frame
+    spectra = arc_spectra(image, variance, np.ones_like(bad), arc.traces, arc.instrument)
+    found = identify(spectra, arc.traces, arc.instrument, catalog)
+    assert found.status == "no lines"
+    assert not next(iter(found.slits.values())).ok
+
+
 def test_catalogue_of_other_wavelengths_is_an_error():
     catalog, height = random_lamp(1)
     arc = sine_arc(catalog, height, 1)

@@ -78,7 +78,7 @@ def test_lines_that_do_not_shine_are_not_used(mos):
         assert not rows["used"].any()
 
 
-@pytest.mark.parametrize("direction", ["LR", "BU"])
+@pytest.mark.parametrize("direction", ["LR", pytest.param("BU", marks=pytest.mark.slow)])
 def test_lines_of_a_curved_long_slit_are_followed(direction):
     shape = (500, 1024) if direction == "LR" else (1024, 500)
     case = simulated(lamp(), kind="longslit", direction=direction, shape=shape, line_curvature=12.0)
@@ -142,6 +142,19 @@ def test_saturated_lines_are_dropped_and_say_so(sines):
     assert len(np.unique(used["wavelength"])) >= 8
     error = used["p"].value - true_column(used["wavelength"].value)
     assert np.sqrt(np.mean(error**2)) < 0.06
+
+
+def test_a_frame_of_which_nothing_can_be_used_gives_reasons(sines):
+    arc, found, catalog, _ = sines
+    image, variance, bad = arc.frame
+    everywhere = np.ones_like(bad)
+    table = measure_lines(
+        image, variance, everywhere, arc.traces, found, catalog, arc.instrument,
+        saturated=everywhere,
+    )  # fmt: skip
+    assert len(table)
+    assert not table["used"].any()
+    assert "saturated" in set(table["reason"])
 
 
 def test_flagged_lines_count_as_neighbours_only(sines):
