@@ -31,6 +31,8 @@ __all__ = ["calibrate"]
 
 _NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
 _NOMINAL_EDGES = 32
+_NOMINAL = "not seen: laid out by the nominal values"
+_FEW_SLITS = 3
 _HARMLESS = ("ok", "edges not measured")
 
 
@@ -95,7 +97,7 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     markers = Markers.join(
         [
             _line_markers(lines, instrument),
-            _edge_markers(traces, instrument, nominal=origin == "mask"),
+            _edge_markers(traces, instrument),
         ]
     )
     return solve(
@@ -175,31 +177,36 @@ def _line_markers(lines, instrument):
     )
 
 
-def _edge_markers(traces, instrument, *, nominal):
-    if not nominal:
-        table = traces.edges
-        p, q = np.asarray(table["p"], float), np.asarray(table["q"], float)
-        x, y = instrument.direction.detector_pixel(p, q, instrument.shape)
-        return Markers.of(
-            "edge",
-            np.asarray(table["slit"]),
-            np.asarray(table["t"], float),
-            x,
-            y,
-            sigma=np.asarray(table["sigma"], float),
-            used=np.asarray(table["used"]),
-            reason=np.asarray(table["reason"]),
-        )
-    rows = []
+def _edge_markers(traces, instrument):
+    """Return the edges that were measured.
+
+    Where only a few slits are there, no other stands in for an edge that was not seen, off
+    the frame perhaps: it is laid out as the nominal values have it.
+    """
+    table = traces.edges
+    p, q = np.asarray(table["p"], float), np.asarray(table["q"], float)
+    x, y = instrument.direction.detector_pixel(p, q, instrument.shape)
+    measured = Markers.of(
+        "edge",
+        np.asarray(table["slit"]),
+        np.asarray(table["t"], float),
+        x,
+        y,
+        sigma=np.asarray(table["sigma"], float),
+        used=np.asarray(table["used"]),
+        reason=np.asarray(table["reason"]),
+    )
+    if len(traces.mask) > _FEW_SLITS and np.any(measured["used"]):
+        return measured
     p = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES)
+    nominal = []
     for key in traces.mask:
         for t in (0.0, 1.0):
-            q = traces.q(key, t, p)
-            x, y = instrument.direction.detector_pixel(p, q, instrument.shape)
-            rows.append(
-                Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason="from the mask")
-            )
-    return Markers.join(rows)
+            if np.any(measured["used"] & (measured["slit"] == key) & (measured["t"] == t)):
+                continue
+            x, y = instrument.direction.detector_pixel(p, traces.q(key, t, p), instrument.shape)
+            nominal.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=_NOMINAL))
+    return Markers.join([measured, *nominal])
 
 
 def _faults(mask, traces, identification):
