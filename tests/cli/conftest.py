@@ -1,0 +1,67 @@
+"""Files of a small simulated observation, and its calibration from the truth."""
+
+from types import SimpleNamespace
+
+import calibration_cases as cases
+import pytest
+
+from specwcs.calibration import solve
+from specwcs.simulate import example, lamp
+
+DARK = "03"
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory):
+    """Files as an observer has them; `calibration` is solved for true markers, one slit dark."""
+    folder = tmp_path_factory.mktemp("observed")
+    observation = example("LR", (240, 500), 6, dark=(DARK,), offset=(4.0, -2.0))
+    files = observation.write(folder, lamp(), 1)
+    cal = solve(
+        observation.instrument,
+        observation.mask,
+        cases.true_markers(observation, scatter=0.2, skip=(DARK,)),
+        medium="air",
+        opt=(2, 2),
+        crv=(2, 1, 1),
+        ids=(4, 1, 1),
+        faults={DARK: ("dark", "no light on the flat")},
+    )
+    path = folder / "truth.asdf"
+    cal.write(path)
+    return SimpleNamespace(folder=folder, calibration=path, cal=cal, **files)
+
+
+@pytest.fixture
+def quick(observed, monkeypatch):
+    """Let ``calibrate`` give the calibration from the truth; return what it was called with."""
+    calls = []
+
+    def calibrate(instrument, mask, **given):
+        given["progress"]("pretending")
+        calls.append((instrument, mask, given))
+        return observed.cal
+
+    monkeypatch.setattr("specwcs.calibration.calibrate", calibrate)
+    return calls
+
+
+@pytest.fixture
+def argv(observed, tmp_path):
+    """Arguments of a sound ``specwcs calibrate``."""
+    return [
+        "calibrate", observed.instrument, observed.mask, "--flat", observed.flat, "--arc",
+        observed.arc, "--catalog", observed.catalog, "-o", tmp_path / "cal.asdf",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def specwcs(capsys):
+    """Run the command line in this process; return (status, stdout, stderr)."""
+    from specwcs.cli import main
+
+    def run(*argv):
+        status = main([str(word) for word in argv])
+        return (status, *capsys.readouterr())
+
+    return run
