@@ -66,6 +66,11 @@ class Points:
         """The points of which all is known."""
         return np.all(np.isfinite([self.x, self.y, self.u, self.values, self.sigma]), axis=0)
 
+    def families(self):
+        """Return labels of the points that may err together: of a slit, and of a line."""
+        slit = np.unique(self.slit, return_inverse=True)[1]
+        return [slit, np.unique(self.u, return_inverse=True)[1]] if self.lines else [slit]
+
     def partitions(self):
         """Return labels of the parts to be left out in turn, for `choose_degrees`.
 
@@ -227,4 +232,11 @@ def _robust(points, degrees, usable, what):
     names = [f"c{k}_{i}_{j}" for k, i, j in np.ndindex(*(d + 1 for d in degrees))]
     samples = LinearSamples(points.design(degrees), names, np.zeros(len(names)))
     label = f"{what} {degrees}"
-    return fit_linear(samples, points.values, points.sigma, what=label, exclude=~usable)
+    return fit_linear(
+        samples,
+        points.values,
+        points.sigma,
+        what=label,
+        exclude=~usable,
+        partitions=points.families(),
+    )

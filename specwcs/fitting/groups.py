@@ -4,12 +4,18 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
-from .linear import rank_of
-
-__all__ = ["contradictory_group", "leave_group_out"]
+__all__ = ["contradictory_group", "jackknife_covariance", "leave_group_out", "rank_of"]
 
 _GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
+_RANK_TOLERANCE = 1e-10
 _UNDETERMINED = 1e-8  # squared pivot left when a group is taken out
+
+
+def rank_of(r):
+    """Return the rank of a matrix from its triangular factor, columns scaled alike."""
+    norm = np.linalg.norm(r, axis=0)
+    singular = np.linalg.svd(r / np.where(norm > 0, norm, 1.0), compute_uv=False)
+    return int(np.sum(singular > _RANK_TOLERANCE * singular[0]))
 
 
 def leave_group_out(design, values, labels):
@@ -54,6 +60,34 @@ def leave_group_out(design, values, labels):
         errors.append(error)
         chi2_without[k] = max(chi2 - own @ error, 0.0)
     return groups, errors, chi2_without
+
+
+def jackknife_covariance(design, values, sigma, labels):
+    """Covariance of the parameters by leaving out group after group (the jackknife).
+
+    It counts what all points of a group have in common, the wrong wavelength of a line or
+    the oddness of a slit, which residuals of single points do not show.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+    values, sigma : ndarray, shape (n,)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        None where leaving out one group leaves the parameters undetermined.
+    """
+    design, values = design / sigma[:, None], values / sigma
+    groups, errors, _ = leave_group_out(design, values, labels)
+    if len(groups) < 2 or any(error is None for error in errors):
+        return None
+    # Without group g the parameters change by R⁻¹ Q_gᵀ e_g.
+    q, r = linalg.qr(design, mode="economic")
+    pulls = np.array([q[g].T @ e for g, e in zip(groups, errors, strict=True)])
+    changes = linalg.solve_triangular(r, pulls.T)
+    return changes @ changes.T * (len(groups) - 1) / len(groups)
 
 
 def contradictory_group(design, values, sigma, labels):

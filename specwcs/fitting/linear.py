@@ -8,11 +8,12 @@ from scipy import linalg
 
 from specwcs.errors import FitError, InputError
 
+from .groups import jackknife_covariance, rank_of
+
 __all__ = ["Fit", "fit_linear"]
 
 _KEEP = 0.6  # share of the points that clipping may never go below
 _MAX_CLIPS = 15
-_RANK_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Fit:
     model : LinearSamples
         The fitted model at the samples.
     covariance : ndarray, shape (n_parameters, n_parameters)
-        Of all parameters; rows and columns of fixed ones are zero.
+        Of all parameters; rows and columns of fixed ones are zero. From the errors of the
+        points, or from leaving out parts of them if that tells of larger errors.
     residuals : ndarray, shape (n_samples,)
         Measured minus fitted, of all samples; NaN where a sample was not finite.
     used : ndarray of bool, shape (n_samples,)
@@ -58,7 +60,7 @@ class Fit:
         return self.model.parameters
 
 
-def fit_linear(samples, values, sigma, *, what, exclude=None, clip=5.0):
+def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0):
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -77,6 +79,9 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, clip=5.0):
         What is fitted, for the messages: ``"CRV (2, 1, 1)"``.
     exclude : ndarray of bool, shape (n_samples,), optional
         Samples that are not to be used; their residuals are reported all the same.
+    partitions : sequence of ndarray of int, shape (n_samples,)
+        Labels of parts, slits or lines, whose points may err together; the covariance is
+        the largest of those by single points and by leaving out each kind of part.
     clip : float
         Reject beyond this many standard deviations.
 
@@ -105,9 +110,10 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, clip=5.0):
     n, p = int(used.sum()), int(free.sum())
     error_scale = max(1.0, np.sqrt(chi2 / (n - p)))
     covariance = np.zeros((len(free), len(free)))
-    r = linalg.qr(design[used][:, free] / sigma[used, None], mode="r")[0][:p]
-    inverse = linalg.solve_triangular(r, np.eye(p))
-    covariance[np.ix_(free, free)] = inverse @ inverse.T * error_scale**2
+    covariance[np.ix_(free, free)] = _covariance(
+        design[used][:, free], residuals[used], sigma[used] * error_scale,
+        [labels[used] for labels in partitions],
+    )  # fmt: skip
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
     if n < len(values):
@@ -116,6 +122,18 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, clip=5.0):
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
     return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status + ".")
+
+
+def _covariance(design, residuals, sigma, partitions):
+    """Return the largest, by mean error of prediction, of the covariances there are."""
+    p = design.shape[1]
+    r = linalg.qr(design / sigma[:, None], mode="r")[0][:p]
+    inverse = linalg.solve_triangular(r, np.eye(p))
+    candidates = [inverse @ inverse.T]
+    for labels in partitions:
+        found = jackknife_covariance(design, residuals, sigma, labels)
+        candidates += [] if found is None else [found]
+    return max(candidates, key=lambda c: np.sum((design @ c) * design))
 
 
 def check_determined(design, what):
@@ -132,13 +150,6 @@ def check_determined(design, what):
             f"(all on a line, or too few positions on an axis). {remedy}."
         )
         raise FitError(msg)
-
-
-def rank_of(r):
-    """Return the rank of a matrix from its triangular factor, columns scaled alike."""
-    norm = np.linalg.norm(r, axis=0)
-    singular = np.linalg.svd(r / np.where(norm > 0, norm, 1.0), compute_uv=False)
-    return int(np.sum(singular > _RANK_TOLERANCE * singular[0]))
 
 
 def studentise(design, values, sigma):
