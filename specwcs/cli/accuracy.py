@@ -13,8 +13,8 @@ def accuracy_against(observation, cal, n_wavelengths=200, n_positions=11):
     observation : specwcs.simulate.Observation
     cal : Calibration
     n_wavelengths, n_positions : int, optional
-        Of the grid of points in each slit: over all wavelengths of the calibration that the
-        passband lets through and that fall on the detector, and from edge to edge.
+        Of the even grid of points in each slit: over all wavelengths of the calibration that
+        the passband lets through and that fall on the detector, and from edge to edge.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def accuracy_against(observation, cal, n_wavelengths=200, n_positions=11):
     start = max(cal.ids.domain[0], observation.passband[0])
     stop = min(cal.ids.domain[1], observation.passband[1])
     wavelength = np.linspace(start, stop, n_wavelengths)
-    t = np.linspace(0, 1, n_positions)[:, np.newaxis]
+    t = (np.arange(n_positions) + 0.5) / n_positions
     errors = {
         key: _errors(observation, cal, key, wavelength, t)
         for key in cal.good()
@@ -43,17 +43,31 @@ def accuracy_against(observation, cal, n_wavelengths=200, n_positions=11):
 
 def _errors(observation, cal, key, wavelength, t):
     """Return the errors along the dispersion (px and Angstrom), and of both edges (px)."""
-    geometry, direction = cal.geometry(key), cal.instrument.direction
-    ny, nx = cal.instrument.shape
-    x, y = observation.pixel(key, *np.broadcast_arrays(t, wavelength))
-    on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
-    found, found_t = geometry.world(x, y)
+    along, _, on, found, _ = _compare(observation, cal, key, wavelength, t)
     angstrom = found - wavelength
-    dispersion = np.gradient(direction.split(x, y)[0], wavelength, axis=1)
+    pixels = angstrom * np.gradient(along, wavelength, axis=1)
+    _, across, on_edge, _, found_t = _compare(observation, cal, key, wavelength, [0.0, 1.0])
     # An edge is off by what t is off there, times the length of the slit on the detector.
-    across = direction.split(x, y)[1]
-    edges = (found_t - t)[[0, -1]] * np.abs(across[0] - across[-1])
-    return (angstrom * dispersion)[on], angstrom[on], edges[on[[0, -1]]]
+    edges = (found_t - [[0.0], [1.0]]) * np.abs(across[0] - across[1])
+    return pixels[on], angstrom[on], edges[on_edge]
+
+
+def _compare(observation, cal, key, wavelength, t):
+    """Trace light to pixels by the simulation, and back by the calibration.
+
+    Returns
+    -------
+    along, across : ndarray, shape (t, wavelength)
+        True pixels.
+    on : ndarray of bool
+        Whether they are on the detector.
+    wavelength, t : ndarray
+        What the calibration says of them.
+    """
+    ny, nx = cal.instrument.shape
+    x, y = observation.pixel(key, *np.broadcast_arrays(np.reshape(t, (-1, 1)), wavelength))
+    on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
+    return *cal.instrument.direction.split(x, y), on, *cal.geometry(key).world(x, y)
 
 
 def _rms(values):

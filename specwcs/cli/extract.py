@@ -3,12 +3,15 @@
 import re
 import traceback
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from specwcs.cli.console import Outcome, Status, one_line
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
 
 __all__ = ["add_arguments", "run"]
+
+_SUFFIX = re.compile(r"\.(fits?|fts)(\.\w+)?$", re.IGNORECASE)
 
 
 def add_arguments(parser):
@@ -64,11 +67,11 @@ def _joint(statuses):
 
 def _names(paths):
     """Name the products of each exposure after its file; two must not be called the same."""
-    names = {path: re.sub(r"\.(fits?|fts)(\.\w+)?$", "", Path(path).name) for path in paths}
-    if len(set(names.values())) < len(paths):
-        twice = next(n for n in names.values() if [Path(p).name for p in paths].count(n) != 1)
-        raise InputError(f"two exposures would both be called '{twice}'", "", "Rename one")
-    return names
+    names = [_SUFFIX.sub("", Path(path).name) for path in paths]
+    name, n = Counter(names).most_common(1)[0]
+    if n > 1:
+        raise InputError(f"{n} exposures would be called '{name}'", "", "Rename all but one")
+    return dict(zip(paths, names, strict=True))
 
 
 def _check_outputs(folder, names, overwrite):

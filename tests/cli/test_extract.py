@@ -1,0 +1,156 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+from astropy import units as u
+from matplotlib.image import imread
+from specutils import Spectrum
+
+from specwcs.errors import InputError
+
+SCIENCE = {"01", "04", "05", "06"}  # 02 is a reference slit, 03 is dark
+
+
+@pytest.fixture
+def argv(observed, tmp_path):
+    return ["extract", observed.calibration, observed.science, "-o", tmp_path / "out"]
+
+
+def test_products_of_each_slit_and_a_picture(specwcs, argv, observed, tmp_path):
+    status, out, err = specwcs(*argv)
+    assert (status, err) == (3, "")
+    assert "    03  no light on the flat" in out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    expected = {f"science_{key}_{n}d.fits" for key in SCIENCE for n in (1, 2)}
+    assert names == expected | {"science.png"}
+    assert min(imread(tmp_path / "out" / "science.png").shape[:2]) > 500
+    spectrum = Spectrum.read(tmp_path / "out" / "science_01_1d.fits")
+    low, high = spectrum.spectral_axis.to_value(u.AA)[[0, -1]]
+    assert 4000 < low < high < 10000
+
+
+def test_facts(specwcs, argv, observed, tmp_path):
+    status, out, err = specwcs(*argv, "--json")
+    facts = json.loads(out)
+    assert (facts["status"], err) == (status, "")
+    (exposure,) = facts["exposures"].values()
+    assert set(exposure["rectified"]) == set(exposure["extracted"]) == SCIENCE
+    assert exposure["failed"] == {"03": "no light on the flat"}
+    assert exposure["picture"] == str(tmp_path / "out" / "science.png")
+    assert len(exposure["files"]) == 8
+
+
+def test_bad_exposure_does_not_stop_the_others(specwcs, argv, observed, tmp_path):
+    cut = tmp_path / "cut.fits"
+    cut.write_bytes(observed.science.read_bytes()[:9000])
+    argv[2:3] = [cut, observed.arc, tmp_path / "missing.fits"]
+    status, out, _ = specwcs(*argv, "--json")
+    exposures = json.loads(out)["exposures"]
+    assert status == 3
+    assert "copy it again" in exposures[str(cut)]["error"]
+    assert "no such file" in exposures[str(tmp_path / "missing.fits")]["error"]
+    assert set(exposures[str(observed.arc)]["rectified"]) == SCIENCE
+    assert (tmp_path / "out" / "arc.png").exists()
+
+
+def test_nothing_but_bad_exposures_is_wrong_input(specwcs, argv, tmp_path):
+    argv[2] = tmp_path / "missing.fits"
+    status, out, _ = specwcs(*argv)
+    assert status == 2
+    assert "extracted 0 of 1 exposures" in out
+    assert "missing.fits: no such file" in out
+
+
+def test_fault_with_one_exposure_does_not_stop_the_others(
+    specwcs, argv, observed, tmp_path, monkeypatch
+):
+    from specwcs.io import products
+
+    write = products.write_products
+
+    def faulty(folder, name, *given, **options):
+        if name == "flat":
+            raise ZeroDivisionError("by zero")
+        return write(folder, name, *given, **options)
+
+    monkeypatch.setattr(products, "write_products", faulty)
+    argv[2:3] = [observed.flat, observed.science]
+    status, out, err = specwcs(*argv)
+    assert status == 1
+    assert "ZeroDivisionError: by zero" in out
+    assert "please report it" in err
+    assert (tmp_path / "out" / "science_01_1d.fits").exists()
+
+
+def test_bad_slit_does_not_stop_the_others(specwcs, argv, monkeypatch):
+    module = sys.modules["specwcs.extraction.rectify"]
+    make = module.slit_rectifier
+
+    def faulty(cal, slit_id, *given, **options):
+        if slit_id == "04":
+            raise InputError("the geometry folds")
+        return make(cal, slit_id, *given, **options)
+
+    monkeypatch.setattr(module, "slit_rectifier", faulty)
+    status, out, _ = specwcs(*argv, "--json")
+    (exposure,) = json.loads(out)["exposures"].values()
+    assert status == 3
+    assert set(exposure["rectified"]) == SCIENCE - {"04"}
+    assert exposure["failed"]["04"] == "the geometry folds."
+
+
+def test_bias_is_subtracted(specwcs, argv, observed, tmp_path):
+    specwcs(*argv)
+    folder = tmp_path / "biased"
+    specwcs(*argv[:-1], folder, "--bias", observed.science)
+    biased = Spectrum.read(folder / "science_01_2d.fits")
+    assert np.nanmax(np.abs(biased.flux.value)) == 0
+
+
+# -- wrong input -------------------------------------------------------------------------
+
+
+def assert_refused(specwcs, argv, words):
+    status, out, err = specwcs(*argv)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize("name", ["science.png", "science_01_1d.fits", "science_05_2d.fits"])
+def test_existing_products_are_kept(specwcs, argv, tmp_path, name):
+    old = tmp_path / "out" / name
+    old.parent.mkdir()
+    old.write_text("precious")
+    assert_refused(specwcs, argv, [str(old), "exists already"])
+    assert [p.name for p in old.parent.iterdir()] == [name]
+    status, _, _ = specwcs(*argv, "--overwrite")
+    assert status == 3
+    assert old.stat().st_size > 1000
+
+
+def test_output_that_is_a_file(specwcs, argv, tmp_path):
+    argv[-1] = tmp_path / "file"
+    argv[-1].write_text("precious")
+    assert_refused(specwcs, argv, [str(argv[-1]), "cannot be made"])
+
+
+@pytest.mark.parametrize("other", ["science.fit", "science.fits"])
+def test_exposures_of_the_same_name(specwcs, argv, observed, tmp_path, other):
+    other = observed.science if other == observed.science.name else tmp_path / other
+    argv[2:3] = [observed.science, other]
+    assert_refused(specwcs, argv, ["2 exposures would be called 'science'", "Rename"])
+
+
+@pytest.mark.parametrize("name", ["science.fits.gz", "science.FITS", "science.fts", "science"])
+def test_products_are_called_after_the_frame(name):
+    from specwcs.cli.extract import _names
+
+    assert _names([f"night/{name}"]) == {f"night/{name}": "science"}
+
+
+def test_calibration_that_is_none(specwcs, argv, observed):
+    argv[1] = observed.science
+    assert_refused(specwcs, argv, [str(observed.science)])
