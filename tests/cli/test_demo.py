@@ -18,20 +18,19 @@ def truth(observed):
 def test_accuracy_agrees_with_another_way_to_measure_it(observed, truth):
     accuracy = accuracy_against(truth, observed.cal)
     band = tuple(accuracy["range_angstrom"])
-    expected = {}
+    expected, angstrom = {}, {}
     for key in accuracy["slits"]:
         t, wavelength, x, y = cases.light(truth, key, n=4000, band=band)
         geometry = observed.cal.geometry(key)
-        error = geometry.world(x, y)[0] - wavelength
-        expected[key] = error * geometry.dispersion.slope(wavelength, t)
+        angstrom[key] = geometry.world(x, y)[0] - wavelength
+        expected[key] = angstrom[key] * geometry.dispersion.slope(wavelength, t)
         assert accuracy["slits"][key]["wavelength_px"] == pytest.approx(
             cases.rms(expected[key]), rel=0.1
         )
     assert accuracy["wavelength_px"] == pytest.approx(cases.rms(expected), rel=0.1)
     edges = cases.edge_errors(truth, observed.cal, keys=list(expected), band=band)
     assert accuracy["edges_px"] == pytest.approx(cases.rms(edges), rel=0.1)
-    ratio = accuracy["wavelength_angstrom"] / accuracy["wavelength_px"]
-    assert ratio == pytest.approx(9.0, rel=0.15)  # Angstrom a pixel of the simulation
+    assert accuracy["wavelength_angstrom"] == pytest.approx(cases.rms(angstrom), rel=0.1)
 
 
 @pytest.mark.parametrize("direction", ["LR", "RL", "BU", "UB"])
