@@ -60,6 +60,8 @@ def wavelength_errors(obs, cal, keys=None, band=BAND):
             continue
         t, wavelength, x, y = light(obs, key, band=band)
         found, _ = cal.geometry(key).world(x, y)
+        low, high = cal.ids.domain
+        found = np.where((found >= low) & (found <= high), found, np.nan)  # as the WCS has it
         slope = cal.geometry(key).dispersion.slope(wavelength, np.clip(t, 0, 1))
         errors[key] = (found - wavelength) * slope
     return errors

@@ -136,10 +136,12 @@ class Calibration:
         Returns
         -------
         SlitMaps
-            Three arrays of shape (ny, nx); NaN, NaN and -1 outside the slits. The index
-            counts the slits of `mask` in their order.
+            Three arrays of shape (ny, nx); NaN, NaN and -1 outside the slits that are
+            calibrated. The index counts the slits of `mask` in their order.
         """
-        geometries = {number: self.geometry(key) for number, key in enumerate(self.mask)}
+        good = set(self.good())
+        numbers = {number: key for number, key in enumerate(self.mask) if key in good}
+        geometries = {number: self.geometry(key) for number, key in numbers.items()}
         return wcs.frame_maps(geometries, self.instrument.shape)
 
     def wavelength_uncertainty(self, slit_id, x, y):
