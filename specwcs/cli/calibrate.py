@@ -57,7 +57,7 @@ def run(args, console):
     from specwcs.cli.outputs import check_output, draw
     from specwcs.inputs import Instrument, Mask, read_frame
 
-    picture = _picture_of(args.output)
+    start, picture = console.seconds, _picture_of(args.output)
     instrument, mask = Instrument.read(args.instrument), Mask.read(args.mask)
     catalog = _catalog(args.catalog, args.medium)
     for path in (args.output, picture):
@@ -74,8 +74,8 @@ def run(args, console):
         lambda report: report.calibration_figure(cal, flat, arc), picture, args.overwrite, console
     )
     facts = calibration_facts(cal)
-    facts |= {"calibration": args.output, "picture": picture, "seconds": console.seconds}
-    lines = [f"calibrated {facts['instrument']} in {console.seconds:.0f} s"]
+    facts |= {"calibration": args.output, "picture": picture, "seconds": console.seconds - start}
+    lines = [f"calibrated {facts['instrument']} in {facts['seconds']:.0f} s"]
     lines += [*calibration_lines(facts), f"  wrote        {args.output}"]
     lines += [f"  look at      {picture}"] if picture else []
     status = Status.SOME_FAILED if facts["failed"] else Status.GOOD

@@ -52,7 +52,7 @@ def run(args, console):
         ("calibrate", calibrate_argv, calibrated),
         ("extract", extract_argv, extracted),
     ]
-    lines = [f"simulated {_description(observation)} in {args.out}"]
+    lines = [f"simulated in {args.out}: {_description(observation)}"]
     for name, argv, outcome in shown:
         lines += ["", "$ specwcs " + " ".join([name, *map(str, argv)]), *outcome.lines]
     lines += ["", *accuracy_lines(accuracy), "", f"all in {console.seconds:.0f} s"]
@@ -82,6 +82,6 @@ def _description(observation):
     instrument = observation.instrument
     return (
         f"{len(observation.mask)} slits on {instrument.xpixels} × {instrument.ypixels} px, "
-        f"dispersion {instrument.direction}; the instrument file is off by 3 % in scale, 3 % in "
-        "dispersion and 30 px in position"
+        f"dispersion {instrument.direction}; what the instrument file says is off by 3 % in "
+        "scale and dispersion, and by 30 px in position"
     )

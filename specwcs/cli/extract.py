@@ -34,7 +34,7 @@ def run(args, console):
     """
     from specwcs.calibration import Calibration
 
-    cal = Calibration.read(args.calibration)
+    start, cal = console.seconds, Calibration.read(args.calibration)
     names = _names(args.science)
     _check_outputs(args.output, names.values(), args.overwrite)
     exposures, statuses = {}, set()
@@ -51,8 +51,12 @@ def run(args, console):
             exposures[path] = {"error": f"{type(error).__name__}: {one_line(error)}"}
             statuses.add(Status.FAULT)
     n_done = sum("error" not in exposure for exposure in exposures.values())
-    facts = {"calibration": args.calibration, "exposures": exposures, "seconds": console.seconds}
-    lines = [f"extracted {n_done} of {len(exposures)} exposures in {console.seconds:.0f} s"]
+    facts = {
+        "calibration": args.calibration,
+        "exposures": exposures,
+        "seconds": console.seconds - start,
+    }
+    lines = [f"extracted {n_done} of {len(exposures)} exposures in {facts['seconds']:.0f} s"]
     for path, exposure in exposures.items():
         lines += _exposure_lines(path, exposure, args.output)
     return Outcome(_joint(statuses), facts, lines)
