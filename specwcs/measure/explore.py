@@ -75,7 +75,7 @@ def search(peaks_by_flip, lines, prior, fwhm):
     """
     some = _spread_out(peaks_by_flip, prior)
     few = {flip: peaks.of_slits(some) for flip, peaks in peaks_by_flip.items()}
-    few_prior = replace(prior, offset=prior.offset[some])
+    few_prior = prior.of_slits(some)
     found = []
     for flip, peaks in few.items():
         voted = vote(peaks, lines, few_prior, _VOTES, flip)
@@ -162,8 +162,8 @@ def _join(solution, some, prior, peaks, lines, fwhm):
     series[some] = solution.coefficients
     for i in others:
         series[i, 0] += _best_shift(series[i], peaks.of_slits([i]), solution, prior, lines, fwhm)
-    stages = slice(COARSE, None)
-    return polish(replace(solution, coefficients=series), peaks, lines, fwhm, stages=stages)
+    whole = replace(solution, coefficients=series, place=prior.place)
+    return polish(whole, peaks, lines, fwhm)
 
 
 def _best_shift(series, peaks, solution, prior, lines, fwhm):

@@ -50,6 +50,8 @@ class SlitWavelengths:
         Columns of the frame.
     domain : tuple of float
         First and last column, px, where the wavelength is known to about 0.1 px.
+    place : ndarray, shape (2,)
+        Where the slit lies, along and across the dispersion, in half lengths of the frame.
     line, p, sigma : ndarray, shape (n,)
         Wavelengths of the lines found, Å, their columns and errors, px.
     """
@@ -59,6 +61,7 @@ class SlitWavelengths:
     coefficients: np.ndarray
     length: int
     domain: tuple[float, float]
+    place: np.ndarray
     line: np.ndarray
     p: np.ndarray
     sigma: np.ndarray
@@ -199,8 +202,10 @@ def _prior(arcs, traces, instrument):
     scale = scale_along(traces.mask, instrument)
     middle = [traces.mask[name].curve(0.5) for name in names]
     u = np.array([instrument.direction.canonical_mask(*point)[0] for point in middle], float)
-    length = instrument.direction.split(instrument.xpixels, instrument.ypixels)[0]
-    prior = Prior(instrument.linear_dispersion, instrument.reference_lambda, scale * u, length)
+    length, height = instrument.direction.split(instrument.xpixels, instrument.ypixels)
+    middle = 0.5 * (length - 1)
+    row = np.array([float(traces.q(name, 0.5, middle)) for name in names]) - 0.5 * (height - 1)
+    prior = Prior(instrument.linear_dispersion, instrument.reference_lambda, scale * u, row, length)
     return prior, names
 
 
@@ -268,7 +273,8 @@ def _slit(i, verified, peaks, lines, n_peaks):
     if known is None:
         status, reason = (status, reason) if status != "ok" else ("not identified", _VAGUE)
         known = np.nan, np.nan
-    return SlitWavelengths(status, reason, series, length, known, *found)
+    place = verified.fitted.solution.place[i]
+    return SlitWavelengths(status, reason, series, length, known, place, *found)
 
 
 _VAGUE = "its lines do not determine its wavelengths to 0.1 px"
@@ -290,7 +296,7 @@ def _nothing(names, status, reason, prior, arcs, catalog, **facts):
     """Return an identification that found nothing, with the reason."""
     none = np.empty(0)
     slit = SlitWavelengths(
-        status, reason, np.zeros(2), prior.length, (np.nan, np.nan), none, none, none
+        status, reason, np.zeros(2), prior.length, (np.nan, np.nan), np.zeros(2), none, none, none
     )
     return Identification(
         dict.fromkeys(names, slit), status, reason, False, arcs.fwhm, catalog.medium, **facts

@@ -26,6 +26,8 @@ _SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
 _PRESENT = 0.5
 # Lines of different species closer than this, FWHM, are one peak.
 _UNRESOLVED = 0.6
+# px; a line so far from where the identification puts it is another.
+_NOT_IT = 0.5
 # px; how well a line's mean position can be known.
 _LINE_FLOOR = 0.02
 # A point may be off its own line by so many standard deviations.
@@ -255,15 +257,20 @@ def _reject_lines(slits, identification):
     slit, p, sigma, flux, grade, line, column = map(np.array, zip(*rows, strict=True))
     peaks = PeakTable(slit, p, sigma, flux, grade)
     series = np.array([identification.slits[s.name].coefficients for s in slits])
-    start = Solution(series, identification.slits[slits[0].name].length, identification.flip_u)
+    place = np.array([identification.slits[s.name].place for s in slits])
+    length = identification.slits[slits[0].name].length
+    start = Solution(series, length, identification.flip_u, place)
     weight = np.ones((3, len(wavelength)))
     table = LineTable(wavelength, weight, np.zeros(len(wavelength), int))
-    fitted = hold_out_lines(start, peaks, table, line)
+    # What the identification contradicts outright is not that line, whatever its error.
+    away = p - _columns(start, slit, p, wavelength[line])
+    median = {i: np.median(away[line == i]) for i in np.unique(line)}
+    near = np.array([abs(median[i]) < _NOT_IT for i in line])
+    fitted = hold_out_lines(start, peaks, table, line, near)
     if fitted is None:
         return
-    at = fitted.fitted.solution
-    away = p - _columns(at, slit, p, wavelength[line])
-    limit = _SIGMAS * fitted.scatter * sigma
+    away = p - _columns(fitted.fitted.solution, slit, p, wavelength[line])
+    limit = np.minimum(_SIGMAS * fitted.scatter * sigma, _NOT_IT)
     for k in range(len(p)):
         if not fitted.used[k]:
             slits[slit[k]].reject(column[k], f"{away[k]:+.2f} px from where the others put it")

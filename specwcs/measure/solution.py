@@ -138,6 +138,9 @@ class Solution:
         Columns of the frame.
     flip_u : bool
         Whether the mask is mirrored along the dispersion.
+    place : ndarray, shape (n_slits, 2)
+        Where the slits lie, along and across the dispersion: from the middle of the frame,
+        in units of half its length along the dispersion.
     score : float
         Log-likelihood of the peaks above chance.
     line : ndarray of int, shape (n_peaks,), or None
@@ -147,6 +150,7 @@ class Solution:
     coefficients: np.ndarray
     length: int
     flip_u: bool
+    place: np.ndarray
     score: float = -np.inf
     line: np.ndarray | None = None
 

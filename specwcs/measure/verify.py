@@ -115,7 +115,7 @@ def verify(solution, peaks, lines, trusted, fwhm):
     return best
 
 
-def hold_out_lines(solution, peaks, lines, line):
+def hold_out_lines(solution, peaks, lines, line, trusted):
     """Choose the degree and drop the lines that the others contradict.
 
     Parameters
@@ -125,13 +125,15 @@ def hold_out_lines(solution, peaks, lines, line):
     lines : LineTable
     line : ndarray of int, shape (n_peaks,)
         The line of each peak.
+    trusted : ndarray of bool, shape (n_peaks,)
+        Peaks to be used at most.
 
     Returns
     -------
     Verified or None
         None where there are too few lines.
     """
-    return _best_degree(solution, peaks, lines, line, np.ones(len(line), bool))
+    return _best_degree(solution, peaks, lines, line, trusted)
 
 
 def _best_degree(solution, peaks, lines, line, used):

@@ -11,7 +11,7 @@ anywhere. The catalogue's density is normalised over the wavelengths that a hypo
 puts on the frame, so that a rich catalogue, which explains anything, earns little.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -55,6 +55,8 @@ class Prior:
         Reference wavelength, Å.
     offset : ndarray, shape (n_slits,)
         Where the mask puts the reference wavelength: px from the middle of the frame.
+    row : ndarray, shape (n_slits,)
+        Row of the middle of each slit: px from the middle of the frame.
     length : int
         Columns of the frame.
     """
@@ -62,12 +64,22 @@ class Prior:
     dispersion: float
     reference: float
     offset: np.ndarray
+    row: np.ndarray
     length: int
 
     @property
     def blur(self):
         """Width of the vote's kernel, px."""
         return max(1.0, _BLUR * self.length)
+
+    @property
+    def place(self):
+        """Places of the slits as in `Solution`, shape (n_slits, 2)."""
+        return np.stack([self.offset, self.row], axis=1) / (0.5 * self.length)
+
+    def of_slits(self, slits):
+        """Return the same for some slits."""
+        return replace(self, offset=self.offset[slits], row=self.row[slits])
 
     def span(self):
         """Return the shortest and longest wavelength that can fall on the frame, Å."""
@@ -215,7 +227,7 @@ def _solution(candidate, prior, flip_u):
     series[:, 0] = _constant(shape, prior, shift + scale * prior.offset)[m]
     series[:, 0] += 0.5 * half * shape.bend[m]
     series[:, 1:4] = half, 0.5 * half * shape.bend[m], half * shape.cubic[m]
-    return Solution(series, prior.length, flip_u, score)
+    return Solution(series, prior.length, flip_u, prior.place, score)
 
 
 def _distinct(found, prior, keep, flip_u):

