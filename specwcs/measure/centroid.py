@@ -18,6 +18,8 @@ _STEPS = 12
 _LONGEST_STEP = 0.5
 # The window, in units of sigma: beyond 3 sigma the kernel is below one per cent.
 _REACH = 3.0
+# Width, likewise, of the weights with which the background is fitted under the line.
+_TAPER = 1.7
 
 
 def sigma_from_fwhm(fwhm):
@@ -132,13 +134,31 @@ def _solve(offset, value, noise, usable, p, sigma, fwhm):
     return _describe(offset, value, noise, usable, p, shift, sigma, fwhm)
 
 
+def _normal(z, kernel, usable):
+    """Normal equations of height * kernel + background + tilt * z: weighted rows, matrix.
+
+    The weights fall with the distance, so that a neighbour in the window hardly counts.
+    """
+    n, size = len(z), z.shape[1] * z.shape[2]
+    base = np.stack([kernel, usable.astype(float), z * usable], axis=1).reshape(n, 3, size)
+    weighted = base * np.exp(-0.5 * (z / _TAPER) ** 2).reshape(n, 1, size)
+    return weighted, weighted @ base.transpose(0, 2, 1) + 1e-9 * np.eye(3)
+
+
 def _profile(z, kernel, value, usable):
-    """Fit height * kernel + background + tilt * z by least squares; three unknowns."""
-    base = np.stack([kernel, usable.astype(float), z * usable], axis=1)
-    flat = base.reshape(len(z), 3, z.shape[1] * z.shape[2])
-    normal = flat @ flat.transpose(0, 2, 1) + 1e-9 * np.eye(3)
-    right = (flat @ value.reshape(len(z), z.shape[1] * z.shape[2], 1))[..., 0]
-    return np.linalg.solve(normal, right[..., None])[..., 0].T
+    """Fit height, background and tilt by least squares, shape (3, n)."""
+    weighted, normal = _normal(z, kernel, usable)
+    right = weighted @ value.reshape(len(z), weighted.shape[2], 1)
+    return np.linalg.solve(normal, right)[..., 0].T
+
+
+def _influence(z, kernel, usable):
+    """How much each pixel counts in sum(net z kernel), of which the position is the zero."""
+    weighted, normal = _normal(z, kernel, usable)
+    direct = z * kernel
+    removed = np.stack([np.zeros(len(z)), _flat(direct), _flat(direct * z)], axis=1)
+    through = np.linalg.solve(normal, removed[..., None]).transpose(0, 2, 1) @ weighted
+    return direct - through.reshape(z.shape)
 
 
 def _describe(offset, value, noise, usable, p, shift, sigma, fwhm):
@@ -150,7 +170,7 @@ def _describe(offset, value, noise, usable, p, shift, sigma, fwhm):
     net = value - (background[:, None, None] + tilt[:, None, None] * z) * usable
     curvature = _flat(net * (1.0 - z**2) * kernel)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = sigma * np.sqrt(_flat(noise * (z * kernel) ** 2)) / curvature
+        error = sigma * np.sqrt(_flat(noise * _influence(z, kernel, usable) ** 2)) / curvature
         centred = kernel - (_flat(kernel) / np.maximum(_flat(usable), 1))[:, None, None] * usable
         snr = _flat(net * centred) / np.sqrt(_flat(noise * centred**2))
         # For a Gaussian of width s times the kernel's, sum(net z^2 k) / sum(net k) is

@@ -9,6 +9,7 @@ from astropy import units as u
 from astropy.table import QTable, vstack
 
 from specwcs.errors import InputError
+from specwcs.measure.blends import blend_errors
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable, PeakTable, Solution
 from specwcs.measure.tracking import follow
@@ -118,6 +119,7 @@ class _Choice:
                 reason[i] = f"blend with {wavelength[other]:.2f}"
         measured = reason == ""
         self.p, self.wavelength = all_p[measured], wavelength[measured]
+        self.index, self.catalog = np.flatnonzero(measured), (all_p, label, intensity)
         self.dropped = all_p[~measured], wavelength[~measured], reason[~measured]
 
 
@@ -162,6 +164,8 @@ class _SlitLines:
         ):
             self.reason[fault & (self.reason == "")] = reason
         self._reject_partial()
+        self.height = _typical(np.where(self.used, found.height, np.nan))
+        self.blend = blend_errors(choice.index, self.height, *choice.catalog, fwhm)
 
     @property
     def used(self):
@@ -216,12 +220,18 @@ class _SlitLines:
             wavelength=joined(self.choice.wavelength, wavelength0),
             p=joined(found.p, p0),
             q=joined(track.q, blank),
-            sigma=joined(np.hypot(found.sigma, floor), blank),
+            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
             snr=joined(found.snr, blank),
             fwhm=joined(found.width * self.fwhm, blank),
             used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
             reason=joined(self.reason, reason0).astype(str),
         )
+
+
+def _typical(height):
+    """Median over the places of each line; NaN where it is used at none."""
+    return np.array([np.median(h[np.isfinite(h)]) if np.any(np.isfinite(h)) else np.nan
+                     for h in height.T])  # fmt: skip
 
 
 def _near_saturated(saturated, track, p, fwhm):
@@ -244,14 +254,14 @@ def _reject_lines(slits, identification):
     wavelength = np.unique(np.concatenate([slit.choice.wavelength for slit in slits]))
     rows = []
     for k, slit in enumerate(slits):
-        heights = np.nanmedian(slit.track.centroids.height, axis=0)
-        order = np.argsort(-heights)
+        order = np.argsort(-slit.height)
         for rank, i in enumerate(order):
             if slit.used[:, i].any():
                 p, scatter = slit.middle(i)
                 line = np.searchsorted(wavelength, slit.choice.wavelength[i])
                 error = np.hypot(_LINE_FLOOR, scatter / np.sqrt(slit.used[:, i].sum()))
-                rows.append((k, p, error, heights[i], min(rank // 10, 2), line, i))
+                error = np.hypot(error, slit.blend[i])
+                rows.append((k, p, error, slit.height[i], min(rank // 10, 2), line, i))
     if not rows:
         return
     slit, p, sigma, flux, grade, line, column = map(np.array, zip(*rows, strict=True))
