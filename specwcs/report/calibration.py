@@ -15,6 +15,7 @@ __all__ = ["calibration_figure"]
 
 _WIDTH = 16.0  # inches, of the sheet
 _RIGHT = 7.6  # inches, least width of what stands beside tall frames
+_VERY_WIDE = 3.0  # columns per row of the detector
 _TITLE = 3.5  # inches, least width of a frame, for its title
 _SMALL, _NORMAL = 8.0, 10.0  # points
 _DRAWN_LINES = 12  # of all lines, drawn into the arc
@@ -65,6 +66,8 @@ def calibration_figure(cal, flat=None, arc=None):
 def _layout(cal, n_frames, n_strips):
     """Divide the sheet: frames above the rest, or to its left where they are tall.
 
+    Frames stand beside each other, but one above the other where they are very wide.
+
     Returns
     -------
     figure : Figure
@@ -77,19 +80,21 @@ def _layout(cal, n_frames, n_strips):
     ny, nx = cal.instrument.shape
     flagged = any(not status.ok for status in cal.slits.values())
     if nx >= ny:
-        scale = min((_WIDTH / n_frames - 1.1) / nx, 6.0 / ny)
-        heights = (max(scale * ny, 0.6) + 0.7, 1.3 * n_strips + 3.0)
+        rows = n_frames if nx > _VERY_WIDE * ny else 1
+        scale = min((_WIDTH * rows / n_frames - 1.1) / nx, 6.0 / ny)
+        heights = (rows * (max(scale * ny, 0.6) + 0.75), 1.3 * n_strips + 3.0)
         figure = new_figure(_WIDTH, sum(heights) + 0.7, "constrained")
         top, rest = figure.add_gridspec(2, 1, height_ratios=heights)
         strips, others = _rows_below(rest, n_strips, flagged)
     else:
         scale = min((_WIDTH - _RIGHT) / n_frames - 0.8, 8.0 * nx / ny) / nx
+        rows = 1
         left = n_frames * max(scale * nx + 0.8, _TITLE)
         height = max(scale * ny + 1.9, 1.45 * n_strips + 6.0 + 1.4 * flagged)
         figure = new_figure(_WIDTH, height, "constrained")
         top, rest = figure.add_gridspec(1, 2, width_ratios=(left, _WIDTH - left))
         strips, others = _rows_beside(rest, n_strips, flagged)
-    frames = [figure.add_subplot(cell) for cell in top.subgridspec(1, n_frames)]
+    frames = [figure.add_subplot(cell) for cell in top.subgridspec(rows, n_frames // rows)]
     others = [figure.add_subplot(cell) for cell in others]
     areas = {
         "frames": frames,

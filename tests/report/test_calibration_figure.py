@@ -10,7 +10,7 @@ from report_cases import calibrated
 from specwcs.errors import InputError
 from specwcs.report import calibration_figure, write_figure
 from specwcs.report.canvas import BAD, EDGE, LINE, binned, label_step, stretched
-from specwcs.simulate import example
+from specwcs.simulate import example, lamp
 
 
 def visible_texts(figure):
@@ -158,10 +158,12 @@ def test_seventy_slits_are_legible(direction, shape):
 
 
 def test_longslit_is_legible():
-    observation = example("LR", (240, 500), kind="longslit", offset=(4.0, -2.0))
+    observation = example("LR", (120, 500), kind="longslit", offset=(4.0, -2.0))
     cal = calibrated(observation, opt=(0, 1), crv=(2, 0, 1), ids=(4, 0, 1))
-    figure = calibration_figure(cal, flat=observation.flat(1))
+    figure = calibration_figure(cal, flat=observation.flat(1), arc=observation.arc(lamp(), 2))
     assert_legible(figure)
+    flat, arc = (axes.get_position() for axes in figure.axes[:2])
+    assert flat.y0 > arc.y1  # so wide a frame needs the width of the sheet
 
 
 def test_threads_do_not_disturb_each_other(case, tmp_path):
