@@ -82,7 +82,7 @@ def test_demo_end_to_end(specwcs, tmp_path, direction):
     assert facts["accuracy"]["wavelength_px"] < 0.05
     assert facts["accuracy"]["edges_px"] < 0.1
     low, high = facts["accuracy"]["range_angstrom"]
-    assert high - low > 3500
+    assert high - low > 3000
     assert len(facts["accuracy"]["slits"]) == 13
     assert facts["calibrate"]["failed"] == {}
     for path in (
@@ -91,7 +91,7 @@ def test_demo_end_to_end(specwcs, tmp_path, direction):
         facts["calibrate"]["picture"],
         *(p for e in facts["extract"]["exposures"].values() for p in (*e["files"], e["picture"])),
     ):
-        assert (tmp_path / path).stat().st_size > 500
+        assert (tmp_path / path).stat().st_size > 100
     cal = Calibration.read(folder / "calibration.asdf")
     assert len(cal.good()) == 14
     again, _, _ = specwcs("info", folder / "calibration.asdf")
