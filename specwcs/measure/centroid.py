@@ -135,7 +135,7 @@ def _solve(offset, value, noise, usable, p, sigma, fwhm):
 
 
 def _normal(z, kernel, usable):
-    """Normal equations of height * kernel + background + tilt * z: weighted rows, matrix.
+    """Set up the fit of height * kernel + background + tilt * z: weighted rows, normal matrix.
 
     The weights fall with the distance, so that a neighbour in the window hardly counts.
     """
@@ -170,7 +170,8 @@ def _describe(offset, value, noise, usable, p, shift, sigma, fwhm):
     net = value - (background[:, None, None] + tilt[:, None, None] * z) * usable
     curvature = _flat(net * (1.0 - z**2) * kernel)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = sigma * np.sqrt(_flat(noise * _influence(z, kernel, usable) ** 2)) / curvature
+        pixel = _influence(z, kernel, usable)
+        error = sigma * np.sqrt(_flat(noise * pixel**2)) / (height * _flat(pixel * z * kernel))
         centred = kernel - (_flat(kernel) / np.maximum(_flat(usable), 1))[:, None, None] * usable
         snr = _flat(net * centred) / np.sqrt(_flat(noise * centred**2))
         # For a Gaussian of width s times the kernel's, sum(net z^2 k) / sum(net k) is

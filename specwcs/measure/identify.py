@@ -28,9 +28,8 @@ _FEWEST_PEAKS, _FEWEST_LINES = 3, 3
 _LINES, _CONTRAST, _EXPLAINED = 6, 5.0, 0.5
 # Bright lines lie so close to where the others put them, px, if they are what they seem.
 _HELD_OUT = 0.12
-# A slit is trusted where its wavelength is better known than this, px, and not farther from
-# its own lines than this part of the frame.
-_KNOWN, _BEYOND = 0.1, 0.01
+# A slit is trusted between its own lines where its wavelength is better known than this, px.
+_KNOWN = 0.08
 _GRID = 256
 
 
@@ -49,7 +48,7 @@ class SlitWavelengths:
     length : int
         Columns of the frame.
     domain : tuple of float
-        First and last column, px, where the wavelength is known to about 0.1 px.
+        First and last column, px, where the wavelength is known to about 0.08 px.
     place : ndarray, shape (2,)
         Where the slit lies, along and across the dispersion, in half lengths of the frame.
     line, p, sigma : ndarray, shape (n,)
@@ -267,7 +266,7 @@ def _slit(i, verified, peaks, lines, n_peaks):
     sigma = verified.sigma(np.full(_GRID, i), grid)
     known = None
     if status == "ok":
-        first, last = found[1].min() - _BEYOND * length, found[1].max() + _BEYOND * length
+        first, last = found[1].min(), found[1].max()
         trusted = (sigma < _KNOWN) & (grid >= first) & (grid <= last)
         known = _around(trusted, grid, np.median(found[1]))
     if known is None:
@@ -277,7 +276,7 @@ def _slit(i, verified, peaks, lines, n_peaks):
     return SlitWavelengths(status, reason, series, length, known, place, *found)
 
 
-_VAGUE = "its lines do not determine its wavelengths to 0.1 px"
+_VAGUE = "its lines do not determine its wavelengths to 0.08 px"
 
 
 def _around(known, grid, p):

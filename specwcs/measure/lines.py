@@ -29,6 +29,8 @@ _PRESENT = 0.5
 _UNRESOLVED = 0.6
 # px; a line so far from where the identification puts it is another.
 _NOT_IT = 0.5
+# px; nor is it used, however large its error, if it is so far from where the others put it.
+_USELESS = 0.25
 # px; how well a line's mean position can be known.
 _LINE_FLOOR = 0.02
 # A point may be off its own line by so many standard deviations.
@@ -280,7 +282,7 @@ def _reject_lines(slits, identification):
     if fitted is None:
         return
     away = p - _columns(fitted.fitted.solution, slit, p, wavelength[line])
-    limit = np.minimum(_SIGMAS * fitted.scatter * sigma, _NOT_IT)
+    limit = np.minimum(_SIGMAS * fitted.scatter * sigma, _USELESS)
     for k in range(len(p)):
         if not fitted.used[k]:
             slits[slit[k]].reject(column[k], f"{away[k]:+.2f} px from where the others put it")
