@@ -112,7 +112,8 @@ def _extract(cal, path, name, args, console):
     failed = {key: why for key, why in cal.mask.faults.items() if key not in cal.mask}
     failed |= images.skipped | spectra.skipped
     files = write_products(args.output, name, images, spectra, overwrite=args.overwrite)
-    title = f"{Path(path).name}: {len(spectra)} spectra, {len(failed)} slits failed"
+    n_slits = len(images.keys() | failed.keys())
+    title = f"{Path(path).name}: spectra of {len(spectra)} of {n_slits} slits"
     picture = draw(
         lambda report: report.spectra_figure(images, spectra, title=title, failed=failed),
         args.output / f"{name}.png",

@@ -194,15 +194,16 @@ def _draw_lines(axes, cal):
 
 
 def _well_measured(cal):
-    """Choose lines spread over the range, in each part the one with the most points."""
-    wavelength, count = np.unique(_used(cal, "line")["wavelength"].value, return_counts=True)
-    if len(wavelength) <= _DRAWN_LINES:
-        return wavelength
-    part = np.linspace(wavelength[0], wavelength[-1], _DRAWN_LINES + 1)[1:-1]
-    index = np.digitize(wavelength, part)
-    return np.array(
-        [wavelength[index == k][np.argmax(count[index == k])] for k in np.unique(index)]
-    )
+    """Choose lines spread over the range, in each part the one with the smallest errors."""
+    table = _used(cal, "line")
+    wavelength, line = np.unique(table["wavelength"].value, return_inverse=True)
+    error = [np.median(table["sigma"].value[line == n]) for n in range(len(wavelength))]
+    part = np.linspace(0, 1, _DRAWN_LINES + 1)[1:-1]
+    index = np.digitize(wavelength, wavelength[0] + part * np.ptp(wavelength)) if error else []
+    best = {}
+    for n in np.argsort(error):
+        best.setdefault(index[n], wavelength[n])
+    return np.array(list(best.values()))
 
 
 def _label_slits(axes, cal, inches_per_px):

@@ -13,7 +13,8 @@ __all__ = ["spectra_figure"]
 
 _COLUMNS = ((6, 1), (20, 2), (45, 3))  # up to so many slits in so many columns; 4 beyond
 _COLUMN_WIDTH = {1: 14.0, 2: 9.0, 3: 7.0, 4: 6.0}  # inches
-_ROW_HEIGHT, _IMAGE_HEIGHT, _SPECTRUM_HEIGHT, _GAP = 1.7, 0.45, 0.9, 0.06
+_IMAGE_HEIGHT, _SPECTRUM_HEIGHT, _GAP, _ROW_GAP = 0.45, 0.9, 0.06, 0.29
+_FEW = 3  # slits that are drawn twice as high
 _LEFT, _RIGHT, _TOP, _BOTTOM, _LINE_HEIGHT = 0.75, 0.15, 0.6, 0.5, 0.17  # margins
 _SMALL, _NORMAL = 7.0, 9.0  # points
 _CHARACTERS = 12  # of text on an inch
@@ -41,32 +42,75 @@ def spectra_figure(images, spectra, title="", failed=None):
     """
     failed = dict(failed or {})
     spectra = {spectrum.meta["slit"]: spectrum for spectrum in spectra}
-    columns = next((n for most, n in _COLUMNS if len(images) <= most), 4)
-    rows = max(1, -(-len(images) // columns))
-    width = _COLUMN_WIDTH[columns] * columns
-    reasons = _reasons({k: why for k, why in failed.items() if k not in images}, width)
-    height = _TOP + _ROW_HEIGHT * rows + _BOTTOM + _LINE_HEIGHT * len(reasons)
-    figure = new_figure(width, height)
-    figure.text(
-        0.5, 1 - 0.2 / height, title, fontsize=12, fontweight="bold", ha="center", va="center"
-    )
-    figure.text(
-        0.1 / width, 0.08 / height, "\n".join(reasons), color=BAD, fontsize=_NORMAL, va="bottom"
-    )
+    sheet = _Sheet(len(images), {k: why for k, why in failed.items() if k not in images})
+    sheet.write_title(title)
     limits = _limits(images)
     for number, (key, image) in enumerate(images.items()):
-        column, row = divmod(number, rows)  # down a column first, as on the mask
-        axes = _slit_axes(figure, row, column, columns, limits)
-        _draw_image(axes[0], key, image)
+        above, below = sheet.axes(number, limits)
+        _draw_image(above, key, image)
         if key in spectra:
-            _draw_spectrum(*axes, spectra[key])
+            _draw_spectrum(above, below, spectra[key])
         else:
-            _write_failure(axes[1], failed.get(key, "no spectrum"))
-        if row == rows - 1 or number == len(images) - 1:
+            _write_failure(below, failed.get(key, "no spectrum"))
+        if sheet.ends_column(number):
             medium = image.meta.get("medium", "")
-            axes[1].set_xlabel(f"wavelength in {medium} (Å)", fontsize=_SMALL)
-            axes[1].tick_params(labelbottom=True)
-    return figure
+            below.set_xlabel(f"wavelength in {medium} (Å)", fontsize=_SMALL)
+            below.tick_params(labelbottom=True)
+    return sheet.figure
+
+
+class _Sheet:
+    """The places of slits on the picture, inches: columns from the left, filled downwards.
+
+    Parameters
+    ----------
+    number : int
+        Of slits.
+    failed : dict of str to str
+        Slits that have no place, and why; written below the others.
+    """
+
+    def __init__(self, number, failed):
+        self.number = number
+        columns = next((n for most, n in _COLUMNS if number <= most), 4)
+        self.rows = max(1, -(-number // columns))
+        self.scale = 2.0 if number <= _FEW else 1.0
+        self.row_height = self.scale * (_IMAGE_HEIGHT + _SPECTRUM_HEIGHT) + _GAP + _ROW_GAP
+        self.column_width = _COLUMN_WIDTH[columns]
+        self.width = self.column_width * columns
+        reasons = _reasons(failed, self.width)
+        self.height = _TOP + self.rows * self.row_height + _BOTTOM + _LINE_HEIGHT * len(reasons)
+        self.figure = new_figure(self.width, self.height)
+        text = "\n".join(reasons)
+        place = (0.1 / self.width, 0.08 / self.height)
+        self.figure.text(*place, text, color=BAD, fontsize=_NORMAL, va="bottom")
+
+    def write_title(self, title):
+        """Write the title of the picture."""
+        style = {"fontsize": 12, "fontweight": "bold", "ha": "center", "va": "center"}
+        self.figure.text(0.5, 1 - 0.2 / self.height, title, **style)
+
+    def ends_column(self, number):
+        """Whether no slit stands below this one."""
+        return number == self.number - 1 or number % self.rows == self.rows - 1
+
+    def axes(self, number, limits):
+        """Make the axes of a slit's image and spectrum, the one on top of the other."""
+        column, row = divmod(number, self.rows)
+        left = _LEFT + column * self.column_width
+        top = self.height - _TOP - row * self.row_height
+        image_height, spectrum_height = (self.scale * h for h in (_IMAGE_HEIGHT, _SPECTRUM_HEIGHT))
+        image = self._place(left, top, image_height)
+        spectrum = self._place(left, top - image_height - _GAP, spectrum_height)
+        for axes in (image, spectrum):
+            axes.set_xlim(limits)
+            axes.tick_params(labelsize=_SMALL, labelbottom=False, length=2)
+        spectrum.yaxis.set_major_locator(MaxNLocator(4))
+        return image, spectrum
+
+    def _place(self, left, top, height):
+        inches = (left, top - height, self.column_width - _LEFT - _RIGHT, height)
+        return self.figure.add_axes(np.divide(inches, (self.width, self.height) * 2))
 
 
 def _reasons(failed, width):
@@ -83,25 +127,6 @@ def _limits(images):
     """Return the range of wavelengths of all images, Angstrom."""
     ends = [image.spectral_axis.to_value(u.AA)[[0, -1]] for image in images.values()]
     return (np.min(ends), np.max(ends)) if ends else (0.0, 1.0)
-
-
-def _slit_axes(figure, row, column, columns, limits):
-    """Place the axes of image and spectrum, the one on top of the other."""
-    width, height = figure.get_size_inches()
-    left = _LEFT + column * width / columns
-    top = height - _TOP - row * _ROW_HEIGHT
-
-    def place(above, size):
-        inches = (left, top - above - size, width / columns - _LEFT - _RIGHT, size)
-        return figure.add_axes(np.divide(inches, (width, height, width, height)))
-
-    image = place(0.0, _IMAGE_HEIGHT)
-    spectrum = place(_IMAGE_HEIGHT + _GAP, _SPECTRUM_HEIGHT)
-    for axes in (image, spectrum):
-        axes.set_xlim(limits)
-        axes.tick_params(labelsize=_SMALL, labelbottom=False, length=2)
-    spectrum.yaxis.set_major_locator(MaxNLocator(4))
-    return image, spectrum
 
 
 def _draw_image(axes, key, image):
