@@ -27,7 +27,7 @@ _DROPPED, _LEAST = 0.5, 5
 # One of so many lines is dropped if the residuals then fall to this part.
 _CANDIDATES, _WORTH = 4, 0.7
 # The degree that is tried first, and what a higher one must gain in the held-out residual.
-_START, _GAIN = 5, 0.9
+_START, _GAIN = 4, 0.9
 _ADDED = 4
 # An end line is kept if the others alone put its peak within this error (1 sigma), px, or if it
 # is so many times likelier to be that line than any other of the catalogue.

