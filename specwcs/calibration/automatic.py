@@ -10,6 +10,7 @@ from importlib import metadata
 
 import numpy as np
 from astropy.nddata import CCDData
+from threadpoolctl import threadpool_limits
 
 from specwcs.errors import FitError
 from specwcs.inputs import read_frame
@@ -36,6 +37,8 @@ _FEW_SLITS = 3
 _HARMLESS = ("ok", "edges not measured")
 
 
+# The matrices are small: more than one BLAS thread only waits for the other.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto", crv="auto",
               ids="auto", progress=None):  # fmt: skip
     """Calibrate an instrument with a mask from a flat and an arc.

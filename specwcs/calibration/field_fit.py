@@ -174,7 +174,7 @@ def fit_field(cls, points, limits, *, what, include=(), **domains):
     try:
         degrees, outcome, notes = _fit(points, limits, what)
     except FitError as error:
-        lowest = (1,) * (len(limits[1]) - 2) + (0, 0)
+        lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
             raise
         allowed = _choose(points, finite, (lowest, limits[1]), what).degrees

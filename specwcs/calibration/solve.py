@@ -8,6 +8,7 @@ that no bright isolated reference line is needed.
 
 import numpy as np
 from astropy.table import QTable, vstack
+from threadpoolctl import threadpool_limits
 
 from specwcs.errors import FitError, InputError
 from specwcs.markers import Markers
@@ -26,6 +27,8 @@ _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 
 
+# The matrices are small: more than one BLAS thread only waits for the other.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="auto",
           flips=(False, False), faults=None, provenance=None):  # fmt: skip
     """Fit OPT, CRV and IDS to markers.
