@@ -237,6 +237,7 @@ def _provenance(instrument, mask, flat, arc, catalog, origin, identification):
             "catalog": _sources(*catalog.sources),
             "flat": _frame_sources(flat),
             "arc": _frame_sources(arc),
+            "bias": _frame_sources(arc, "bias"),
         },
         "setup": setup_of(arc),
         "edges": f"from the {origin}",
@@ -253,7 +254,7 @@ def _sources(*sources):
     return [{"path": str(s.path), "sha256": s.sha256} for s in sources if s is not None]
 
 
-def _frame_sources(frame):
+def _frame_sources(frame, kind="files"):
     if frame is None:
         return []
-    return [dict(entry) for entry in frame.meta.get("files", [])]
+    return [dict(entry) for entry in frame.meta.get(kind, [])]

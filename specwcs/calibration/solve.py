@@ -213,24 +213,21 @@ class _Fitter:
         points = [
             self._points(boxes, (X, Y), np.zeros(len(boxes)), boxes[axis].value) for axis in "xy"
         ]
-        limits = [(0, *degrees) for degrees in self.limits["OPT"]]
-        models, fits = zip(
-            *(
-                self._fit(FieldPolynomial, p, limits, f"OPT {axis}", **self.plane)
-                for p, axis in zip(points, "xy", strict=True)
-            ),
-            strict=True,
-        )
-        degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
-        if any(model.degrees != degrees for model in models):
-            same = (degrees, degrees)
-            models, fits = zip(
+
+        def fit(limits):
+            named = zip(points, "xy", strict=True)
+            return zip(
                 *(
-                    self._fit(FieldPolynomial, p, same, f"OPT {axis}", **self.plane)
-                    for p, axis in zip(points, "xy", strict=True)
+                    self._fit(FieldPolynomial, p, limits, f"OPT {a}", **self.plane)
+                    for p, a in named
                 ),
                 strict=True,
             )
+
+        models, fits = fit([(0, *degrees) for degrees in self.limits["OPT"]])
+        degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
+        if any(model.degrees != degrees for model in models):
+            models, fits = fit((degrees, degrees))
         return self._optical(models, flips), fits
 
     def _optical(self, models, flips):
@@ -286,6 +283,8 @@ def _statuses(mask, residuals, faults):
         flag, reason = faults.get(key, ("ok", ""))
         if flag == "ok" and not slit.reference and not len(lines):
             flag, reason = "no lines", "no arc line of the slit was measured"
+        elif flag == "ok" and not len(lines) and not edges["used"].any():
+            flag, reason = "not measured", "neither its edges nor its lines were measured"
         elif flag == "ok" and len(used) < (1 - _BAD_SHARE) * len(lines):
             flag = "inconsistent"
             reason = (

@@ -38,8 +38,9 @@ class DegreeChoice:
 def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
     """Choose polynomial degrees by predicting what was left out.
 
-    The search starts from the lowest degrees and raises one degree at a time, the one
-    that most improves the prediction of the parts left out, for as long as one does.
+    The search starts from the lowest degrees and takes, of the raises of one degree by 1 or
+    2, of any two or of all by 1, the one that most improves the prediction of the parts left
+    out, for as long as one does; then it drops the degrees that are not missed.
 
     Parameters
     ----------

@@ -5,32 +5,20 @@ import model_cases
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from field_cases import DOMAINS, field
 
 from specwcs import FitError, InputError
 from specwcs.calibration import solve
 from specwcs.fitting import fit_linear
-from specwcs.models import CurvatureModel, FieldPolynomial, SlitGeometry
+from specwcs.models import FieldPolynomial, SlitGeometry
 from specwcs.simulate import example
 from specwcs.wcs import slit_wcs
-
-DOMAINS = {"domain": (-100, 100), "x_domain": (0, 2000), "y_domain": (0, 1000)}
-
-
-def _field(n=400, seed=0, degrees=(2, 1, 2), slits=15):
-    rng = np.random.default_rng(seed)
-    model = CurvatureModel(*degrees, **DOMAINS)
-    model.coefficients = rng.normal(size=model.coefficients.shape)
-    slit = rng.integers(0, slits, n)
-    y = rng.uniform(0, 1000, slits)[slit]
-    x = rng.uniform(0, 2000, slits)[slit]
-    d = rng.uniform(-100, 100, n)
-    return model, slit, (x, y, d)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_rows_82_83_values_that_are_not_finite_are_left_out_and_counted(bad):
     """Today the whole fit becomes NaN."""
-    model, _, inputs = _field()
+    model, _, inputs = field()
     values = model(*inputs)
     values[7] = bad
     x = inputs[0].copy()
@@ -43,7 +31,7 @@ def test_rows_82_83_values_that_are_not_finite_are_left_out_and_counted(bad):
 @pytest.mark.parametrize("sigma", [0.0, -1.0])
 def test_row_84_errors_must_be_positive(sigma):
     """Negative weights are accepted today."""
-    model, _, inputs = _field()
+    model, _, inputs = field()
     errors = np.full(400, 0.1)
     errors[3] = sigma
     with pytest.raises(InputError, match="Errors must be > 0"):
@@ -52,7 +40,7 @@ def test_row_84_errors_must_be_positive(sigma):
 
 def test_rows_79_85_too_few_points_are_refused_with_the_numbers():
     """One point for six parameters 'fits' today."""
-    model, _, inputs = _field()
+    model, _, inputs = field()
     few = [v[:17] for v in inputs]
     with pytest.raises(FitError, match=r"17 points for 18 parameters\. Lower the degrees"):
         fit_linear(model.at(*few), model(*few), np.ones(17), what="CRV (2, 1, 2)")
@@ -64,7 +52,7 @@ def test_rows_79_85_too_few_points_are_refused_with_the_numbers():
 @pytest.mark.parametrize("same", [0, 1, 2])
 def test_row_80_collinear_points_are_refused_with_the_rank(same):
     """A longslit has one x; rank 12 of 18 passes with a warning today."""
-    model, _, inputs = _field()
+    model, _, inputs = field()
     inputs = list(inputs)
     inputs[same] = np.full(400, 50.0)
     rank = {0: 9, 1: 6, 2: 6}[same]
@@ -81,7 +69,7 @@ def test_row_81_all_points_equal_are_refused():
 
 def test_rows_86_87_half_of_the_points_wrong_are_not_thrown_away_in_silence():
     """Rejection has a floor, and the errors then say that nothing fits."""
-    model, _, inputs = _field(200)
+    model, _, inputs = field(200)
     rng = np.random.default_rng(2)
     values = model(*inputs) + 0.01 * rng.normal(size=200)
     values[:110] += rng.uniform(-30, 30, 110)
@@ -114,14 +102,14 @@ def test_row_88_outside_the_fitted_wavelengths_there_is_nan():
 
 
 def test_row_89_with_as_many_points_as_parameters_there_is_no_fit_and_no_false_error():
-    model, _, inputs = _field()
+    model, _, inputs = field()
     few = [v[:18] for v in inputs]
     with pytest.raises(FitError, match="18 points for 18 parameters"):
         fit_linear(model.at(*few), model(*few), np.ones(18), what="CRV")
 
 
 def test_row_90_domains_are_the_models_own_and_no_fit_moves_them():
-    model, _, inputs = _field()
+    model, _, inputs = field()
     before = model.domain, model.x_domain, model.y_domain
     fit_linear(model.at(*inputs), model(*inputs), np.ones(400), what="CRV")
     assert (model.domain, model.x_domain, model.y_domain) == before

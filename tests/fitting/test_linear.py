@@ -3,28 +3,16 @@
 import numpy as np
 import pytest
 from astropy.modeling.models import Polynomial1D
+from field_cases import DOMAINS, field
 
 from specwcs import FitError
 from specwcs.fitting import choose_degrees, fit_linear
 from specwcs.fitting.linear import studentise
 from specwcs.models import CurvatureModel, FieldPolynomial
 
-DOMAINS = {"domain": (-100, 100), "x_domain": (0, 2000), "y_domain": (0, 1000)}
-
-
-def _field(n=400, seed=0, degrees=(2, 1, 2), slits=15):
-    rng = np.random.default_rng(seed)
-    model = CurvatureModel(*degrees, **DOMAINS)
-    model.coefficients = rng.normal(size=model.coefficients.shape)
-    slit = rng.integers(0, slits, n)
-    y = rng.uniform(0, 1000, slits)[slit]
-    x = rng.uniform(0, 2000, slits)[slit]
-    d = rng.uniform(-100, 100, n)
-    return model, slit, (x, y, d)
-
 
 def test_outliers_are_rejected_and_nothing_else():
-    model, _, inputs = _field()
+    model, _, inputs = field()
     rng = np.random.default_rng(1)
     values = model(*inputs) + 0.03 * rng.normal(size=400)
     wrong = rng.choice(400, 40, replace=False)
@@ -50,7 +38,7 @@ def test_a_wrong_point_at_the_end_of_the_range_does_not_win():
 
 def test_covariance_covers_the_truth():
     """Of many fits, 68 % of the predictions lie within one stated sigma."""
-    model, _, inputs = _field()
+    model, _, inputs = field()
     probe = model.fit_deriv(*(v[:40] for v in inputs))
     inside = []
     for seed in range(150):
@@ -65,7 +53,7 @@ def test_covariance_covers_the_truth():
 
 
 def test_errors_given_too_small_are_rescaled_and_said():
-    model, _, inputs = _field()
+    model, _, inputs = field()
     values = model(*inputs) + 0.3 * np.random.default_rng(3).normal(size=400)
     fit = fit_linear(model.at(*inputs), values, np.full(400, 0.1), what="CRV")
     assert fit.error_scale == pytest.approx(3.0, rel=0.1)
@@ -73,7 +61,7 @@ def test_errors_given_too_small_are_rescaled_and_said():
 
 
 def test_fixed_parameters_stay_and_carry_no_error():
-    model, _, inputs = _field()
+    model, _, inputs = field()
     start = model.copy()
     start.c0_0_0.fixed = True
     fit = fit_linear(start.at(*inputs), model(*inputs), np.full(400, 0.1), what="CRV")
@@ -102,7 +90,7 @@ def test_studentised_residuals_are_those_of_refits_without_the_point():
 
 def test_the_degrees_of_the_truth_are_found():
     for degrees in [(1, 0, 0), (2, 1, 2), (3, 2, 1)]:
-        model, slit, inputs = _field(600, seed=sum(degrees), degrees=degrees, slits=20)
+        model, slit, inputs = field(600, seed=sum(degrees), degrees=degrees, slits=20)
         values = model(*inputs) + 0.02 * np.random.default_rng(5).normal(size=600)
         choice = choose_degrees(
             lambda g, u=inputs: CurvatureModel(*g, **DOMAINS).fit_deriv(*u),
@@ -114,7 +102,7 @@ def test_the_degrees_of_the_truth_are_found():
 
 
 def test_held_out_error_is_that_of_refits():
-    model, slit, inputs = _field(200, slits=6)
+    model, slit, inputs = field(200, slits=6)
     rng = np.random.default_rng(6)
     values = model(*inputs) + 0.1 * rng.normal(size=200)
     sigma = rng.uniform(0.05, 0.2, 200)
@@ -152,3 +140,31 @@ def test_the_polynomial_is_the_one_of_astropy():
     samples = FieldPolynomial(4, 0, 0, **DOMAINS).at(zero, zero, u)
     fit = fit_linear(samples, values, np.ones(50), what="x")
     assert np.allclose(fit.parameters, other.parameters, atol=1e-10)
+
+
+def test_what_the_points_of_a_line_have_in_common_counts():
+    """Lines off by 0.1 px each, in all slits alike: the stated errors cover the truth.
+
+    Errors by single points alone, 0.01 px, would be ten times too small.
+    """
+    rng = np.random.default_rng(7)
+    lines = np.linspace(-90, 90, 24)
+    u = np.tile(lines, 40)
+    label = np.tile(np.arange(24), 40)
+    truth = FieldPolynomial(2, 0, 0, **DOMAINS)
+    truth.coefficients = np.array([1.0, 80.0, 3.0]).reshape(3, 1, 1)
+    zero = np.zeros(len(u))
+    probe = truth.fit_deriv(zero[:24], zero[:24], lines)
+    inside, alone = [], []
+    for _ in range(120):
+        values = truth(zero, zero, u) + 0.1 * rng.normal(size=24)[label]
+        values += 0.01 * rng.normal(size=len(u))
+        for partitions, found in (([label], inside), ((), alone)):
+            sigma = np.full(len(u), 0.1)
+            fit = fit_linear(
+                truth.at(zero, zero, u), values, sigma, what="IDS", partitions=partitions
+            )
+            stated = np.sqrt(np.einsum("np,pq,nq->n", probe, fit.covariance, probe))
+            found.append(np.abs(probe @ (fit.parameters - truth.parameters)) < stated)
+    assert 0.62 < np.mean(inside) < 0.8
+    assert np.mean(alone) < 0.3
