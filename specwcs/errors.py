@@ -1,11 +1,12 @@
 """What specwcs raises and warns: one sentence shape for every bad input.
 
 `InputError` is for what the user gave (files, arguments); `FitError` for data that
-do not determine a model; both are `SpecwcsError`. The command line turns
+do not determine a model; `ViewerError` for a viewer that does not answer; all are
+`SpecwcsError`. The command line turns
 `SpecwcsError` into exit status 2 and one line.
 """
 
-__all__ = ["FitError", "InputError", "SpecwcsError", "SpecwcsWarning"]
+__all__ = ["FitError", "InputError", "SpecwcsError", "SpecwcsWarning", "ViewerError"]
 
 
 class SpecwcsError(Exception):
@@ -51,6 +52,10 @@ class InputError(SpecwcsError, ValueError):
 
 class FitError(SpecwcsError, ValueError):
     """The data do not determine the model that was asked for."""
+
+
+class ViewerError(SpecwcsError, RuntimeError):
+    """A viewer is missing, has gone, or does not answer."""
 
 
 class SpecwcsWarning(UserWarning):

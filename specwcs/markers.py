@@ -20,6 +20,7 @@ _COLUMNS = {
     "kind": (str, None),
     "slit": (str, None),
     "t": (float, None),
+    "side": (float, None),
     "wavelength": (float, u.AA),
     "x": (float, u.pix),
     "y": (float, u.pix),
@@ -32,7 +33,8 @@ _COLUMNS = {
 class Markers(QTable):
     """A table of markers, one row each.
 
-    Columns: ``kind`` (one of `KINDS`), ``slit`` (id), ``t`` (position in the slit),
+    Columns: ``kind`` (one of `KINDS`), ``slit`` (id), ``t`` (position along the
+    slit), ``side`` (position across it: 0 on its centre line, -1 and 1 on its long sides),
     ``wavelength`` (Angstrom, NaN where it has none), ``x``, ``y`` (px, 0-based),
     ``sigma`` (px, 1 sigma of the coordinate that was measured), ``used``, ``reason`` (why
     not used).
@@ -41,7 +43,8 @@ class Markers(QTable):
     """
 
     @classmethod
-    def of(cls, kind, slit, t, x, y, *, wavelength=np.nan, sigma=np.nan, used=True, reason=""):
+    def of(cls, kind, slit, t, x, y, *, side=0.0, wavelength=np.nan, sigma=np.nan, used=True,
+           reason=""):  # fmt: skip
         """Make a table from columns; scalars are repeated.
 
         Parameters
@@ -50,6 +53,8 @@ class Markers(QTable):
         t : float or sequence
         x, y : sequence of float
             Pixels, 0-based.
+        side : float or sequence, optional
+            In half widths of the slit.
         wavelength : float or sequence, optional
             Angstrom.
         sigma : float or sequence, optional
@@ -70,6 +75,7 @@ class Markers(QTable):
             "kind": kind,
             "slit": slit,
             "t": t,
+            "side": side,
             "wavelength": wavelength,
             "x": x,
             "y": y,
