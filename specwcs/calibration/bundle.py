@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from astropy import units as u
 from astropy.table import QTable
 
 from specwcs import files, wcs
@@ -235,11 +234,3 @@ def setup_of(frame):
     """Return the keywords of a frame's header that name instrument, disperser and mask."""
     header = frame.meta.get("header", {})
     return {key: str(header[key]).strip() for key in _SETUP if key in header}
-
-
-def residual_table(markers, residual, used):
-    """Return the table of residuals of markers: their columns, and the residual in px."""
-    table = QTable(markers, copy=True)
-    table["residual"] = u.Quantity(residual, u.pix)
-    table["used"] = used
-    return table

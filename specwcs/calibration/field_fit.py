@@ -3,10 +3,18 @@
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from scipy import stats
 
 from specwcs.errors import FitError, InputError
 from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
-from specwcs.models.field import LinearSamples, design_matrix, scale
+from specwcs.models.field import (
+    LinearSamples,
+    design_matrix,
+    design_of_terms,
+    field_terms,
+    scale,
+    term_names,
+)
 
 __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
 
@@ -15,6 +23,7 @@ _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyo
 _CHOICE_POINTS = 3000  # enough to choose degrees by; the fit takes all
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
+_CHANCE = 1e-3  # that a better fit by a freer constant term is not one
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
@@ -132,7 +141,8 @@ def degree_limits(what, wanted, highest):
     return degrees, degrees
 
 
-def fit_field(cls, points, limits, *, what, include=(), **domains):
+def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, exact=False,
+              **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -146,6 +156,11 @@ def fit_field(cls, points, limits, *, what, include=(), **domains):
         For messages.
     include : sequence of float
         Values of u that the domain must contain.
+    constant_degrees : tuple of int, optional
+        Field degrees that the constant term is given where that improves the fit beyond
+        chance: those of OPT, whose errors it then takes up.
+    exact : bool, optional
+        Whether as many points as parameters are enough.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -172,7 +187,7 @@ def fit_field(cls, points, limits, *, what, include=(), **domains):
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     try:
-        degrees, outcome, notes = _fit(points, limits, what)
+        degrees, outcome, notes = _fit(points, limits, what, exact)
     except FitError as error:
         lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
@@ -180,12 +195,37 @@ def fit_field(cls, points, limits, *, what, include=(), **domains):
         allowed = _choose(points, finite, (lowest, limits[1]), what).degrees
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
-    model = cls(*degrees, domain=domain, **domains)
+    constant = None
+    if constant_degrees is not None and np.any(np.greater(constant_degrees, degrees[1:])):
+        wider = np.maximum(constant_degrees, degrees[1:]).tolist()
+        freer = _freer(points, degrees, wider, outcome, what)
+        if freer is not None:
+            constant, outcome = wider, freer
+            notes.append(
+                f"{what}: the constant term has the degrees {tuple(wider)} of OPT, whose "
+                f"errors it takes up; rms {outcome.rms:.3g} px."
+            )
+    model = cls(*degrees, constant_degrees=constant, domain=domain, **domains)
     model.parameters = outcome.parameters
     return model, outcome, notes
 
 
-def _fit(points, limits, what):
+def _freer(points, degrees, constant, outcome, what):
+    """Return the fit with a freer constant term if it is better beyond chance, else None."""
+    try:
+        freer = _robust(points, degrees, outcome.used, what, constant=constant)
+    except FitError:  # the points do not tell
+        return None
+    common = outcome.used & freer.used
+    before, after = (
+        np.sum((fit.residuals[common] / points.sigma[common]) ** 2) for fit in (outcome, freer)
+    )
+    added, freedom = freer.rank - outcome.rank, int(common.sum()) - freer.rank
+    gain = (before - after) / added / max(after / freedom, np.finfo(float).tiny)
+    return freer if stats.f.sf(gain, added, freedom) < _CHANCE else None
+
+
+def _fit(points, limits, what, exact):
     """Choose degrees, set slits aside that contradict the others, fit, and look again."""
     names, slit = np.unique(points.slit, return_inverse=True)
     aside, notes = [], []
@@ -198,7 +238,7 @@ def _fit(points, limits, what):
         aside.append(odd)
         usable = usable & (slit != odd)
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
-    outcome = _robust(points, choice.degrees, usable, what)
+    outcome = _robust(points, choice.degrees, usable, what, exact=exact)
     if limits[0] != limits[1] and not np.array_equal(outcome.used, usable):
         # Single outliers had their say in the choice.
         choice = _choose(points, outcome.used, limits, what)
@@ -228,9 +268,11 @@ def _odd_slit(points, degrees, usable, slit):
     return contradictory_group(chosen.design(degrees), chosen.values, chosen.sigma, slit[index])
 
 
-def _robust(points, degrees, usable, what):
-    names = [f"c{k}_{i}_{j}" for k, i, j in np.ndindex(*(d + 1 for d in degrees))]
-    samples = LinearSamples(points.design(degrees), names, np.zeros(len(names)))
+def _robust(points, degrees, usable, what, constant=None, exact=False):
+    terms = field_terms(degrees, constant)
+    names = term_names(terms)
+    design = design_of_terms((points.u, points.x, points.y), terms)
+    samples = LinearSamples(design, names, np.zeros(len(names)))
     label = f"{what} {degrees}"
     return fit_linear(
         samples,
@@ -239,4 +281,5 @@ def _robust(points, degrees, usable, what):
         what=label,
         exclude=~usable,
         partitions=points.families(),
+        exact=exact,
     )

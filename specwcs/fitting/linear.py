@@ -60,7 +60,8 @@ class Fit:
         return self.model.parameters
 
 
-def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0):
+def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0,
+               exact=False):  # fmt: skip
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -84,6 +85,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         the largest of those by single points and by leaving out each kind of part.
     clip : float
         Reject beyond this many standard deviations.
+    exact : bool, optional
+        Whether as many points as parameters are enough; the covariance is NaN then.
 
     Returns
     -------
@@ -103,14 +106,14 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     finite = np.isfinite(values) & np.isfinite(sigma) & np.all(np.isfinite(design), axis=1)
     free = np.array([not samples.fixed[name] for name in samples.param_names])
     offered = finite if exclude is None else finite & ~exclude
-    used = _clip_outliers(samples, design, values, sigma, offered, free, what, clip)
+    used = _clip_outliers(samples, design, values, sigma, offered, free, what, clip, exact)
     fitted = _solve(samples, values, sigma, used)
     residuals = values - design @ fitted.parameters
     chi2 = float(np.sum((residuals[used] / sigma[used]) ** 2))
     n, p = int(used.sum()), int(free.sum())
-    error_scale = max(1.0, np.sqrt(chi2 / (n - p)))
+    error_scale = max(1.0, np.sqrt(chi2 / (n - p))) if n > p else 1.0
     covariance = np.zeros((len(free), len(free)))
-    covariance[np.ix_(free, free)] = _covariance(
+    covariance[np.ix_(free, free)] = np.nan if n == p else _covariance(
         design[used][:, free], residuals[used], sigma[used] * error_scale,
         [labels[used] for labels in partitions],
     )  # fmt: skip
@@ -119,6 +122,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     if n < len(values):
         dropped = int((finite & ~used).sum())
         status += f"; {dropped} rejected, {int((~finite).sum())} not finite"
+    if n == p:
+        status += "; no point to spare, so no error is known"
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
     return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status + ".")
@@ -136,11 +141,14 @@ def _covariance(design, residuals, sigma, partitions):
     return max(candidates, key=lambda c: np.sum((design @ c) * design))
 
 
-def check_determined(design, what):
-    """Raise FitError unless the rows of `design` outnumber and determine its columns."""
+def check_determined(design, what, exact=False):
+    """Raise FitError unless the rows of `design` outnumber and determine its columns.
+
+    With `exact`, as many rows as columns are enough.
+    """
     n, p = design.shape
     remedy = "Lower the degrees, or measure more slits, lines or edges"
-    if n <= p:
+    if n < p or (n == p and not exact):
         msg = f"{what}: {n} points for {p} parameters. {remedy}."
         raise FitError(msg)
     rank = rank_of(linalg.qr(design, mode="r")[0][:p])
@@ -175,11 +183,11 @@ def studentise(design, values, sigma):
     return deviation, np.maximum(np.sum(residual**2) - deviation**2, 0.0)
 
 
-def _clip_outliers(samples, design, values, sigma, finite, free, what, clip):
+def _clip_outliers(samples, design, values, sigma, finite, free, what, clip, exact):
     offset = design[:, ~free] @ samples.parameters[~free]
     target, design = values - offset, design[:, free]
     used = finite.copy()
-    check_determined(design[used], what)
+    check_determined(design[used], what, exact)
     floor = max(int(np.ceil(_KEEP * finite.sum())), design.shape[1] + 2)
     for _ in range(_MAX_CLIPS):
         freedom = max(used.sum() - design.shape[1] - 1, 1)

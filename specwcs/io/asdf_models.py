@@ -122,6 +122,8 @@ class PolynomialConverter(_ModelConverter):
                 f"Must be of shape {model.coefficients.shape}",
             )
         model.coefficients = coefficients
+        if not np.array_equal(model.coefficients, coefficients):
+            raise InputError("coefficients of terms that a model of these degrees lacks")
         return self._checked(model, node)
 
 
@@ -149,7 +151,7 @@ class StepConverter(_ModelConverter):
         return self._checked(kind(**arrays, **settings), node)
 
 
-_FIELD = ("domain", "x_domain", "y_domain")
+_FIELD = ("constant_degrees", "domain", "x_domain", "y_domain")
 _OPTICAL = ("x_domain", "y_domain", "x_flipped", "y_flipped")
 _TRACE = ("direction", "d_domain", "t_domain")
 _DISPERSION = ("wavelength_domain", "t_domain")

@@ -13,6 +13,8 @@ from numpy.polynomial import polynomial
 
 from specwcs.errors import InputError
 
+from .stored import Stored
+
 __all__ = [
     "CurvatureModel",
     "DispersionModel",
@@ -21,7 +23,10 @@ __all__ = [
     "check_degree",
     "check_domain",
     "design_matrix",
+    "design_of_terms",
+    "field_terms",
     "scale",
+    "term_names",
 ]
 
 
@@ -70,6 +75,44 @@ def design_matrix(scaled, degrees):
     return rows
 
 
+def field_terms(degrees, constant_degrees=None):
+    """Say which terms a field polynomial has.
+
+    Parameters
+    ----------
+    degrees : tuple of int
+        (n, nx, ny).
+    constant_degrees : tuple of int, optional
+        Field degrees of the constant term.
+
+    Returns
+    -------
+    ndarray of bool, shape (n + 1, nx' + 1, ny' + 1)
+        By the powers of u, x and y; the last axes have room for the constant term.
+    """
+    n, *field = degrees
+    constant = tuple(check_degree("constant_degrees", d) for d in constant_degrees or field)
+    if len(constant) != 2 or constant[0] < field[0] or constant[1] < field[1]:
+        raise InputError(
+            f"invalid constant_degrees {constant}", f"Must be two, at least {tuple(field)}"
+        )
+    terms = np.zeros((n + 1, constant[0] + 1, constant[1] + 1), dtype=bool)
+    terms[:, : field[0] + 1, : field[1] + 1] = True
+    terms[0] = True
+    return terms
+
+
+def term_names(terms):
+    """Return the names of the parameters of `field_terms`, in their order."""
+    return tuple(f"c{k}_{i}_{j}" for k, i, j in np.argwhere(terms))
+
+
+def design_of_terms(scaled, terms):
+    """Return the design matrix of the terms of a field polynomial; see `design_matrix`."""
+    design = design_matrix(scaled, [size - 1 for size in terms.shape])
+    return design if terms.all() else design[:, terms.ravel()]
+
+
 class LinearSamples(PolynomialBase):
     """A linear model at fixed samples: one input, the index of the sample.
 
@@ -111,14 +154,15 @@ class LinearSamples(PolynomialBase):
         return self._design[np.asarray(index).astype(int)]
 
 
-class FieldPolynomial(PolynomialBase):
+class FieldPolynomial(Stored, PolynomialBase):
     r"""A polynomial in u whose coefficients are polynomials of the field position.
 
     .. math:: f(x, y, u) = \sum_{k=0}^{n} \sum_{i=0}^{n_x} \sum_{j=0}^{n_y}
               c_{kij}\, \tilde x^i \tilde y^j \tilde u^k
 
-    where the tilde maps each domain linearly to [-1, 1]. The model is linear in its
-    parameters ``c{k}_{i}_{j}``.
+    where the tilde maps each domain linearly to [-1, 1]. The constant term, k = 0, may have
+    higher field degrees than the others. The model is linear in its parameters
+    ``c{k}_{i}_{j}``.
 
     Parameters
     ----------
@@ -126,6 +170,8 @@ class FieldPolynomial(PolynomialBase):
         Local degree n, in u.
     x_degree, y_degree : int
         Field degrees, a full tensor product.
+    constant_degrees : tuple of int, optional
+        Field degrees of the constant term, at least those of the others.
     domain, x_domain, y_domain : tuple of float
         (low, high) of u, x and y.
     name, meta, **coefficients
@@ -134,7 +180,8 @@ class FieldPolynomial(PolynomialBase):
     Raises
     ------
     InputError
-        If a degree is negative or a domain is not an increasing finite pair.
+        If a degree is negative, a degree of the constant term is lower than that of the
+        others, or a domain is not an increasing finite pair.
 
     Examples
     --------
@@ -155,6 +202,7 @@ class FieldPolynomial(PolynomialBase):
         x_degree,
         y_degree,
         *,
+        constant_degrees=None,
         domain=(-1, 1),
         x_domain=(-1, 1),
         y_domain=(-1, 1),
@@ -167,13 +215,13 @@ class FieldPolynomial(PolynomialBase):
             check_degree("x_degree", x_degree),
             check_degree("y_degree", y_degree),
         )
+        self._terms = field_terms(self._degrees, constant_degrees)
         self._domains = (
             check_domain("domain", domain),
             check_domain("x_domain", x_domain),
             check_domain("y_domain", y_domain),
         )
-        shape = tuple(d + 1 for d in self._degrees)
-        self._param_names = tuple(f"c{k}_{i}_{j}" for k, i, j in np.ndindex(shape))
+        self._param_names = term_names(self._terms)
         for parameter in self._param_names:
             self._parameters_[parameter] = Parameter(parameter, default=0.0)
         super().__init__(name=name, meta=meta, **coefficients)
@@ -182,6 +230,11 @@ class FieldPolynomial(PolynomialBase):
     def degrees(self):
         """Local and field degrees, (n, nx, ny)."""
         return self._degrees
+
+    @property
+    def constant_degrees(self):
+        """Field degrees of the constant term, (nx, ny) or higher."""
+        return tuple(size - 1 for size in self._terms.shape[1:])
 
     @property
     def domain(self):
@@ -200,17 +253,43 @@ class FieldPolynomial(PolynomialBase):
 
     @property
     def coefficients(self):
-        """The coefficients, ndarray of shape (n + 1, nx + 1, ny + 1)."""
-        return np.reshape(self.parameters, tuple(d + 1 for d in self._degrees))
+        """The coefficients, ndarray of shape (n + 1, nx + 1, ny + 1).
+
+        The last two axes have the degrees of the constant term; terms that the others lack
+        are zero.
+        """
+        return self._array(self.parameters)
 
     @coefficients.setter
     def coefficients(self, values):
-        self.parameters = np.ravel(values)
+        self.parameters = np.reshape(values, self._terms.shape)[self._terms]
+
+    def _array(self, parameters):
+        array = np.zeros(self._terms.shape)
+        array[self._terms] = parameters
+        return array
+
+    def assign(self, other):
+        """Become what another model of the same class is; the name stays.
+
+        Parameters
+        ----------
+        other : FieldPolynomial
+        """
+        self.__init__(
+            *other.degrees,
+            constant_degrees=other.constant_degrees,
+            domain=other.domain,
+            x_domain=other.x_domain,
+            y_domain=other.y_domain,
+            name=self.name,
+            meta=dict(other.meta),
+            **dict(zip(other.param_names, other.parameters, strict=True)),
+        )
 
     def evaluate(self, x, y, u, *coefficients):
         """Return f(x, y, u); the inputs broadcast against each other."""
-        shape = tuple(d + 1 for d in self._degrees)
-        c = np.reshape([np.ravel(value)[0] for value in coefficients], shape)
+        c = self._array([np.ravel(value)[0] for value in coefficients])
         u, x, y = np.broadcast_arrays(
             scale(u, self.domain), scale(x, self.x_domain), scale(y, self.y_domain)
         )
@@ -219,7 +298,7 @@ class FieldPolynomial(PolynomialBase):
     def fit_deriv(self, x, y, u, *coefficients):  # noqa: ARG002 - linear: no dependence
         """Return the design matrix, shape (n_samples, n_parameters)."""
         scaled = (scale(v, d) for v, d in zip((u, x, y), self._domains, strict=True))
-        return design_matrix(scaled, self._degrees)
+        return design_of_terms(scaled, self._terms)
 
     def local(self, x, y):
         """Return the local polynomial at field positions.
@@ -254,8 +333,10 @@ class FieldPolynomial(PolynomialBase):
         )
 
     def __repr__(self):
+        higher = self.constant_degrees != self._degrees[1:]
+        constant = f" constant {self.constant_degrees}" if higher else ""
         return (
-            f"<{type(self).__name__}{self._degrees} domain={self.domain} "
+            f"<{type(self).__name__}{self._degrees}{constant} domain={self.domain} "
             f"x_domain={self.x_domain} y_domain={self.y_domain}>"
         )
 

@@ -7,11 +7,12 @@ from astropy.modeling.polynomial import PolynomialBase
 from numpy.polynomial import polynomial
 
 from .field import LinearSamples, check_degree, check_domain, design_matrix, scale
+from .stored import Stored
 
 __all__ = ["OpticalModel"]
 
 
-class OpticalModel(PolynomialBase):
+class OpticalModel(Stored, PolynomialBase):
     r"""OPT: mask (X, Y) mm to detector (x0, y0) px at the reference wavelength.
 
     .. math:: x_0 = \sum_{ij} a_{ij} \tilde X^i \tilde Y^j, \quad
@@ -100,6 +101,24 @@ class OpticalModel(PolynomialBase):
     @coefficients.setter
     def coefficients(self, values):
         self.parameters = np.ravel(values)
+
+    def assign(self, other):
+        """Become what another optical model is; the name stays.
+
+        Parameters
+        ----------
+        other : OpticalModel
+        """
+        self.__init__(
+            *other.degrees,
+            x_domain=other.x_domain,
+            y_domain=other.y_domain,
+            x_flipped=other.x_flipped,
+            y_flipped=other.y_flipped,
+            name=self.name,
+            meta=dict(other.meta),
+            **dict(zip(other.param_names, other.parameters, strict=True)),
+        )
 
     def flipx(self):
         """Turn the mask left to right: substitute -X."""

@@ -1,0 +1,103 @@
+"""Where the slits fall at the reference wavelength, from lines and edges of all wavelengths.
+
+No bright isolated reference line is needed: every line and edge is moved to the reference
+wavelength by the dispersion and the curvature that the field has in common.
+"""
+
+import numpy as np
+
+from specwcs.errors import FitError
+from specwcs.markers import Markers
+from specwcs.models import FieldPolynomial
+
+from .field_fit import fit_field
+
+__all__ = ["derive_boxes"]
+
+_BINS = 24  # positions along a slit at which boxes are derived
+
+
+def derive_boxes(fitter, lines, edges):
+    """Return boxes from lines and edges, moved to the reference wavelength.
+
+    Parameters
+    ----------
+    fitter : ModelFitter
+    lines, edges : Markers
+
+    Returns
+    -------
+    boxes : Markers
+    notes : list of str
+        Sentences for the provenance.
+
+    Raises
+    ------
+    FitError
+        If there are no lines or no edges, or they do not determine the field.
+    """
+    for kind, found in (("lines", lines), ("edges", edges)):
+        if not len(found):
+            msg = f"OPT: no {kind} to derive it from. Measure them, or give boxes."
+            raise FitError(msg)
+    reference = fitter.instrument.reference_lambda
+    wavelength = lines["wavelength"].value
+    along, _ = fitter.split(lines)
+    moved, model, line_notes = _move(fitter, lines, wavelength, along, reference, "ids", "lines")
+    X, Y = fitter.mask_points(edges)
+    along, across = fitter.split(edges)
+    d = fitter.direction.sign * (along - model(X, Y, np.full(len(X), reference)))
+    moved_edges, edge_model, edge_notes = _move(fitter, edges, d, across, 0.0, "crv", "edges")
+    tables = []
+    for key in np.unique(lines["slit"]):
+        mine, ends = lines["slit"] == key, edges["slit"] == key
+        across = _across(fitter, key, np.asarray(edges["t"])[ends], moved_edges[ends], edge_model)
+        tables.append(_slit_boxes(fitter, key, lines[mine], moved[mine], across))
+    return Markers.join(tables), [*line_notes, *edge_notes]
+
+
+def _move(fitter, markers, u, values, reference, kind, what):
+    """Move positions to u = reference by a fit over the mask; NaN where it rejects."""
+    X, Y = fitter.mask_points(markers)
+    points = fitter.points(markers, (X, Y), u, values, lines=kind == "ids")
+    limits = [(k[0], *o) for k, o in zip(fitter.limits[kind], fitter.limits["opt"], strict=True)]
+    model, fit, notes = fit_field(
+        FieldPolynomial, points, limits, what=f"{kind.upper()} {what} on the mask",
+        include=(reference,), **fitter.plane,
+    )  # fmt: skip
+    moved = values - model(X, Y, u) + model(X, Y, np.full(len(X), reference))
+    return np.where(fit.used, moved, np.nan), model, notes
+
+
+def _across(fitter, key, t_edges, across, edge_model):
+    """Return across(t) of a slit at the reference wavelength.
+
+    Straight between its edges; an edge that was not measured comes from the field.
+    """
+    ends = []
+    for end in (0.0, 1.0):
+        mine = np.isfinite(across) & (np.abs(t_edges - end) < 0.25)
+        enough = mine.sum() >= 3
+        ends.append(
+            np.mean(across[mine])
+            if enough
+            else float(edge_model(*fitter.mask[key].curve(end), 0.0))
+        )
+    return lambda t: ends[0] + t * (ends[1] - ends[0])
+
+
+def _slit_boxes(fitter, key, lines, along, across):
+    t, sigma = np.asarray(lines["t"]), lines["sigma"].value
+    bins = np.where(np.isfinite(along), np.floor(t * _BINS), np.nan)
+    rows = []
+    for k in np.unique(bins[np.isfinite(bins)]):
+        chosen = bins == k
+        n = chosen.sum()
+        spread = max(np.std(along[chosen]), np.median(sigma[chosen])) / np.sqrt(n)
+        rows.append((np.mean(t[chosen]), np.mean(along[chosen]), spread))
+    if not rows:
+        return Markers.join([])
+    t, along, sigma = np.transpose(rows)
+    x, y = fitter.direction.join(along, across(t))
+    reference = fitter.instrument.reference_lambda
+    return Markers.of("box", key, t, x, y, sigma=sigma, wavelength=reference)

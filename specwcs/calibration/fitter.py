@@ -1,0 +1,219 @@
+"""The fits of OPT, CRV and IDS to markers, one by one: of a session, and of `solve`."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, OpticalModel
+from specwcs.models.slit import TraceShape
+
+from .field_fit import Points, degree_limits, fit_field
+
+__all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
+
+MODELS = ("opt", "crv", "ids")
+"""The three models by their names, in the order in which they are fitted."""
+
+_HIGHEST = {"opt": (4, 4), "crv": (4, 3, 4), "ids": (6, 3, 4)}
+_DEFAULT_SIGMA = 0.1  # px: of a marker that states no error, placed by hand
+_OFF_TRACES = "no trace of its slit leads there"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFit:
+    """One of the three models, and what is known of its fit.
+
+    Parameters
+    ----------
+    model : OpticalModel, CurvatureModel or DispersionModel
+    origin : {"fitted", "read", "nominal"}
+        Where it comes from: a fit to markers, a file that tells of no fit, or the nominal
+        values of instrument and mask.
+    covariance : dict of str to ndarray
+        Of the parameters, ``"opt_x"`` and ``"opt_y"``, ``"crv"`` or ``"ids"``; NaN where it
+        is not known.
+    residuals : QTable or None
+        The markers that were fitted, ``residual`` in px (measured minus fitted), ``used``.
+    ranks : tuple of int
+        Rank of each fit, equal to its number of parameters.
+    notes : tuple of str
+        What was done, in sentences.
+    """
+
+    model: object
+    origin: str
+    covariance: dict = field(repr=False)
+    residuals: QTable | None = field(default=None, repr=False)
+    ranks: tuple = ()
+    notes: tuple = field(default=(), repr=False)
+
+    @classmethod
+    def unfitted(cls, model, origin):
+        """Make the record of a model that no fit is known of."""
+        n = len(model.parameters)
+        if isinstance(model, OpticalModel):
+            unknown = {f"opt_{axis}": np.full((n // 2, n // 2), np.nan) for axis in "xy"}
+        else:
+            name = "crv" if isinstance(model, CurvatureModel) else "ids"
+            unknown = {name: np.full((n, n), np.nan)}
+        return cls(model, origin, unknown)
+
+
+def residual_table(markers, residual, used):
+    """Return the table of residuals of markers: their columns, and the residual in px."""
+    table = QTable(markers, copy=True)
+    table["residual"] = u.Quantity(residual, u.pix)
+    table["used"] = used
+    return table
+
+
+class ModelFitter:
+    """Fits the models of one instrument and mask.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    mask : Mask
+        Oriented as it falls on the detector.
+    degrees : mapping of str to tuple or "auto"
+        Of ``"opt"``, ``"crv"``, ``"ids"``.
+    """
+
+    def __init__(self, instrument, mask, degrees):
+        self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
+        self.limits = {
+            name: degree_limits(name.upper(), wanted, _HIGHEST[name])
+            for name, wanted in degrees.items()
+        }
+        ny, nx = instrument.shape
+        self.detector = {"x_domain": (-0.5, nx - 0.5), "y_domain": (-0.5, ny - 0.5)}
+        self.plane = mask_domains(mask)
+
+    def mask_points(self, markers):
+        """Return (X, Y) mm of the points of the slits that markers stand for."""
+        slits, t, side = (np.asarray(markers[name]) for name in ("slit", "t", "side"))
+        X, Y = np.empty((2, len(markers)))
+        for key in np.unique(slits):
+            mine, slit = slits == key, self.mask[key]
+            half = slit.half_width
+            X[mine], Y[mine] = slit.curve(t[mine])
+            X[mine] += side[mine] * half[0]
+            Y[mine] += side[mine] * half[1]
+        return X, Y
+
+    def points(self, markers, position, along, values, *, lines=False):
+        """Join markers with their field position, local coordinate and measured value."""
+        sigma = markers["sigma"].value
+        sigma = np.where(np.isfinite(sigma), sigma, _DEFAULT_SIGMA)
+        slit, t = np.asarray(markers["slit"]), np.asarray(markers["t"])
+        finite = (np.where(np.isfinite(v), v, np.nan) for v in (*position, along, values))
+        return Points(*finite, sigma, slit, t, lines)
+
+    def split(self, markers):
+        """Return the pixels of markers along and across the dispersion axis."""
+        return self.direction.split(markers["x"].value, markers["y"].value)
+
+    def fit_opt(self, boxes, flips):
+        """Fit OPT to boxes and corners, both axes with the same degrees.
+
+        Parameters
+        ----------
+        boxes : Markers
+        flips : tuple of bool
+            Whether X and Y are flipped.
+
+        Returns
+        -------
+        ModelFit
+        """
+        position = self.mask_points(boxes)
+        points = [
+            self.points(boxes, position, np.zeros(len(boxes)), boxes[axis].value) for axis in "xy"
+        ]
+
+        def fit(limits):
+            fits = [
+                fit_field(FieldPolynomial, p, limits, what=f"OPT {axis}", exact=True, **self.plane)
+                for p, axis in zip(points, "xy", strict=True)
+            ]
+            return list(zip(*fits, strict=True))
+
+        models, fits, notes = fit([(0, *degrees) for degrees in self.limits["opt"]])
+        degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
+        if any(model.degrees != degrees for model in models):
+            models, fits, notes = fit((degrees, degrees))
+        off = np.hypot(*(fit.residuals for fit in fits))
+        return ModelFit(
+            self._optical(models, flips),
+            "fitted",
+            {f"opt_{axis}": fit.covariance for axis, fit in zip("xy", fits, strict=True)},
+            residual_table(boxes, off, fits[0].used & fits[1].used),
+            tuple(fit.rank for fit in fits),
+            (*notes[0], *notes[1]),
+        )
+
+    def _optical(self, models, flips):
+        """Join the polynomials of x0 and y0 of the mask to an OpticalModel."""
+        _, n, m = models[0].degrees
+        opt = OpticalModel(n, m, **self.plane, x_flipped=flips[0], y_flipped=flips[1])
+        coefficients = np.array([model.coefficients[0] for model in models])
+        # A flip changes the sign of the odd powers, and the domains are symmetric.
+        if flips[0]:
+            coefficients[:, 1::2, :] *= -1
+        if flips[1]:
+            coefficients[:, :, 1::2] *= -1
+        opt.coefficients = coefficients
+        return opt
+
+    def fit_crv(self, opt, edges):
+        """Fit CRV to edges, and to points of traces anywhere in the slits.
+
+        Returns
+        -------
+        ModelFit
+        """
+        x0, y0 = opt(*self.mask_points(edges))
+        along0, across0 = self.direction.split(x0, y0)
+        along, across = self.split(edges)
+        d = self.direction.sign * (along - along0)
+        points = self.points(edges, (x0, y0), d, across - across0)
+        return self._fit("crv", CurvatureModel, opt, edges, points, 0.0)
+
+    def fit_ids(self, opt, crv, lines):
+        """Fit IDS to lines, each at the t where the traces say that it lies.
+
+        Returns
+        -------
+        ModelFit
+        """
+        t, d = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
+        x, y = lines["x"].value, lines["y"].value
+        for key in np.unique(lines["slit"]):
+            mine = np.asarray(lines["slit"] == key)
+            shape = TraceShape.from_models(opt, crv, self.mask[key], self.direction)
+            d[mine], t[mine] = shape.trace_from_pixel(x[mine], y[mine])
+        lines = lines.copy()
+        lines["t"] = t
+        lines["reason"] = np.where(np.isfinite(t), lines["reason"], _OFF_TRACES).astype(str)
+        x0, y0 = opt(*self.mask_points(lines))
+        points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
+        reference = self.instrument.reference_lambda
+        return self._fit("ids", DispersionModel, opt, lines, points, reference)
+
+    def _fit(self, name, cls, opt, markers, points, reference):
+        model, fit, notes = fit_field(
+            cls, points, self.limits[name], what=name.upper(), include=(reference,),
+            constant_degrees=opt.degrees, **self.detector,
+        )  # fmt: skip
+        table = residual_table(markers, fit.residuals, fit.used)
+        return ModelFit(model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes))
+
+
+def mask_domains(mask):
+    """Return the domains of OPT: as far as the corners of the slits reach, mm."""
+    reach = np.abs(np.concatenate([slit.corners() for slit in mask.values()])).max(axis=0)
+    # A slit at the middle of an axis still needs a domain there: take the other's reach.
+    reach = np.where(reach > 1e-3 * reach.max(), reach, reach.max()).tolist()
+    return {"x_domain": (-reach[0], reach[0]), "y_domain": (-reach[1], reach[1])}
