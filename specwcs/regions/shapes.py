@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import cos, radians, sin
 
 __all__ = ["Shape"]
 
@@ -45,3 +46,9 @@ class Shape:
     fixed: bool = False
     excluded: bool = False
     line: int | None = None
+
+
+def vector_head(tail, length, angle):
+    """Return the head of a vector of this length (px) and angle (degrees) from its tail."""
+    turn = radians(angle)
+    return tail[0] + length * cos(turn), tail[1] + length * sin(turn)
