@@ -1,0 +1,154 @@
+"""A DS9 of our own: started here, reached through SAMP or XPA, and ended with us."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from specwcs.errors import ViewerError
+
+from .samp import SampHub
+from .xpa import Xpa, xpa_installed
+
+__all__ = ["OwnDs9"]
+
+START = 60
+"""Seconds that a DS9 may take to start; on a slow network display it takes many."""
+
+_TITLE = "specwcs"
+_WITHOUT = "or work without a viewer (viewer=None)"
+
+
+class OwnDs9:
+    """Start DS9 and wait until it answers.
+
+    SAMP is preferred: it still answers while a dialog is open. XPA is for a DS9 that does
+    not come to our hub.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A private folder, for its sockets and temporary files.
+
+    Raises
+    ------
+    ViewerError
+        If there is no DS9, no display, or no answer.
+    """
+
+    shared = False
+
+    def __init__(self, folder):
+        program = _find_program()
+        self._log = folder / "ds9.log"
+        self._hub = SampHub(folder)
+        xpa = {"XPA_METHOD": "local", "XPA_TMPDIR": str(folder)}
+        self._xpa = Xpa(_TITLE, xpa)
+        # Of a terminal's Ctrl-C, which is meant for Python, DS9 must not hear: it would quit.
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [program, "-title", _TITLE, "-samp", "yes", "-xpa", "yes"],
+                env=os.environ | self._hub.environment | xpa | _temporary(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._channel = self._first_answer()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def alive(self):
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def set(self, command, timeout):
+        """Have DS9 carry out a command."""
+        self._channel.set(command, timeout)
+
+    def get(self, command, timeout):
+        """Return what DS9 answers to a question."""
+        return self._channel.get(command, timeout)
+
+    def complaint(self):
+        """Say why there is no answer, and what to do."""
+        status = self._process.poll()
+        if status is not None:
+            how = f"was killed (signal {-status})" if status < 0 else "was closed"
+            return f"DS9 has gone: it {how}. Reopen the viewer"
+        number = self._process.pid
+        if _is_stopped(number):
+            return (
+                f"DS9 does not answer: its process {number} is stopped. "
+                f"Continue it with 'kill -CONT {number}'"
+            )
+        return (
+            "DS9 does not answer. Close its open dialog, or wait until it is idle, and try "
+            f"again; if it hangs, end it with 'kill -9 {number}' and reopen the viewer"
+        )
+
+    def close(self):
+        """End DS9, however it is."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, sign)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+                break
+        self._hub.close()
+
+    def _first_answer(self):
+        """Wait for DS9; return the channel on which it answers."""
+        end = time.monotonic() + START
+        while time.monotonic() < end:
+            if not self.alive:
+                raise ViewerError(self._death_at_start())
+            channel = self._hub if self._hub.connected else self._xpa
+            if channel is self._hub or xpa_installed():
+                with suppress(OSError):
+                    channel.get("version", max(1, end - time.monotonic()))
+                    return channel
+            time.sleep(0.05)
+        raise ViewerError(
+            f"DS9 was started but cannot be reached after {START} s. Close its open dialog and "
+            f"install the XPA tools (Debian: xpa-tools), {_WITHOUT}"
+        )
+
+    def _death_at_start(self):
+        said = self._log.read_text(errors="replace").strip().splitlines()
+        return (
+            f"DS9 ended as it was started: {said[-1] if said else 'it did not say why'}. "
+            f"Start 'ds9' in a terminal to see what it lacks, {_WITHOUT}"
+        )
+
+
+def _find_program():
+    program = shutil.which("ds9")
+    if program is None:
+        raise ViewerError(
+            "DS9 is not installed: no 'ds9' on the PATH. Install it (Debian: saods9), "
+            f"{_WITHOUT}"
+        )
+    if sys.platform != "darwin" and not os.environ.get("DISPLAY"):
+        raise ViewerError(
+            "there is no display for DS9: DISPLAY is not set. Work at a screen or through "
+            f"'ssh -X', {_WITHOUT}"
+        )
+    return program
+
+
+def _temporary(folder):
+    return {"TEMP": str(folder), "TMP": str(folder)}  # DS9 heeds these, not TMPDIR
+
+
+def _is_stopped(number):
+    with suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] in "tT"
+    return False
