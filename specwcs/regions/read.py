@@ -12,6 +12,7 @@ from specwcs.conventions import array_from_fits_pixel
 from specwcs.errors import InputError
 from specwcs.inputs._text import did_you_mean, local_path, parse_number, read_text, split_lines
 
+from ._attributes import parse_attributes
 from .shapes import Shape, vector_head
 
 __all__ = ["parse_regions", "read_regions"]
@@ -29,9 +30,9 @@ _COUNTS = {"box": (4, 5), "point": (2,), "vector": (4,), "text": (2,)}
 _ROLES = {"box": "xywha", "point": "xy", "vector": "xyla", "text": "xy"}
 _ROLE_NAMES = {"x": "x", "y": "y", "w": "width", "h": "height", "l": "length", "a": "angle"}
 
-_OTHER_SHAPES = frozenset(
-    "annulus arrow boxannulus bpanda circle compass composite cpanda ellipse ellipseannulus "
-    "epanda line panda pie projection ruler segment".split()
+_OTHER_SHAPE = re.compile(
+    r"annulus|arrow|boxannulus|[bce]?panda|circle|compass|composite|ellipse(annulus)?"
+    r"|line|pie|projection|ruler|segment"
 )
 _OTHER_SYSTEM = re.compile(
     r"fk4|b1950|fk5|j2000|icrs|galactic|ecliptic|linear|detector|amplifier|wcs[a-z]?"
@@ -50,16 +51,7 @@ _SHAPE = re.compile(
 )
 _COMMENTED_SHAPE = re.compile(r"#\s*([+-]?\s*([A-Za-z]\w*)\(.*)", re.ASCII | re.DOTALL)
 _COMMAND = re.compile(r"(?:[^;{}\"']++|\{[^{}]*\}|\"[^\"]*\"|'[^']*'|[{}\"'])++")
-_ATTRIBUTE = re.compile(
-    r"(\w+)\s*=\s*(?:\{([^{}]*)\}|\"([^\"]*)\"|'([^']*)'|([^\s{}\"']*))(?=\s|$)|(\S+)", re.ASCII
-)
-_REST = 6
-"""The group of `_ATTRIBUTE` with what is no ``key=value``."""
-_TAG = re.compile(r"([a-z]+)=([A-Za-z0-9_.+-]+)")
-
 _TOUCHES = ("select", "edit", "move", "delete")
-BACKGROUND = "background"
-"""The tag of shapes that are only there to be looked at."""
 
 _NOWHERE = "Save in image coordinates: Region > Save, coordinate system image."
 _POINT_NOT_COMMA = "Write a decimal point, not a comma."
@@ -161,7 +153,7 @@ class _Reader:
         if match is None:
             return False
         name = match[2].lower()
-        if name in FORMS or name in _OTHER_SHAPES:
+        if name in FORMS or _OTHER_SHAPE.fullmatch(name):
             return True
         return bool(did_you_mean(name, FORMS) and _PLAIN.match(match[1].partition("(")[2]))
 
@@ -174,21 +166,18 @@ class _Reader:
         if name in FORMS:
             self.shapes.append(self.shape(name, match))
         elif name == "global":
-            attributes = self.attributes(command[len("global") :])[0]
-            self.defaults.update(attributes)
+            self.defaults |= parse_attributes(command[len("global") :], self.place)[0]
         elif name in ("image", "physical") and not (match["inside"] or match["open"].strip()):
             self.in_physical = name == "physical"
         elif _OTHER_SYSTEM.fullmatch(name):
-            raise self.fail(
-                f"coordinate system {name}", "Must be image or physical.", _NOWHERE
-            )
+            raise self.fail(f"coordinate system {name}", "Must be image or physical.", _NOWHERE)
         else:
             raise self.fail(f"'{match['name']}' is no marker", _allowed(), _remedy(name))
 
     def shape(self, kind, match):
         """Make a shape of its line."""
         values = self.values(kind, match["open"] if match["inside"] is None else match["inside"])
-        attributes, tags, fixed = self.attributes(match["attributes"] or "")
+        attributes, tags, fixed = parse_attributes(match["attributes"] or "", self.place)
         if self.defaults:
             attributes = self.defaults | attributes
         # A polygon takes all of its numbers for corners; of the others, two lead.
@@ -218,7 +207,9 @@ class _Reader:
         roles = self.roles(kind, len(parts))
         values = [float(part) for part in parts] if plain else []
         if not plain or not all(-_FARTHEST <= value <= _FARTHEST for value in values):
-            values = [self.image_value(part, role, kind) for part, role in zip(parts, roles)]
+            values = [
+                self.image_value(part, role, kind) for part, role in zip(parts, roles, strict=True)
+            ]
         elif self.in_physical and self.physical is not None:
             values = [self.from_physical(*pair) for pair in zip(values, roles, strict=True)]
         if kind == "box" and min(values[2:4]) < 0:
@@ -265,36 +256,6 @@ class _Reader:
         }[role]
         return value * scale + offset
 
-    def attributes(self, text):
-        """Return attributes, our tags, and whether the shape is only background."""
-        attributes, tags, fixed = {}, {}, False
-        for match in _ATTRIBUTE.finditer(text):
-            if match.lastindex == _REST:
-                self.check_rest(match[_REST])
-                continue
-            key, value = match[1].lower(), match[match.lastindex]
-            if key != "tag":
-                attributes[key] = value
-            elif value == BACKGROUND:
-                fixed = True
-            elif own := _TAG.fullmatch(value):
-                if tags.setdefault(own[1], own[2]) != own[2]:
-                    raise self.fail(
-                        f"tags {own[1]}={tags[own[1]]} and {own[1]}={own[2]}",
-                        "Must be one of each.",
-                        "Delete one.",
-                    )
-        return attributes, tags, fixed
-
-    def check_rest(self, rest):
-        """Let bare words and numbers pass; a brace or a quote among them is a broken label."""
-        if re.search(r"[{}\"']", rest):
-            raise self.fail(
-                f"braces or quotes that do not match at '{rest}'",
-                "Labels and tags hold no braces.",
-                "Change the label and save again.",
-            )
-
 
 def _allowed():
     return f"Must be one of {', '.join(FORMS)}."
@@ -306,6 +267,6 @@ def _must(kind):
 
 def _remedy(name):
     """Say what to do with a shape that stands for no marker."""
-    if name in _OTHER_SHAPES:
+    if _OTHER_SHAPE.fullmatch(name):
         return "Remove it, or draw one of these in its place."
     return did_you_mean(name, FORMS) or _CORRECT
