@@ -187,7 +187,7 @@ def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, e
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     try:
-        degrees, outcome, notes = _fit(points, limits, what, exact)
+        degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)
     except FitError as error:
         lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
@@ -195,55 +195,54 @@ def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, e
         allowed = _choose(points, finite, (lowest, limits[1]), what).degrees
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
-    constant = None
-    if constant_degrees is not None and np.any(np.greater(constant_degrees, degrees[1:])):
-        wider = np.maximum(constant_degrees, degrees[1:]).tolist()
-        freer = _freer(points, degrees, wider, outcome, what)
-        if freer is not None:
-            constant, outcome = wider, freer
-            notes.append(
-                f"{what}: the constant term has the degrees {tuple(wider)} of OPT, whose "
-                f"errors it takes up; rms {outcome.rms:.3g} px."
-            )
     model = cls(*degrees, constant_degrees=constant, domain=domain, **domains)
     model.parameters = outcome.parameters
     return model, outcome, notes
 
 
-def _freer(points, degrees, constant, outcome, what):
-    """Return the fit with a freer constant term if it is better beyond chance, else None."""
-    try:
-        freer = _robust(points, degrees, outcome.used, what, constant=constant)
-    except FitError:  # the points do not tell
-        return None
-    common = outcome.used & freer.used
-    before, after = (
-        np.sum((fit.residuals[common] / points.sigma[common]) ** 2) for fit in (outcome, freer)
-    )
-    added, freedom = freer.rank - outcome.rank, int(common.sum()) - freer.rank
-    gain = (before - after) / added / max(after / freedom, np.finfo(float).tiny)
-    return freer if stats.f.sf(gain, added, freedom) < _CHANCE else None
-
-
-def _fit(points, limits, what, exact):
+def _fit(points, limits, what, constant_degrees, exact):
     """Choose degrees, set slits aside that contradict the others, fit, and look again."""
     names, slit = np.unique(points.slit, return_inverse=True)
     aside, notes = [], []
     usable = points.finite
     while True:
         choice = _choose(points, usable, limits, what)
-        odd = _odd_slit(points, choice.degrees, usable, slit)
+        constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
+        odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit)
         if odd is None or len(aside) >= _ASIDE * len(names):
             break
         aside.append(odd)
         usable = usable & (slit != odd)
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
-    outcome = _robust(points, choice.degrees, usable, what, exact=exact)
+    outcome = _robust(points, choice.degrees, usable, what, constant, exact)
     if limits[0] != limits[1] and not np.array_equal(outcome.used, usable):
         # Single outliers had their say in the choice.
         choice = _choose(points, outcome.used, limits, what)
-        outcome = _robust(points, choice.degrees, usable, what)
-    return choice.degrees, outcome, [*notes, choice.reason, outcome.status]
+        constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
+        outcome = _robust(points, choice.degrees, usable, what, constant)
+    notes += [choice.reason, outcome.status]
+    if constant:
+        notes.append(f"{what}: its constant term, {constant} as OPT, takes up the errors of OPT.")
+    return choice.degrees, constant, outcome, notes
+
+
+def _freer_constant(points, degrees, usable, what, wanted):
+    """Return the field degrees of a freer constant term if that is better beyond chance."""
+    if wanted is None or not np.any(np.greater(wanted, degrees[1:])):
+        return None
+    constant = tuple(np.maximum(wanted, degrees[1:]).tolist())
+    try:
+        plain = _robust(points, degrees, usable, what)
+        freer = _robust(points, degrees, usable, what, constant)
+    except FitError:  # the points do not tell
+        return None
+    common = plain.used & freer.used
+    before, after = (
+        np.sum((fit.residuals[common] / points.sigma[common]) ** 2) for fit in (plain, freer)
+    )
+    added, freedom = freer.rank - plain.rank, int(common.sum()) - freer.rank
+    gain = (before - after) / added / max(after / freedom, np.finfo(float).tiny)
+    return constant if stats.f.sf(gain, added, freedom) < _CHANCE else None
 
 
 def _choose(points, usable, limits, what):
@@ -260,12 +259,13 @@ def _choose(points, usable, limits, what):
     )
 
 
-def _odd_slit(points, degrees, usable, slit):
+def _odd_slit(points, terms, usable, slit):
     if len(np.unique(slit[usable])) < _FEW_SLITS:
         return None
     index = np.flatnonzero(usable)
     chosen = points.take(index)
-    return contradictory_group(chosen.design(degrees), chosen.values, chosen.sigma, slit[index])
+    design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
+    return contradictory_group(design, chosen.values, chosen.sigma, slit[index])
 
 
 def _robust(points, degrees, usable, what, constant=None, exact=False):

@@ -79,9 +79,13 @@ class ModelFitter:
         Oriented as it falls on the detector.
     degrees : mapping of str to tuple or "auto"
         Of ``"opt"``, ``"crv"``, ``"ids"``.
+    by_hand : bool
+        Whether OPT rests on single boxes whose errors the constant terms of CRV and IDS may
+        take up.
     """
 
-    def __init__(self, instrument, mask, degrees):
+    def __init__(self, instrument, mask, degrees, *, by_hand):
+        self.by_hand = by_hand
         self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
         self.limits = {
             name: degree_limits(name.upper(), wanted, _HIGHEST[name])
@@ -205,7 +209,7 @@ class ModelFitter:
     def _fit(self, name, cls, opt, markers, points, reference):
         model, fit, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
-            constant_degrees=opt.degrees, **self.detector,
+            constant_degrees=opt.degrees if self.by_hand else None, **self.detector,
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
         return ModelFit(model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes))

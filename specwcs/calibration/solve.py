@@ -60,12 +60,12 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     """
     mask = mask.oriented(instrument.direction, flipx=flips[0], flipy=flips[1])
     check_slits(markers, mask)
-    fitter = ModelFitter(instrument, mask, {"opt": opt, "crv": crv, "ids": ids})
     used = markers[np.asarray(markers["used"])]
     boxes = used[np.isin(used["kind"], _BOXES)]
     edges, lines = (used.select(kind) for kind in ("edge", "line"))
-    notes = []
-    if not len(boxes):
+    degrees, given, notes = {"opt": opt, "crv": crv, "ids": ids}, len(boxes) > 0, []
+    fitter = ModelFitter(instrument, mask, degrees, by_hand=given)
+    if not given:
         boxes, notes = derive_boxes(fitter, lines, edges)
     fits = {"opt": fitter.fit_opt(boxes, flips)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
@@ -148,12 +148,13 @@ def _statuses(mask, residuals, faults):
     for key, slit in mask.items():
         mine = residuals[residuals["slit"] == key]
         lines, edges = (mine[mine["kind"] == kind] for kind in ("line", "edge"))
+        seen = edges["used"].any() or (slit.reference and mine["used"].any())
         used = lines[lines["used"]]
         rms = float(np.sqrt(np.mean(used["residual"].value ** 2))) if len(used) else np.nan
         flag, reason = faults.get(key, ("ok", ""))
         if flag == "ok" and not slit.reference and not len(lines):
             flag, reason = "no lines", "no arc line of the slit was measured"
-        elif flag == "ok" and not len(lines) and not edges["used"].any():
+        elif flag == "ok" and not len(lines) and not seen:
             flag, reason = "not measured", "neither its edges nor its lines were measured"
         elif flag == "ok" and len(used) < (1 - _BAD_SHARE) * len(lines):
             flag = "inconsistent"

@@ -1,12 +1,20 @@
 """Groups of points, slits say, that contradict all the others."""
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, stats
 from scipy.linalg import lapack
 
-__all__ = ["contradictory_group", "jackknife_covariance", "leave_group_out", "rank_of"]
+__all__ = [
+    "contradictory_group",
+    "has_common_errors",
+    "jackknife_covariance",
+    "leave_group_out",
+    "rank_of",
+]
 
 _GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
+_CHANCE = 0.01  # that independent errors look like common ones
+_CHANCE_ODD = 1e-3  # that a group contradicts the others by chance
 _RANK_TOLERANCE = 1e-10
 _UNDETERMINED = 1e-8  # squared pivot left when a group is taken out
 
@@ -90,6 +98,35 @@ def jackknife_covariance(design, values, sigma, labels):
     return changes @ changes.T * (len(groups) - 1) / len(groups)
 
 
+def has_common_errors(design, residuals, sigma, labels):
+    """Tell whether the points of the groups err together, beyond chance.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+    residuals, sigma : ndarray, shape (n,)
+        Of the fit of all points; sigma such that their chi-square is about n - p.
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    The sums of the weighted residuals by group, squared and divided by the size of the
+    group, add up to about a chi-square of Σ (1 - h) degrees, h being the leverage of a
+    group's mean, where errors are independent.
+    """
+    group = np.unique(labels, return_inverse=True)[1]
+    size = np.bincount(group)
+    q, _ = linalg.qr(design / sigma[:, None], mode="economic")
+    sums = np.bincount(group, residuals / sigma)
+    leverage = sum(np.bincount(group, column) ** 2 for column in q.T) / size
+    freedom = max(np.sum(1 - leverage), 1.0)
+    return bool(stats.chi2.sf(np.sum(sums**2 / size), freedom) < _CHANCE)
+
+
 def contradictory_group(design, values, sigma, labels):
     """Find the group that contradicts the others most, if one does.
 
@@ -117,6 +154,10 @@ def contradictory_group(design, values, sigma, labels):
     worst = int(np.argmin(reduced))
     q, _ = linalg.qr(design, mode="economic")
     whole = (values @ values - np.sum((q.T @ values) ** 2)) / max(n - p, 1)
-    if whole > 1.0 and reduced[worst] < _GAIN * whole:
-        return int(labels[groups[worst][0]])
-    return None
+    if not (whole > 1.0 and reduced[worst] < _GAIN * whole):
+        return None
+    # Of many groups of few points, one stands out by chance.
+    size = len(groups[worst])
+    excess = max(whole * max(n - p, 1) - chi2_without[worst], 0.0) / size / reduced[worst]
+    chance = len(groups) * stats.f.sf(excess, size, freedom[worst])
+    return int(labels[groups[worst][0]]) if chance < _CHANCE_ODD else None

@@ -8,7 +8,7 @@ from scipy import linalg
 
 from specwcs.errors import FitError, InputError
 
-from .groups import jackknife_covariance, rank_of
+from .groups import has_common_errors, jackknife_covariance, rank_of
 
 __all__ = ["Fit", "fit_linear"]
 
@@ -81,8 +81,9 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     exclude : ndarray of bool, shape (n_samples,), optional
         Samples that are not to be used; their residuals are reported all the same.
     partitions : sequence of ndarray of int, shape (n_samples,)
-        Labels of parts, slits or lines, whose points may err together; the covariance is
-        the largest of those by single points and by leaving out each kind of part.
+        Labels of parts, slits or lines, whose points may err together; where they do
+        beyond chance, the covariance is the largest of those by single points and by leaving
+        out each kind of part.
     clip : float
         Reject beyond this many standard deviations.
     exact : bool, optional
@@ -136,6 +137,8 @@ def _covariance(design, residuals, sigma, partitions):
     inverse = linalg.solve_triangular(r, np.eye(p))
     candidates = [inverse @ inverse.T]
     for labels in partitions:
+        if not has_common_errors(design, residuals, sigma, labels):
+            continue
         found = jackknife_covariance(design, residuals, sigma, labels)
         candidates += [] if found is None else [found]
     return max(candidates, key=lambda c: np.sum((design @ c) * design))
