@@ -4,13 +4,15 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from ._settle import NOBODY, Way, crowded, robust_fit, settle
+from ._settle import NOBODY, Way, crowded, robust_fit, scatter_of, settle
 
 _MOST_STARTS = 12
 _VOTE_RADIUS = 20.0
 _LEAST_REACH = 60.0
 _LARGEST_STRETCH = 0.05
 _FORBIDDEN = 1e12
+_MEDIAN_DISTANCE = 1.177
+"""In the plane, for 1 sigma of either coordinate."""
 
 
 def match_centres(drawn, expected, pins):
@@ -34,7 +36,8 @@ def match_centres(drawn, expected, pins):
     found = [_converge(drawn, expected, pins, start) for start in _starts(drawn, expected, pins)]
     chosen, doubtful = settle([way for way, _ in found])
     way, moved = found[chosen]
-    doubtful |= crowded(_distances(drawn, moved), way.partner)
+    scatter = scatter_of(way.residual[way.partner != NOBODY], _MEDIAN_DISTANCE)
+    doubtful |= crowded(_distances(drawn, moved), way.partner, scatter)
     doubtful[list(pins)] = False
     return way.partner, doubtful
 

@@ -11,7 +11,7 @@ from ._lines import match_lines
 from ._settle import NOBODY
 from ._traces import match_traces
 from .draw import positions, rings
-from .edit import CROSSED, corner_fault, ring_area
+from .edit import CROSSED, corner_fault, is_crossed, ring_area
 
 _ABSENT = "no region"
 _DOUBT = "could be more than one"
@@ -130,7 +130,7 @@ def _corners_in_order(points, ring):
     orders = [np.roll(np.arange(4)[::way], start) for way in (1, -1) for start in range(4)]
     # Seen from the same side, a ring runs the same way round.
     orders = [order for order in orders if ring_area(points[order]) * ring_area(ring) > 0]
-    if not orders:
+    if not orders or is_crossed(points):
         return ring, CROSSED
     moved = points - points.mean(axis=0) + ring.mean(axis=0)
     misfit = [np.hypot(*(moved[order] - ring).T).mean() for order in orders]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._settle import NOBODY, Way, crowded, robust_fit, settle
+from ._settle import NOBODY, Way, crowded, robust_fit, scatter_of, settle
 
 _CAP = 15.0
 _STEP = 3.0
@@ -42,9 +42,10 @@ def match_lines(heads, expected, pins):
     way, moved = found[chosen]
     cuts = np.cumsum(sizes)[:-1]
     partner, doubtful = np.split(way.partner, cuts), np.split(doubtful, cuts)
+    scatter = scatter_of(way.residual[way.partner != NOBODY])
     for group, head in enumerate(heads):
         distance = np.abs(head[:, None] - moved[group])
-        doubtful[group] |= crowded(distance, partner[group])
+        doubtful[group] |= crowded(distance, partner[group], scatter)
         doubtful[group][list(pins[group])] = False
     return partner, doubtful
 

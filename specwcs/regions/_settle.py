@@ -16,7 +16,10 @@ _AS_GOOD = 1.5
 _SLACK = 1.0
 _PLAUSIBLE = 60.0
 _FAR = 8.0
-_CLOSE = 0.5
+_STEADY = 1.0
+
+ODDS = 8.0
+"""Doubtful is what the odds are less than e to this power for."""
 
 
 @dataclass(frozen=True)
@@ -79,29 +82,72 @@ def settle(ways):
     return chosen, doubtful
 
 
-def crowded(distance, partner):
-    """Tell which shapes are nearly as near to a marker that nobody clearly has.
+def crowded(distance, partner, scatter):
+    """Tell which shapes could nearly as well be another marker.
+
+    The logarithm of the odds against that is `ODDS` or less. If the other marker has a shape
+    already, the odds are those of both changing: that shape takes the marker that is left, or
+    one that nobody has, or one whose shape changes in turn.
 
     Parameters
     ----------
     distance : ndarray, shape (n, m)
-        Of each shape from each marker.
+        Of each shape from each marker, px.
     partner : ndarray of int, shape (n,)
+    scatter : float
+        1 sigma of the places of shapes, px.
 
     Returns
     -------
     ndarray of bool, shape (n,)
     """
-    shapes = np.flatnonzero(partner != NOBODY)
-    own = distance[shapes, partner[shapes]]
-    rival = distance[shapes] < _AS_GOOD * own[:, None] + _CLOSE
-    rival[np.arange(len(shapes)), partner[shapes]] = False
-    clear = ~rival.any(axis=1)
-    taken = np.zeros(distance.shape[1], dtype=bool)
-    taken[partner[shapes[clear]]] = True
     result = np.zeros(len(partner), dtype=bool)
-    result[shapes] = (rival & ~taken).any(axis=1)
+    shapes = np.flatnonzero(partner != NOBODY)
+    if not len(shapes):
+        return result
+    distance, partner = distance[shapes], partner[shapes]
+    rows = np.arange(len(shapes))
+    own = distance[rows, partner]
+    odds = odds_against(distance, own, scatter, _AS_GOOD)
+    odds[rows, partner] = np.inf
+    vacate = np.zeros(distance.shape[1])  # odds against a marker's shape going elsewhere
+    vacate[partner] = np.inf
+    for _ in range(4):
+        vacate[partner] = (odds + vacate).min(axis=1)
+    swap = np.full(odds.shape, np.inf)
+    swap[:, partner] = odds[:, partner].T
+    result[shapes] = (odds + np.minimum(vacate, swap)).min(axis=1) < ODDS
     return result
+
+
+def odds_against(distance, own, scatter, ratio):
+    """Return the logarithm of the odds of the own marker against the others.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (n, m)
+    own : ndarray, shape (n,)
+        Distance of each shape from its own marker.
+    scatter : float
+    ratio : float
+        A shape that is far from its own marker is in doubt if another is not farther by this
+        ratio.
+    """
+    doubt = scatter**2 + own**2 * (ratio**2 - 1) / (2 * ODDS)
+    return (distance**2 - own[:, None] ** 2) / (2 * doubt[:, None])
+
+
+def scatter_of(residual, quantile=0.6745):
+    """Return 1 sigma of the places of shapes: robust, and never below what a hand achieves.
+
+    Parameters
+    ----------
+    residual : ndarray
+        Distances from their markers, px.
+    quantile : float, optional
+        The median of such distances for 1 sigma.
+    """
+    return max(_STEADY, np.median(residual) / quantile) if len(residual) else _STEADY
 
 
 def robust_fit(design, values):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._settle import NOBODY, Way, robust_fit, settle
+from ._settle import NOBODY, ODDS, Way, odds_against, robust_fit, scatter_of, settle
 
 _SHIFTS = np.arange(-300.0, 301.0, 3.0)
 _STRETCHES = np.linspace(-0.025, 0.025, 11)
@@ -68,7 +68,9 @@ def match_traces(along, across, traces, pins):
     way, distance = found[chosen]
     if len(traces) > 1:
         first, second = np.partition(distance, 1, axis=1)[:, :2].T
-        doubtful |= second < _RATIO * first + _MARGIN
+        scatter = scatter_of(first[way.partner != NOBODY])
+        odds = odds_against(second[:, None], first, scatter, _RATIO)[:, 0]
+        doubtful |= (odds < ODDS) | (second < _RATIO * first + _MARGIN)
     doubtful &= way.partner != NOBODY
     return way.partner, doubtful
 

@@ -265,7 +265,15 @@ def _row_keys(drawn, corners):
 
 def _crossing(before, after):
     """Say whether corners of a ring have changed places, or nothing."""
-    return "" if ring_area(before) * ring_area(np.array(after)) > 0 else CROSSED
+    after = np.array(after)
+    return CROSSED if is_crossed(after) or ring_area(before) * ring_area(after) <= 0 else ""
+
+
+def is_crossed(ring):
+    """Tell whether two sides of a ring of four corners cut each other."""
+    x, y = (np.roll(ring, -1, axis=0) - ring).T
+    turns = np.sign(x * np.roll(y, -1) - y * np.roll(x, -1))
+    return bool(turns.sum() == 0)
 
 
 def ring_area(ring):

@@ -160,27 +160,28 @@ def _edges_in_order(markers, rows, expected, direction):
     traces = {(slit, t): each for slit, t, each in _groups(expected, np.arange(len(expected)))}
     model = direction.split(*positions(expected).T)
     groups = [group for group in _groups(markers, rows) if group[:2] in traces]
-    middle, off = np.full(len(rows), np.nan), np.zeros(len(rows))
-    windows, width = _windows(along)
-    for slit, t, members in groups:
-        points = tuple(values[traces[slit, t]] for values in model)
-        # Traces are tilted: what counts is how far the marker is from its own.
-        at = np.concatenate([along[members], (windows[members] + 0.5) * width])
-        predicted = predict_across(at, [points])[:, 0]
-        here, middle[members] = np.split(predicted, 2)
-        off[members] = across[members] - here
-    return _edges_of_windows(markers, rows, windows, middle, off)
-
-
-def _windows(along):
-    """Cut the dispersion in windows as wide as the usual step between the points of traces."""
-    spread = np.ptp(along)
-    width = max(spread / max(1.0, np.sqrt(len(along))), 1.0)
-    return np.floor(along / width).astype(int), width
-
-
-def _edges_of_windows(markers, rows, windows, middle, off):
+    width = max(np.ptp(along) / max(1.0, np.sqrt(len(along))), 1.0)
     found = {}
+    for shift in (0.0, 0.5):  # two neighbours share a window in one of the two tilings
+        windows = np.floor(along / width + shift)
+        middle, off = np.full(len(rows), np.nan), np.zeros(len(rows))
+        for slit, t, members in groups:
+            points = tuple(values[traces[slit, t]] for values in model)
+            # Traces are tilted: what counts is how far the marker is from its own.
+            centre = (windows[members] + 0.5 - shift) * width
+            predicted = predict_across(np.append(along[members], centre), [points])[:, 0]
+            here, middle[members] = np.split(predicted, 2)
+            off[members] = across[members] - here
+        for pair, members in _swapped_in_windows(markers, rows, windows, middle, off):
+            found.setdefault(pair, []).extend(members)
+    return [
+        (rows[np.unique(members)], _swapped(slit, [other]) if slit != other else _turned(slit))
+        for (slit, other), members in found.items()
+    ]
+
+
+def _swapped_in_windows(markers, rows, windows, middle, off):
+    """Yield pairs of slits in a wrong order, and which of `rows` say so."""
     order = np.argsort(windows, kind="stable")
     cuts = np.flatnonzero(np.diff(windows[order])) + 1
     for members in np.split(order, cuts):
@@ -190,13 +191,9 @@ def _edges_of_windows(markers, rows, windows, middle, off):
         place = middle[members] + off[members]
         for one, others in _passed(middle[members], place, _APART).items():
             slit = str(markers["slit"][rows[members[one]]])
-            names = [str(markers["slit"][rows[members[other]]]) for other in others]
-            for other, name in zip(others, names, strict=True):
-                found.setdefault((slit, name), []).extend(members[[one, other]])
-    return [
-        (rows[np.unique(members)], _swapped(slit, [other]) if slit != other else _turned(slit))
-        for (slit, other), members in found.items()
-    ]
+            for other in others:
+                name = str(markers["slit"][rows[members[other]]])
+                yield (slit, name), members[[one, other]].tolist()
 
 
 def _turned(slit):
