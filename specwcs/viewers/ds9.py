@@ -77,7 +77,10 @@ class Ds9(Viewer):
         """Replace all shapes of a frame."""
         with self._lock:
             file = self._folder / "shapes.reg"
-            file.write_text(format_regions(shapes), encoding="utf-8")
+            # What must not be deleted, DS9 does not even delete to make room for the next
+            # shapes. That it cannot be selected keeps the user from deleting it.
+            text = format_regions(shapes).replace(" delete=0 ", " delete=1 ")
+            file.write_text(text, encoding="utf-8")
             with self._in_frame(frame):
                 self._set("regions delete all")
                 self._set("regions format ds9")

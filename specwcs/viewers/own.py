@@ -51,7 +51,7 @@ class OwnDs9:
         # Of a terminal's Ctrl-C, which is meant for Python, DS9 must not hear: it would quit.
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [program, "-title", _TITLE, "-samp", "yes", "-xpa", "yes"],
+                [program, "-title", _TITLE],
                 env=os.environ | self._hub.environment | xpa | _temporary(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -110,15 +110,16 @@ class OwnDs9:
         while time.monotonic() < end:
             if not self.alive:
                 raise ViewerError(self._death_at_start())
-            channel = self._hub if self._hub.connected else self._xpa
-            if channel is self._hub or xpa_installed():
+            # DS9 looks for a hub before it opens XPA.
+            channel = self._hub if self._hub.found or not xpa_installed() else self._xpa
+            if channel is self._xpa or self._hub.connected:
                 with suppress(OSError):
                     channel.get("version", max(1, end - time.monotonic()))
                     return channel
             time.sleep(0.05)
         raise ViewerError(
-            f"DS9 was started but cannot be reached after {START} s. Close its open dialog and "
-            f"install the XPA tools (Debian: xpa-tools), {_WITHOUT}"
+            f"DS9 was started but cannot be reached after {START} s. Close its open dialog, "
+            f"turn SAMP or XPA on in its preferences, {_WITHOUT}"
         )
 
     def _death_at_start(self):
@@ -133,8 +134,7 @@ def _find_program():
     program = shutil.which("ds9")
     if program is None:
         raise ViewerError(
-            "DS9 is not installed: no 'ds9' on the PATH. Install it (Debian: saods9), "
-            f"{_WITHOUT}"
+            f"DS9 is not installed: no 'ds9' on the PATH. Install it (Debian: saods9), {_WITHOUT}"
         )
     if sys.platform != "darwin" and not os.environ.get("DISPLAY"):
         raise ViewerError(

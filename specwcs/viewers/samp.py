@@ -13,12 +13,16 @@ from http.client import HTTPException
 from pathlib import Path
 from secrets import token_hex
 from socketserver import ThreadingMixIn
+from time import monotonic
 from urllib.parse import unquote, urlsplit
 from xmlrpc.server import SimpleXMLRPCServer
 
 from specwcs.errors import ViewerError
 
 __all__ = ["SampHub"]
+
+SETTLE = 3
+"""Seconds after which a DS9 that has come has surely asked its own questions."""
 
 
 class SampHub:
@@ -33,7 +37,8 @@ class SampHub:
     def __init__(self, folder):
         self._secret, self._key = token_hex(16), token_hex(16)
         self._client = None
-        self._subscribed = threading.Event()
+        self._arrival = None  # when DS9 came
+        self._settled = False
         self._asked = 0
         self._answer = None
         self._server = _Server(("127.0.0.1", 0), logRequests=False, allow_none=True)
@@ -54,9 +59,14 @@ class SampHub:
         return {"SAMP_HUB": f"std-lockurl:{self._lock_file.as_uri()}"}
 
     @property
+    def found(self):
+        """Whether DS9 has come to this hub; it may not yet be `connected`."""
+        return self._arrival is not None
+
+    @property
     def connected(self):
-        """Whether DS9 has registered and can be asked."""
-        return self._subscribed.is_set()
+        """Whether DS9 can be asked."""
+        return self._settled or (self.found and monotonic() > self._arrival + SETTLE)
 
     def set(self, command, timeout):
         """Have DS9 carry out a command; `TimeoutError` if it does not within `timeout` s."""
@@ -113,7 +123,7 @@ class SampHub:
         ):
             raise PermissionError(method)
         if name == "register":
-            self._subscribed.clear()
+            self._arrival, self._settled = monotonic(), False
             return {
                 "samp.hub-id": "hub",
                 "samp.self-id": "ds9",
@@ -122,11 +132,13 @@ class SampHub:
         if name == "setXmlrpcCallback":
             # DS9 names this machine by its host name, which need not resolve.
             self._client = f"http://127.0.0.1:{urlsplit(params[1]).port}/"
-        elif name == "declareSubscriptions":
-            self._subscribed.set()
         elif name == "reply" and params[1] == self._number:  # else it comes too late
             self._answer = params[2]
-        elif name.startswith("get"):
+        elif name == "getSubscribedClients":
+            # DS9 asks these questions a second after it has come. A call that reached it
+            # while it waits for the answers would get no reply, so ours wait for the last.
+            if params[1] == "table.load.votable":
+                self._settled = True
             return {}  # there are no other clients
         return ""
 
