@@ -102,6 +102,14 @@ class Direction(StrEnum):
             return -X, -Y
         return (Y, -X) if self is Direction.BU else (-Y, X)
 
+    def mask_from_canonical(self, u, v):
+        """Mask (u, v) mm to (X, Y) mm: the inverse of `canonical_mask`."""
+        if self is Direction.LR:
+            return u, v
+        if self is Direction.RL:
+            return -u, -v
+        return (-v, u) if self is Direction.BU else (v, -u)
+
 
 def fits_from_array_pixel(x):
     """Convert a 0-based array coordinate to the 1-based one of FITS and DS9."""

@@ -2,11 +2,46 @@
 
 - `Calibration`: the immutable bundle of models, errors, residuals and provenance;
 - `solve`: from markers to a calibration, the one path of automatic and manual work;
-- `calibrate`: from frames to a calibration, with no hand.
+- `calibrate`: from frames to a calibration, with no hand;
+- `ModelFitter`, `assemble`: the same model by model, as a session goes about it;
+- `nominal_opt` and its like, `predict_boxes` and its like: models that nothing was fitted
+  to, and the markers that models predict.
 """
 
 from .automatic import calibrate
+from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
-from .solve import solve
+from .fitter import MODELS, ModelFit, ModelFitter
+from .measured import arc_lines, edge_markers, frame_traces, identified, model_traces
+from .nominal import nominal_crv, nominal_ids, nominal_opt
+from .predict import box_outlines, predict_boxes, predict_corners, predict_edges, predict_lines
+from .provenance import provenance, sources_of
+from .solve import assemble, check_slits, solve
 
-__all__ = ["Calibration", "SlitStatus", "calibrate", "solve"]
+__all__ = [
+    "MODELS",
+    "Calibration",
+    "ModelFit",
+    "ModelFitter",
+    "SlitStatus",
+    "arc_lines",
+    "assemble",
+    "box_outlines",
+    "calibrate",
+    "check_slits",
+    "derive_boxes",
+    "edge_markers",
+    "frame_traces",
+    "identified",
+    "model_traces",
+    "nominal_crv",
+    "nominal_ids",
+    "nominal_opt",
+    "predict_boxes",
+    "predict_corners",
+    "predict_edges",
+    "predict_lines",
+    "provenance",
+    "solve",
+    "sources_of",
+]

@@ -11,13 +11,9 @@ from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
 
+from .provenance import setup_of
+
 __all__ = ["Calibration", "SlitStatus"]
-
-_SETUP = (
-    *("INSTRUME", "GRATING", "GRISM", "GRISM_N", "GRATNG_N", "DISPERSR", "MASKNAME"),
-    "ESO INS GRIS1 NAME",
-)
-
 
 @dataclass(frozen=True)
 class SlitStatus:
@@ -174,6 +170,26 @@ class Calibration:
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
         return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
 
+    def dispersion_at(self, markers):
+        """Return the local dispersion at markers that have a wavelength, px per Angstrom.
+
+        Parameters
+        ----------
+        markers : QTable
+            With slit, t and wavelength.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        slopes = np.full(len(markers), np.nan)
+        for key in np.unique(markers["slit"]):
+            mine = np.asarray(markers["slit"] == key)
+            slopes[mine] = self.geometry(str(key)).dispersion.slope(
+                markers["wavelength"].value[mine], np.asarray(markers["t"])[mine]
+            )
+        return slopes
+
     def check_frame(self, frame):
         """Check that a frame can be of this calibration: its shape and its set-up.
 
@@ -228,9 +244,3 @@ def _geometry(calibration, slit_id):
         calibration.mask[slit_id],
         calibration.instrument.direction,
     )
-
-
-def setup_of(frame):
-    """Return the keywords of a frame's header that name instrument, disperser and mask."""
-    header = frame.meta.get("header", {})
-    return {key: str(header[key]).strip() for key in _SETUP if key in header}

@@ -52,13 +52,20 @@ class ModelFit:
     @classmethod
     def unfitted(cls, model, origin):
         """Make the record of a model that no fit is known of."""
-        n = len(model.parameters)
-        if isinstance(model, OpticalModel):
+        n, name = len(model.parameters), _name_of(model)
+        unknown = {name: np.full((n, n), np.nan)}
+        if name == "opt":
             unknown = {f"opt_{axis}": np.full((n // 2, n // 2), np.nan) for axis in "xy"}
-        else:
-            name = "crv" if isinstance(model, CurvatureModel) else "ids"
-            unknown = {name: np.full((n, n), np.nan)}
         return cls(model, origin, unknown)
+
+    @property
+    def model_name(self):
+        """``"opt"``, ``"crv"`` or ``"ids"``."""
+        return _name_of(self.model)
+
+
+def _name_of(model):
+    return MODELS[[OpticalModel, CurvatureModel, DispersionModel].index(type(model))]
 
 
 def residual_table(markers, residual, used):

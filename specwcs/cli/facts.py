@@ -36,7 +36,7 @@ def calibration_facts(cal):
         "lines": {
             "lines": len(np.unique(used["wavelength"].value)),
             **_residual_facts(lines),
-            "rms_angstrom": _rms(used["residual"].value / _slopes(cal, used)),
+            "rms_angstrom": _rms(used["residual"].value / cal.dispersion_at(used)),
         },
         "edges": _residual_facts(edges),
         "degrees": {name: list(getattr(cal, name).degrees) for name in ("opt", "crv", "ids")},
@@ -57,18 +57,6 @@ def _residual_facts(table):
 
 def _rms(values):
     return float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
-
-
-def _slopes(cal, lines):
-    """Dispersion at each line, px per Angstrom."""
-    slopes = np.empty(len(lines))
-    for key in np.unique(lines["slit"]):
-        mine = np.asarray(lines["slit"] == key)
-        dispersion = cal.geometry(str(key)).dispersion
-        slopes[mine] = dispersion.slope(
-            lines["wavelength"].value[mine], np.asarray(lines["t"])[mine]
-        )
-    return slopes
 
 
 def _slit_facts(cal, key):

@@ -1,0 +1,192 @@
+"""From what was measured on frames to markers: of the automatic path, and of a session."""
+
+import numpy as np
+
+from specwcs.errors import FitError
+from specwcs.inputs.frame import PixelFlag
+from specwcs.markers import Markers
+from specwcs.measure import (
+    Traces,
+    arc_spectra,
+    find_traces,
+    identify,
+    measure_lines,
+    traces_from_mask,
+)
+from specwcs.measure.reduce import canonical_data
+
+__all__ = [
+    "arc_lines",
+    "edge_markers",
+    "frame_traces",
+    "identified",
+    "line_markers",
+    "model_traces",
+]
+
+_NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
+_NOMINAL_EDGES = 32
+_NOMINAL = "not seen: laid out by the nominal values"
+_FEW_SLITS = 3
+
+
+def frame_traces(flat, arc, mask, instrument):
+    """Find the slits, and say where: on the flat, on the arc, or from the mask alone.
+
+    Parameters
+    ----------
+    flat : CCDData or None
+    arc : CCDData
+    mask : Mask
+    instrument : Instrument
+
+    Returns
+    -------
+    candidates : list of Traces
+    origin : {"flat", "arc", "mask"}
+    """
+    if flat is not None:
+        return find_traces(flat, mask, instrument), "flat"
+    try:
+        found = find_traces(arc, mask, instrument)
+    except FitError:
+        found = [traces_from_mask(mask, instrument, flip) for flip in (False, True)]
+        found = found[: 1 if len(mask) == 1 else 2]
+    return found, "arc" if any(np.any(t.edges["used"]) for t in found) else "mask"
+
+
+def identified(candidates, arc, instrument, catalog):
+    """Identify the arc under each layout that is possible; return the best that holds.
+
+    Returns
+    -------
+    Traces
+    Identification
+
+    Raises
+    ------
+    FitError
+        If none holds.
+    """
+    data, variance, bad = canonical_data(arc, instrument)
+    tried = []
+    for traces in candidates:
+        spectra = arc_spectra(data, variance, bad, traces, instrument)
+        tried.append((traces, identify(spectra, traces, instrument, catalog)))
+    held = [pair for pair in tried if pair[1].ok]
+    if not held:
+        reason = tried[0][1].reason
+        msg = (
+            f"the lines of the arc are not identified: {reason}. Check that the catalogue has "
+            "the lamps of the arc, and linear_dispersion and reference_lambda."
+        )
+        raise FitError(msg)
+    return max(held, key=lambda pair: pair[1].score)
+
+
+def arc_lines(arc, traces, identification, catalog, instrument):
+    """Measure the lines of an identified arc; return them as markers."""
+    lines = measure_lines(
+        *canonical_data(arc, instrument),
+        traces,
+        identification,
+        catalog,
+        instrument,
+        saturated=_saturated(arc, instrument),
+    )
+    return line_markers(lines, instrument)
+
+
+def _saturated(frame, instrument):
+    """Return the pixels flagged as saturated, in the canonical frame; None if not known."""
+    if frame.flags is None:
+        return None
+    flags = np.asarray(frame.flags) & PixelFlag.SATURATED
+    return instrument.direction.canonical_image(flags != 0)
+
+
+def line_markers(lines, instrument):
+    """Return the table of `measure_lines` as markers."""
+    x, y = instrument.direction.detector_pixel(
+        np.asarray(lines["p"], float), np.asarray(lines["q"], float), instrument.shape
+    )
+    return Markers.of(
+        "line",
+        np.asarray(lines["slit"]),
+        np.asarray(lines["t"], float),
+        x,
+        y,
+        wavelength=np.asarray(lines["wavelength"], float),
+        sigma=np.asarray(lines["sigma"], float),
+        used=np.asarray(lines["used"]),
+        reason=np.asarray(lines["reason"]),
+    )
+
+
+def edge_markers(traces, instrument):
+    """Return the edges that were measured.
+
+    Where only a few slits are there, no other stands in for an edge that was not seen, off
+    the frame perhaps: it is laid out as the nominal values have it.
+    """
+    table = traces.edges
+    p, q = np.asarray(table["p"], float), np.asarray(table["q"], float)
+    x, y = instrument.direction.detector_pixel(p, q, instrument.shape)
+    measured = Markers.of(
+        "edge",
+        np.asarray(table["slit"]),
+        np.asarray(table["t"], float),
+        x,
+        y,
+        sigma=np.asarray(table["sigma"], float),
+        used=np.asarray(table["used"]),
+        reason=np.asarray(table["reason"]),
+    )
+    if len(traces.mask) > _FEW_SLITS and np.any(measured["used"]):
+        return measured
+    p = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES)
+    nominal = []
+    for key in traces.mask:
+        for t in (0.0, 1.0):
+            if np.any(measured["used"] & (measured["slit"] == key) & (measured["t"] == t)):
+                continue
+            x, y = instrument.direction.detector_pixel(p, traces.q(key, t, p), instrument.shape)
+            nominal.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=_NOMINAL))
+    return Markers.join([measured, *nominal])
+
+
+def model_traces(opt, crv, mask, instrument):
+    """Return the traces that OPT and CRV give, for measurements along them.
+
+    Parameters
+    ----------
+    opt : OpticalModel
+    crv : CurvatureModel
+    mask : Mask
+        Oriented as it falls on the detector.
+    instrument : Instrument
+
+    Returns
+    -------
+    Traces
+    """
+    direction = instrument.direction
+    flip_v = opt.y_flipped if direction.along_x else opt.x_flipped
+    nominal = traces_from_mask(mask, instrument, flip_v)
+
+    def field(u, v, p):
+        X, Y = direction.mask_from_canonical(u, v)
+        if flip_v:
+            X, Y = (X, -Y) if direction.along_x else (-X, Y)
+        x0, y0 = opt(X, Y)
+        along0, across0 = direction.split(x0, y0)
+        p0, _ = direction.canonical_pixel(x0, y0, instrument.shape)
+        d = np.asarray(p, float) - p0
+        across = across0 + crv(x0, y0, d)
+        x, y = direction.join(along0 + direction.sign * d, across)
+        return direction.canonical_pixel(x, y, instrument.shape)[1]
+
+    return Traces(
+        nominal.mask, direction, nominal.shape, flip_v, field, nominal.edges, nominal.status,
+        offset=nominal.offset, coverage=nominal.coverage,
+    )  # fmt: skip

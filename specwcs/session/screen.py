@@ -1,0 +1,144 @@
+"""What a viewer is told; where it does not answer, the session goes on without it."""
+
+import threading
+import warnings
+from dataclasses import replace
+
+from specwcs.errors import SpecwcsWarning, ViewerError
+from specwcs.regions import Shape
+
+__all__ = ["Screen"]
+
+
+class Screen:
+    """The viewer of a session, if it has one; every fault of it becomes a warning.
+
+    Parameters
+    ----------
+    viewer : str, Viewer or None
+        A name for `specwcs.viewers.open_viewer`, one that is open, or None.
+    on_change : callable
+        Called with shapes when the user changed them, from another thread.
+    """
+
+    def __init__(self, viewer, on_change):
+        self._viewer, self._drawn, self._split = None, False, False
+        self._seen, self._lock = None, threading.Lock()
+        self._on_change = on_change
+        if isinstance(viewer, str):
+            from specwcs.viewers import open_viewer
+
+            self._try(lambda: setattr(self, "_viewer", open_viewer(viewer)))
+        else:
+            self._viewer = viewer
+        if self._viewer is not None:
+            self._try(lambda: self._viewer.watch(self._notice))
+
+    @property
+    def there(self):
+        """Whether the session has a viewer at all."""
+        return self._viewer is not None
+
+    @property
+    def alive(self):
+        """Whether it has one that is open."""
+        return self.there and self._viewer.alive
+
+    def show(self, image, title):
+        """Show an image, without shapes."""
+        self._drawn = self._split = False
+        return self._try(self._viewer.show, image, title)
+
+    def draw(self, shapes, reference=()):
+        """Draw shapes to work on, and others only to be looked at.
+
+        Where the screen is split, `reference` goes to the frame beside.
+        """
+        with self._lock:
+            self._seen = None
+        fixed = [replace(shape, fixed=True) for shape in reference]
+        if self._split:
+            self._try(self._viewer.draw, fixed, 1)
+            self._drawn = self._try(self._viewer.draw, shapes, 2)
+        else:
+            self._drawn = self._try(self._viewer.draw, [*fixed, *shapes], 1)
+        return self._drawn
+
+    def read(self):
+        """Return the shapes as the user left them; None where nothing was drawn.
+
+        Where the viewer has gone since, those that were seen last.
+        """
+        if not self._drawn:
+            return None
+        shapes = []
+        if self._try(lambda: shapes.append(self._viewer.read(2 if self._split else 1))):
+            return shapes[0]
+        with self._lock:
+            seen = self._seen
+        if not self._viewer.alive:
+            self._drawn = False
+        return seen
+
+    def reopen(self, image, title):
+        """Start a viewer that has gone anew, with the image; return whether that worked."""
+        self._split = False
+        if not self._try(self._viewer.reopen):
+            return False
+        return image is None or self.show(image, title)
+
+    def split(self, columns):
+        """Show two frames, one to look at and one to work in."""
+        if not self._split:
+            self._split = self._try(self._viewer.split, columns)
+
+    def join(self):
+        """Go back to one frame."""
+        if self._split:
+            self._split = not self._try(self._viewer.join)
+
+    def look(self, reference, work):
+        """Show rectangles (x, y, width, height): in the frame beside, and in the work frame."""
+        if self._split:
+            self._try(self._viewer.look, *reference, 1)
+        self._try(self._viewer.look, *work, 2 if self._split else 1)
+
+    def close(self):
+        """Close the viewer."""
+        if self.there:
+            self._try(self._viewer.close)
+            self._viewer = None
+
+    def _notice(self, shapes):
+        with self._lock:
+            self._seen = shapes
+        self._on_change(shapes)
+
+    def _try(self, action, *args):
+        """Act; warn and return False where the viewer does not answer."""
+        if action is None:
+            return False
+        try:
+            action(*args)
+        except ViewerError as error:
+            warnings.warn(
+                f"{error} The session goes on; nothing is lost.", SpecwcsWarning, stacklevel=5
+            )
+            return False
+        return True
+
+
+def outline(markers):
+    """Return the outlines of slits as polygons: to be looked at, in blue.
+
+    Parameters
+    ----------
+    markers : Markers
+        Corners, four a slit, in a ring.
+    """
+    x, y = markers["x"].value.reshape(-1, 4), markers["y"].value.reshape(-1, 4)
+    slits = markers["slit"][::4]
+    return [
+        Shape("polygon", tuple(zip(px, py, strict=True)), text=str(slit), color="blue", fixed=True)
+        for slit, px, py in zip(slits, x.tolist(), y.tolist(), strict=True)
+    ]
