@@ -16,10 +16,11 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 # Top to bottom. What stands on one line does not import each other.
 LAYERS = (
     {"cli"},
-    {"report", "io"},
+    {"session"},
+    {"report", "io", "viewers"},
     {"extraction"},
     {"calibration"},
-    {"wcs", "measure", "fitting"},
+    {"wcs", "measure", "fitting", "regions"},
     {"markers"},
     {"simulate"},
     {"models"},

@@ -6,6 +6,14 @@ threads. matplotlib comes with the extra ``plot``.
 
 from specwcs.report.calibration import calibration_figure
 from specwcs.report.canvas import write_figure
+from specwcs.report.residuals import residual_figure
+from specwcs.report.slice import slice_figure
 from specwcs.report.spectra import spectra_figure
 
-__all__ = ["calibration_figure", "spectra_figure", "write_figure"]
+__all__ = [
+    "calibration_figure",
+    "residual_figure",
+    "slice_figure",
+    "spectra_figure",
+    "write_figure",
+]

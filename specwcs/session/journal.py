@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specwcs import models
 from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.inputs import LineCatalog
 from specwcs.markers import Markers
@@ -110,7 +111,9 @@ def read_journal(path):
         except json.JSONDecodeError:
             if number < len(lines):  # the last one may be cut off
                 remedy = "Delete this line to lose only this step"
-                raise InputError("no step", "Must be JSON", remedy, file=path, line=number) from None
+                raise InputError(
+                    "no step", "Must be JSON", remedy, file=path, line=number
+                ) from None
     if not entries or not isinstance(entries[0], dict) or entries[0].get("specwcs") != _VERSION:
         raise InputError("this is no journal of this specwcs", "", "Check the path", file=path)
     return entries[0], entries[1:]
@@ -160,3 +163,22 @@ def catalog_from_json(node):
     """Read what `catalog_to_json` wrote."""
     columns = {name: np.array(values) for name, values in node.items() if name != "medium"}
     return LineCatalog(**columns, medium=node["medium"])
+
+
+_SETTINGS = ("degrees", "constant_degrees", "domain", "x_domain", "y_domain",
+             "x_flipped", "y_flipped")  # fmt: skip
+
+
+def model_to_json(model):
+    """Write a model as plain values."""
+    settings = {name: getattr(model, name) for name in _SETTINGS if hasattr(model, name)}
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return {"class": type(model).__name__, **settings, "parameters": model.parameters.tolist()}
+
+
+def model_from_json(node):
+    """Read what `model_to_json` wrote."""
+    settings = {name: value for name, value in node.items() if name in _SETTINGS}
+    model = getattr(models, node["class"])(*settings.pop("degrees"), **settings)
+    model.parameters = node["parameters"]
+    return model

@@ -7,7 +7,7 @@ from dataclasses import replace
 from specwcs.errors import SpecwcsWarning, ViewerError
 from specwcs.regions import Shape
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "outline"]
 
 
 class Screen:

@@ -7,8 +7,6 @@ import numpy as np
 
 from specwcs.inputs import LineCatalog
 
-from .layer import Layer
-
 __all__ = ["Tour", "first_slit", "next_slit"]
 
 

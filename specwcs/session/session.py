@@ -1,0 +1,585 @@
+"""`ModelsCalibration`: the calls of the session, in the order in which they are used."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from astropy.nddata import CCDData
+
+from specwcs.calibration import (
+    MODELS,
+    ModelFit,
+    nominal_crv,
+    nominal_ids,
+    nominal_opt,
+    predict_boxes,
+    predict_corners,
+    predict_edges,
+    predict_lines,
+)
+from specwcs.errors import InputError
+from specwcs.inputs import Mask, read_frame
+from specwcs.markers import Markers
+from specwcs.regions import (
+    check_slits,
+    markers_from_shapes,
+    match_shapes,
+    read_regions,
+    write_regions,
+)
+
+from .fits import SessionFits
+from .layer import Layer, model_of
+from .tour import Tour, first_slit, next_slit
+
+__all__ = ["ModelsCalibration"]
+
+
+class ModelsCalibration(SessionFits):
+    """A session in which models are calibrated by eye and hand, with what helps them.
+
+    The session draws markers where the models expect slits, traces and lines on a frame;
+    the user moves or deletes them in the viewer; a fit takes them as they stand and moves
+    the models. Every step can be undone, and is kept in a journal (`resume`).
+
+    Parameters
+    ----------
+    icf : str, path-like or Instrument
+        Instrument file, or the name of an instrument that ships.
+    mask : str, path-like or Mask
+        Mask file, or the name of a mask that ships.
+    opt, crv, ids : str, path-like or Model, optional
+        Models to start from.
+    viewer : str, Viewer or None
+        ``"ds9"`` opens a DS9, ``"ds9-running"`` takes the one that is open; None is for
+        scripts: `markers` is read and set, and region files go in and out.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or a model is of another instrument.
+
+    Notes
+    -----
+    Models keep their identity: the object that `new_opt_model` returned is the one that
+    `fit_opt_model` changes. A viewer that fails is a warning; the session goes on without.
+    """
+
+    def __init__(self, icf, mask, opt=None, crv=None, ids=None, viewer="ds9"):
+        super().__init__(icf, mask, {"opt": opt, "crv": crv, "ids": ids}, viewer)
+
+    @classmethod
+    def resume(cls, journal=None, viewer="ds9"):
+        """Go on with a session that ended, or died.
+
+        Parameters
+        ----------
+        journal : str or path-like, optional
+            Its journal; by default the one written to last.
+        viewer : str, Viewer or None
+            As for a new session.
+
+        Returns
+        -------
+        ModelsCalibration
+            With models, markers and what can be undone as they were.
+
+        Raises
+        ------
+        InputError
+            If there is no journal, or the files that it names are gone.
+        """
+        from .resume import resume
+
+        return resume(cls, journal, viewer)
+
+    # -- what there is ----------------------------------------------------------------
+
+    @property
+    def opt(self):
+        """The optical model; None before there is one."""
+        return self._live.get("opt") if "opt" in self._state.fits else None
+
+    @property
+    def crv(self):
+        """The curvature model; None before there is one."""
+        return self._live.get("crv") if "crv" in self._state.fits else None
+
+    @property
+    def ids(self):
+        """The dispersion model; None before there is one."""
+        return self._live.get("ids") if "ids" in self._state.fits else None
+
+    @property
+    def calibration(self):
+        """The `Calibration` of what is fitted so far; nominal models stand in for the rest."""
+        return self._assembled(self._pull())
+
+    @property
+    def journal(self):
+        """The path of the session's journal."""
+        return self._journal.path
+
+    @property
+    def markers(self):
+        """The `Markers` on the screen, as they stand now; set them to move them all."""
+        layer = self._pull().layer
+        return Markers.join([]) if layer is None else layer.markers.copy()
+
+    @markers.setter
+    def markers(self, markers):
+        state, markers = self._pull(), Markers(markers, copy=True)
+        name = model_of(markers)
+        if name is None:
+            kinds = ", ".join(sorted(set(markers["kind"].tolist()))) or "none"
+            raise InputError(f"markers of kinds {kinds}", "Must be of one model")
+        self._check_markers(markers, name)
+        layer = state.layer
+        if layer is not None and layer.model == name and _extends(layer.markers, markers):
+            self._take_edit(layer.edited(markers), "edit")
+            self._draw()
+        else:
+            self._replace_layer(Layer.measured(name, markers))
+
+    # -- frames -----------------------------------------------------------------------
+
+    def load_image(self, path):
+        """Load a frame, or the sum of several, and show it.
+
+        Parameters
+        ----------
+        path : str, path-like, list of them, or CCDData
+        """
+        frame = path if isinstance(path, CCDData) else read_frame(path, self.instrument)
+        if frame.shape != self.instrument.shape:
+            raise InputError(
+                f"the frame's shape is {frame.shape}", f"Must be {self.instrument.shape}"
+            )
+        self._pull()
+        names = [Path(entry["path"]).name for entry in frame.meta.get("files", [])]
+        self._frame, self._title = frame, " + ".join(names) or "frame"
+        self._frames.append(frame)
+        if not isinstance(path, CCDData):
+            paths = path if isinstance(path, (list, tuple)) else [path]
+            self._journal.write(call="load_image", args={"path": [Path(p) for p in paths]})
+        if self._screen.alive:
+            self._screen.show(frame.data, self._title)
+        self._draw()
+
+    # -- OPT --------------------------------------------------------------------------
+
+    def new_opt_model(self, nx, ny):
+        """Start an optical model from the nominal values.
+
+        Parameters
+        ----------
+        nx, ny : int
+            Degrees in X and Y.
+
+        Returns
+        -------
+        OpticalModel
+            `fit_opt_model` changes it; its ``flipx()`` and ``flipy()`` mirror the mask.
+        """
+        state = self._pull()
+        model = nominal_opt(self.instrument, self._mask, (nx, ny))
+        self._live.pop("opt", None)
+        return self._start(state, "opt", model, (nx, ny), nx=nx, ny=ny)
+
+    def plot_opt_model(self, edit=False):
+        """Draw the slits at the reference wavelength, to be moved onto its line.
+
+        Parameters
+        ----------
+        edit : bool, optional
+            Draw polygons whose corners can be moved, instead of boxes: where there are few
+            slits, size and tilt are to be calibrated too.
+        """
+        state = self._untoured()
+        make = predict_corners if edit else predict_boxes
+        markers = make(self._model(state, "opt"), self.mask, self.instrument)
+        layer = self._inherit(state, "opt", markers)
+        self._commit(replace(state, layer=layer), call="plot_opt_model", args={"edit": bool(edit)})
+
+    # -- CRV --------------------------------------------------------------------------
+
+    def new_crv_model(self, n, nx, ny):
+        """Start a curvature model: straight.
+
+        Parameters
+        ----------
+        n : int
+            Degree along a trace.
+        nx, ny : int
+            Degrees over the field.
+
+        Returns
+        -------
+        CurvatureModel
+        """
+        state = self._pull()
+        self._model(state, "opt")
+        model = nominal_crv(self.instrument, (n, nx, ny))
+        self._live.pop("crv", None)
+        return self._start(state, "crv", model, (n, nx, ny), n=n, nx=nx, ny=ny)
+
+    def set_trace_limits(self, blue, red):
+        """Say how far traces are followed from the reference wavelength.
+
+        Parameters
+        ----------
+        blue, red : float
+            px towards the blue and towards the red, not below 0.
+        """
+        limits = (float(blue), float(red))
+        if not (np.all(np.isfinite(limits)) and min(limits) >= 0 and max(limits) > 0):
+            raise InputError(f"invalid trace limits {blue}, {red}", "Must be px, not below 0")
+        state = replace(self._pull(), limits=limits)
+        self._commit(
+            state, draw=False, call="set_trace_limits", args=dict(zip(("blue", "red"), limits,
+                                                                     strict=True)),
+        )  # fmt: skip
+
+    def plot_crv_model(self, n, pos=0):
+        """Draw points of the traces of all slits, to be moved onto the edges of the spectra.
+
+        Parameters
+        ----------
+        n : int
+            Points a trace.
+        pos : float or tuple of float, optional
+            Where in the slits, from 0, the left edge, to 1, the right; see the conventions.
+        """
+        if int(n) != n or n < 1:
+            raise InputError(f"invalid number of points {n!r}", "Must be an integer above 0")
+        ts = np.atleast_1d(np.asarray(pos, dtype=float))
+        if ts.ndim != 1 or not np.all((ts >= 0) & (ts <= 1)):
+            raise InputError(f"invalid pos {pos!r}", "Must be a number, or a tuple, in [0, 1]")
+        state = self._untoured()
+        models = [self._model(state, name) for name in ("opt", "crv")]
+        markers = predict_edges(
+            *models, self.mask, self.instrument, int(n), ts.tolist(), self._limits(state)
+        )
+        if not len(markers):
+            raise InputError(
+                "no trace falls on the detector", "", "Check the flips and the fit of OPT"
+            )
+        layer = self._inherit(state, "crv", markers)
+        self._commit(
+            replace(state, layer=layer), call="plot_crv_model",
+            args={"n": int(n), "pos": ts.tolist()},
+        )  # fmt: skip
+
+    # -- IDS --------------------------------------------------------------------------
+
+    def new_ids_model(self, n, nx, ny):
+        """Start a dispersion model: the nominal linear dispersion.
+
+        Parameters
+        ----------
+        n : int
+            Degree in wavelength, at least 1.
+        nx, ny : int
+            Degrees over the field.
+
+        Returns
+        -------
+        DispersionModel
+        """
+        state = self._pull()
+        self._model(state, "opt")
+        if n == 0:
+            raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
+        model = nominal_ids(self.instrument, (n, nx, ny))
+        self._live.pop("ids", None)
+        return self._start(state, "ids", model, (n, nx, ny), n=n, nx=nx, ny=ny)
+
+    def plot_ids_model(self, catalog, wstart=None, wend=None, nsplit=1):
+        """Draw the lines of a catalogue as arrows whose heads are to be moved onto the lines.
+
+        Parameters
+        ----------
+        catalog : str, path-like, list of them, or LineCatalog
+            A file, or the name of a catalogue that ships.
+        wstart, wend : float or Quantity, optional
+            Only lines between them are drawn; Angstrom.
+        nsplit : int, optional
+            Into how many pieces a slit is divided, with each line in each.
+        """
+        if int(nsplit) != nsplit or nsplit < 1:
+            raise InputError(f"invalid nsplit {nsplit!r}", "Must be an integer above 0")
+        state = self._untoured()
+        chosen = self._catalog(catalog, wstart, wend)
+        markers = predict_lines(
+            *(self._model(state, name) for name in MODELS), self.mask, self.instrument, chosen,
+            int(nsplit),
+        )  # fmt: skip
+        self._medium = chosen.medium
+        layer = self._inherit(state, "ids", markers)
+        new = replace(state, layer=layer, catalog=chosen, nsplit=int(nsplit))
+        self._commit(new, call="plot_ids_model", args={"catalog": chosen, "nsplit": int(nsplit)})
+
+    # -- slit by slit -----------------------------------------------------------------
+
+    def ids_iter(self, catalog, wstart=None, wend=None):
+        """Begin to calibrate slit by slit, with the one nearest to the centre of the mask.
+
+        Parameters
+        ----------
+        catalog, wstart, wend
+            As for `plot_ids_model`.
+        """
+        state = self._pull()
+        if "ids" not in state.fits:
+            raise InputError("there is no IDS model", "", "Call new_ids_model(n, nx, ny) first")
+        chosen = self._catalog(catalog, wstart, wend)
+        slit = first_slit(self.mask)
+        if slit is None:
+            raise InputError("the mask has reference slits only")
+        self._medium = chosen.medium
+        solution = state.fits["ids"].model
+        layer = self._lines_of(state, chosen, slit, solution)
+        tour = Tour(chosen, (slit,), 0, {slit: layer}, {}, {slit: solution})
+        new = replace(state, layer=layer, catalog=chosen, nsplit=1, tour=tour)
+        self._commit(new, call="ids_iter", args={"catalog": chosen})
+        self._say(f"slit {slit}: move the arrows, then next().")
+
+    def next(self, fit=True):
+        """Go to the nearest slit that is left, with the solution of the one at hand.
+
+        Parameters
+        ----------
+        fit : bool, optional
+            Whether to fit the slit at hand first.
+        """
+        state = self._touring()
+        tour = self._kept(state, fit)
+        if tour.index + 1 < len(tour.order):
+            tour = tour.go(tour.index + 1)
+        else:
+            slit = next_slit(self.mask, tour.order)
+            if slit is None:
+                self._commit(replace(state, tour=tour), call="next", args={"fit": bool(fit)})
+                self._say("that was the last slit: stop_iter() fits the whole.")
+                return
+            solution = tour.solution
+            layer = self._lines_of(state, tour.catalog, slit, solution)
+            tour = tour.enter(slit, layer, solution)
+        self._turn_to(state, tour, "next", fit)
+
+    def prev(self, fit=True):
+        """Go back to the slit before.
+
+        Parameters
+        ----------
+        fit : bool, optional
+            Whether to fit the slit at hand first.
+        """
+        state = self._touring()
+        if state.tour.index == 0:
+            raise InputError(f"slit {state.tour.slit} is the first one", "", "Call next()")
+        tour = self._kept(state, fit)
+        self._turn_to(state, tour.go(tour.index - 1), "prev", fit)
+
+    def stop_iter(self, fit=True):
+        """End the way slit by slit, and show the whole frame again.
+
+        Parameters
+        ----------
+        fit : bool, optional
+            Whether to fit IDS to the slits that were fitted and the one at hand.
+
+        Returns
+        -------
+        FitSummary or None
+        """
+        state = self._touring()
+        tour = state.tour.keep(state.layer)
+        args = {"fit": bool(fit)}
+        if not fit:
+            self._commit(replace(state, tour=None, layer=None), call="stop_iter", args=args)
+            return None
+        wanted = [key for key in tour.order if key in tour.solved or key == tour.slit]
+        layer = _joined([tour.layers[key] for key in wanted])
+        return self._fit_lines(replace(state, tour=None), layer, call="stop_iter", args=args)
+
+    def _kept(self, state, fit):
+        """Return the tour with the slit at hand as it stands, fitted if wanted."""
+        tour, layer = state.tour, state.layer
+        if not fit:
+            return tour.keep(layer)
+        solution, summary = self._fit_slit(state, layer)
+        self._say(f"slit {tour.slit}: {summary}")
+        return tour.keep(layer, solution)
+
+    def _turn_to(self, state, tour, call, fit):
+        new = replace(state, tour=tour, layer=tour.layers[tour.slit])
+        self._commit(new, call=call, args={"fit": bool(fit)})
+        left = len([s for s in self.mask.values() if not s.reference]) - len(tour.order)
+        self._say(f"slit {tour.slit} ({tour.index + 1} of {len(tour.order)} visited, {left} left)")
+
+    def _lines_of(self, state, catalog, slit, solution):
+        mask = Mask([self.mask[slit]])
+        models = [self._model(state, name) for name in ("opt", "crv")]
+        markers = predict_lines(*models, solution, mask, self.instrument, catalog)
+        return Layer.predicted("ids", markers)
+
+    def _touring(self):
+        state = self._pull()
+        if state.tour is None:
+            raise InputError("no way slit by slit has begun", "", "Call ids_iter(catalog) first")
+        return state
+
+    def _untoured(self):
+        state = self._pull()
+        if state.tour is not None:
+            raise InputError(f"slit {state.tour.slit} is at hand", "", "End with stop_iter() first")
+        return state
+
+    # -- back and forth, region files ---------------------------------------------------
+
+    def undo(self):
+        """Go back one step: an edit in the viewer, a fit, whatever came last."""
+        self._step(-1, "undo")
+
+    def redo(self):
+        """Take back an undo."""
+        self._step(1, "redo")
+
+    def _step(self, by, call):
+        self._pull()
+        if not self._history.step(by):
+            self._say(f"nothing to {call}.")
+            return
+        self._commit(self._state, call=call, args={})
+
+    def read_regions(self, path):
+        """Replace the markers by those of a region file.
+
+        Shapes that bear no tags of ours are matched by their places to what the models
+        expect; what is doubtful is listed and left out.
+
+        Parameters
+        ----------
+        path : str, path-like, or list of them
+            Boxes or polygons (OPT), points (CRV), or vectors (IDS).
+        """
+        state = self._pull()
+        paths = path if isinstance(path, (list, tuple)) else [path]
+        shapes = [s for p in paths for s in self._shapes_of(p)]
+        drawn = [shape for shape in shapes if not (shape.fixed or shape.kind == "text")]
+        name = _model_of_shapes(drawn, paths)
+        edited = markers_from_shapes(drawn)
+        notes, tables = list(edited.notes), [edited.markers]
+        if edited.untagged:
+            found = self._matched(state, name, edited.untagged)
+            notes += found.notes
+            tables.append(found.markers)
+        markers = Markers.join(tables)
+        self._check_markers(markers, name)
+        if state.tour is not None:
+            other = set(markers["slit"]) - {state.tour.slit}
+            if other:
+                notes.append(f"only slit {state.tour.slit} is at hand: others are passed over.")
+            markers = markers.select(slit=state.tour.slit)
+            self._check_markers(markers, name)
+        for note in notes:
+            self._say(note)
+        self._replace_layer(Layer.measured(name, markers))
+
+    def _shapes_of(self, path):
+        shapes = read_regions(path)
+        check_slits(shapes, list(self._mask), source=path)
+        return shapes
+
+    def _matched(self, state, name, shapes):
+        layer = state.layer
+        if layer is None or layer.model != name:
+            kind = {"opt": "box", "crv": "edge", "ids": "line"}[name]
+            if name == "opt" and all(shape.kind == "polygon" for shape in shapes):
+                kind = "polygon"
+            layer = Layer.predicted(name, Markers.of(kind, "", [0.0], [0.0], [0.0]))
+        size = (self.instrument.xpixels, self.instrument.ypixels)
+        return match_shapes(shapes, self._predicted(layer), direction=self._direction, size=size)
+
+    def write_regions(self, path, overwrite=False):
+        """Write the markers on the screen to a region file, for this session or DS9.
+
+        Parameters
+        ----------
+        path : str or path-like
+        overwrite : bool, optional
+            Whether an existing file may be replaced.
+        """
+        layer = self._pull().layer
+        if layer is None:
+            raise InputError("there are no markers", "", "Plot a model first")
+        write_regions(path, self._shapes(layer), overwrite=overwrite)
+
+    def show(self):
+        """Draw image and markers anew; a viewer that has gone is opened again."""
+        self._pull()
+        self._draw()
+
+    def close(self):
+        """Close the viewer. Nothing is lost: `resume` goes on."""
+        self._pull()
+        self._screen.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        state = self._state
+        made = ", ".join(
+            f"{name.upper()} {fit.model.degrees} {fit.origin}" for name, fit in state.fits.items()
+        )
+        layer = state.layer
+        shown = f"{len(layer)} markers of {layer.model.upper()}" if layer else "no markers"
+        return f"<ModelsCalibration {self.instrument.name}: {made or 'no models'}; {shown}>"
+
+    def _start(self, state, name, model, degrees, **args):
+        fits = {**state.fits, name: ModelFit.unfitted(model, "nominal")}
+        layer = None if state.layer and state.layer.model == name else state.layer
+        new = replace(
+            state, fits=fits, degrees={**state.degrees, name: degrees}, layer=layer, tour=None
+        )
+        self._commit(new, call=f"new_{name}_model", args=args)
+        return self._live[name]
+
+
+def _extends(before, now):
+    """Whether rows of markers are the same markers, perhaps elsewhere, and more of them."""
+    if len(now) < len(before):
+        return False
+    names = ("kind", "slit", "side")
+    same = all(np.array_equal(before[name], now[name][: len(before)]) for name in names)
+    a, b = before["wavelength"].value, now["wavelength"].value[: len(before)]
+    return same and np.array_equal(a, b, equal_nan=True)
+
+
+def _joined(layers):
+    markers = Markers.join([layer.markers for layer in layers])
+    placed = np.concatenate([layer.placed for layer in layers if len(layer)])
+    return Layer("ids", markers, placed)
+
+
+def _model_of_shapes(shapes, paths):
+    own = {"box": "opt", "polygon": "opt", "point": "crv", "vector": "ids"}
+    names = sorted({own[shape.kind] for shape in shapes if not shape.excluded})
+    file = ", ".join(map(str, paths))
+    if not names:
+        raise InputError("0 shapes are left: the models are unchanged", file=file)
+    if len(names) > 1:
+        raise InputError(
+            f"shapes for {' and '.join(n.upper() for n in names)}",
+            "Must be of one model: boxes or polygons, points, or vectors",
+            "Read them one after the other",
+            file=file,
+        )
+    if {"box", "polygon"} <= {shape.kind for shape in shapes}:
+        raise InputError("boxes and polygons", "Must be of one kind", file=file)
+    return names[0]
