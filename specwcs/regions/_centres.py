@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from ._settle import NOBODY, Way, crowded, robust_fit, scatter_of, settle
+from ._settle import NOBODY, PATTERN, Way, crowded, robust_fit, scatter_of, settle, unguided
 
 _MOST_STARTS = 12
 _VOTE_RADIUS = 20.0
@@ -38,6 +38,8 @@ def match_centres(drawn, expected, pins):
     way, moved = found[chosen]
     scatter = scatter_of(way.residual[way.partner != NOBODY], _MEDIAN_DISTANCE)
     doubtful |= crowded(_distances(drawn, moved), way.partner, scatter)
+    if np.count_nonzero(way.partner != NOBODY) < PATTERN:
+        doubtful |= unguided(_distances(drawn, expected), way.partner)
     doubtful[list(pins)] = False
     return way.partner, doubtful
 
@@ -104,13 +106,24 @@ def _assign(distance, reach, pins):
 
 
 def _move(expected, partners, drawn):
-    """Move the expected points as their partners are: a shift; with enough of them, affine."""
+    """Move the expected points as their partners are, more freely the more there are."""
     shift = np.median(drawn - partners, axis=0)
-    if len(drawn) < 6:
+    if len(drawn) < 3:
         return expected + shift
-    middle = partners.mean(axis=0)
-    design = np.column_stack([np.ones(len(drawn)), partners - middle])
-    fits = np.column_stack([robust_fit(design, values) for values in (drawn - partners).T])
-    if np.abs(fits[1:]).max() > _LARGEST_STRETCH:
+    design, values = _design(partners, partners), (drawn - partners).T.ravel()
+    fit = robust_fit(design, values)
+    if np.abs(fit[2:]).max() > _LARGEST_STRETCH:
         return expected + shift
-    return expected + fits[0] + (expected - middle) @ fits[1:]
+    return expected + (_design(expected, partners) @ fit).reshape(2, -1).T
+
+
+def _design(places, partners):
+    """Return what shifts (of x, then of y) depend on: two terms of shift, then of stretch."""
+    x, y = (places - partners.mean(axis=0)).T
+    one, zero = np.ones(len(places)), np.zeros(len(places))
+    columns = [(one, zero), (zero, one)]
+    if len(partners) < 6:
+        columns += [(x, y)]
+    else:
+        columns += [(x, zero), (y, zero), (zero, x), (zero, y)]
+    return np.column_stack([np.concatenate(column) for column in columns])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._settle import NOBODY, Way, crowded, robust_fit, scatter_of, settle
+from ._settle import NOBODY, PATTERN, Way, crowded, robust_fit, scatter_of, settle, unguided
 
 _CAP = 15.0
 _STEP = 3.0
@@ -46,6 +46,8 @@ def match_lines(heads, expected, pins):
     for group, head in enumerate(heads):
         distance = np.abs(head[:, None] - moved[group])
         doubtful[group] |= crowded(distance, partner[group], scatter)
+        if sum(map(len, heads)) < PATTERN:
+            doubtful[group] |= unguided(np.abs(head[:, None] - expected[group]), partner[group])
         doubtful[group][list(pins[group])] = False
     return partner, doubtful
 

@@ -16,7 +16,11 @@ _AS_GOOD = 1.5
 _SLACK = 1.0
 _PLAUSIBLE = 60.0
 _FAR = 8.0
+
+PATTERN = 5
+"""Fewer markers do not tell by their pattern how they were moved."""
 _STEADY = 1.0
+_CAP = 30.0
 
 ODDS = 8.0
 """Doubtful is what the odds are less than e to this power for."""
@@ -51,12 +55,18 @@ class Way:
         matched = self.residual[self.partner != NOBODY]
         return matched.mean() if len(matched) else 0.0
 
+    @property
+    def cost(self):
+        """The mean distance of all shapes, px, capped, and at the cap for those left alone."""
+        capped = np.minimum(self.residual, _CAP)
+        return np.where(self.partner == NOBODY, _CAP, capped).mean()
+
 
 def settle(ways):
     """Choose a way.
 
-    Of those that leave the fewest shapes alone and fit as well as the best, the one that
-    moves the markers least is the likeliest.
+    Of those that fit as well as the best, and leave no more shapes alone, the one that moves
+    the markers least is the likeliest.
 
     Returns
     -------
@@ -65,21 +75,43 @@ def settle(ways):
     doubtful : ndarray of bool, shape (n,)
         Shapes to which another way, as good and as plausible, gives another marker.
     """
-    fewest = min(way.alone for way in ways)
-    best = min(way.misfit for way in ways if way.alone == fewest)
+    best = min(ways, key=lambda way: way.cost)
     good = [
         number
         for number, way in enumerate(ways)
-        if way.alone == fewest and way.misfit <= _AS_GOOD * best + _SLACK
+        if way.alone <= best.alone and way.misfit <= _AS_GOOD * best.misfit + _SLACK
     ]
     chosen = min(good, key=lambda number: ways[number].moved)
     least = ways[chosen].moved
     doubtful = np.zeros(len(ways[chosen].partner), dtype=bool)
     for number in good:
         moved = ways[number].moved
-        if moved <= _AS_GOOD * least or moved <= min(_PLAUSIBLE, _FAR * least):
+        if moved <= max(_AS_GOOD * least, min(_PLAUSIBLE, _FAR * least)):
             doubtful |= ways[number].partner != ways[chosen].partner
     return chosen, doubtful
+
+
+def unguided(distance, partner):
+    """Tell which shapes are in doubt if there is no pattern that tells how all were moved.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (n, m)
+        Of each shape from each marker as it is expected, px.
+    partner : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    result = np.zeros(len(partner), dtype=bool)
+    shapes = np.flatnonzero(partner != NOBODY)
+    others = np.array(distance[shapes])
+    own = others[np.arange(len(shapes)), partner[shapes]]
+    others[np.arange(len(shapes)), partner[shapes]] = np.inf
+    if len(shapes) and others.shape[1] > 1:
+        result[shapes] = others.min(axis=1) < np.maximum(_PLAUSIBLE, _AS_GOOD * own)
+    return result
 
 
 def crowded(distance, partner, scatter):

@@ -2,11 +2,21 @@
 
 import numpy as np
 
-from ._settle import NOBODY, ODDS, Way, odds_against, robust_fit, scatter_of, settle
+from ._settle import (
+    NOBODY,
+    ODDS,
+    PATTERN,
+    Way,
+    odds_against,
+    robust_fit,
+    scatter_of,
+    settle,
+    unguided,
+)
 
 _SHIFTS = np.arange(-300.0, 301.0, 3.0)
 _STRETCHES = np.linspace(-0.025, 0.025, 11)
-_MOST_STARTS = 8
+_MOST_STARTS = 16
 _MOST_VOTERS = 1000
 _OUTLIER = 15.0
 _LARGEST_STRETCH = 0.05
@@ -71,12 +81,16 @@ def match_traces(along, across, traces, pins):
         scatter = scatter_of(first[way.partner != NOBODY])
         odds = odds_against(second[:, None], first, scatter, _RATIO)[:, 0]
         doubtful |= (odds < ODDS) | (second < _RATIO * first + _MARGIN)
+    if len(np.unique(way.partner)) < PATTERN:
+        doubtful |= unguided(
+            np.where(allowed, np.abs(across[:, None] - predicted), np.inf), way.partner
+        )
     doubtful &= way.partner != NOBODY
     return way.partner, doubtful
 
 
 def _starts(across, predicted, allowed):
-    """Return the shifts and stretches that bring most points near a trace, best first."""
+    """Return the shifts and stretches that bring many points near a trace, small first."""
     step = -(-len(across) // _MOST_VOTERS)
     across, predicted, allowed = across[::step], predicted[::step], allowed[::step]
     middle = predicted.mean()
@@ -88,13 +102,14 @@ def _starts(across, predicted, allowed):
         votes = np.histogram(shifts[allowed], edges)[0]
         votes = np.convolve(votes, [0.5, 1.0, 0.5], "same")
         ranked += zip(-votes, np.abs(_SHIFTS), _SHIFTS, np.full(len(votes), stretch), strict=True)
-    starts = [(0.0, 0.0)]
-    for _, _, shift, stretch in sorted(ranked):
-        if all(abs(shift - other) > 2 * width for other, _ in starts[1:]):
-            starts.append((shift, stretch))
-        if len(starts) > _MOST_STARTS:
+    least = min(ranked)[0] / 2
+    peaks = []
+    for votes, distance, shift, stretch in sorted(ranked):
+        if votes > least:
             break
-    return starts
+        if all(abs(shift - other[1]) > 3 * width for other in peaks):
+            peaks.append((distance, shift, stretch))
+    return [(0.0, 0.0)] + [peak[1:] for peak in sorted(peaks)[:_MOST_STARTS]]
 
 
 def _converge(across, predicted, allowed, shift, stretch):

@@ -13,7 +13,9 @@ from specwcs.conventions import Direction
 from specwcs.errors import InputError
 from specwcs.markers import Markers
 
-from ._kinds import count, match_edges, match_slits, match_vectors, where
+from ._notes import count, where
+from ._slits import match_slits
+from ._spectra import match_edges, match_vectors
 from .draw import SHAPE_OF, positions
 
 __all__ = ["Matched", "match_shapes"]
