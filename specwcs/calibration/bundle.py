@@ -15,6 +15,7 @@ from .provenance import setup_of
 
 __all__ = ["Calibration", "SlitStatus"]
 
+
 @dataclass(frozen=True)
 class SlitStatus:
     """How far one slit is calibrated.

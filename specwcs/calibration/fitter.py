@@ -1,11 +1,13 @@
 """The fits of OPT, CRV and IDS to markers, one by one: of a session, and of `solve`."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
+from specwcs.errors import FitError
 from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, OpticalModel
 from specwcs.models.slit import TraceShape
 
@@ -151,7 +153,10 @@ class ModelFitter:
             ]
             return list(zip(*fits, strict=True))
 
-        models, fits, notes = fit([(0, *degrees) for degrees in self.limits["opt"]])
+        try:
+            models, fits, notes = fit([(0, *degrees) for degrees in self.limits["opt"]])
+        except FitError as error:
+            raise FitError(_plane_degrees(str(error))) from error
         degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
         if any(model.degrees != degrees for model in models):
             models, fits, notes = fit((degrees, degrees))
@@ -162,7 +167,7 @@ class ModelFitter:
             {f"opt_{axis}": fit.covariance for axis, fit in zip("xy", fits, strict=True)},
             residual_table(boxes, off, fits[0].used & fits[1].used),
             tuple(fit.rank for fit in fits),
-            (*notes[0], *notes[1]),
+            tuple(map(_plane_degrees, (*notes[0], *notes[1]))),
         )
 
     def _optical(self, models, flips):
@@ -220,6 +225,11 @@ class ModelFitter:
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
         return ModelFit(model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes))
+
+
+def _plane_degrees(sentence):
+    """Leave out the degree of the local coordinate, which OPT does not have."""
+    return re.sub(r"\(0, (\d+), (\d+)\)", r"(\1, \2)", sentence)
 
 
 def mask_domains(mask):

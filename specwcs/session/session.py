@@ -503,7 +503,7 @@ class ModelsCalibration(SessionFits):
         return match_shapes(shapes, self._predicted(layer), direction=self._direction, size=size)
 
     def write_regions(self, path, overwrite=False):
-        """Write the markers on the screen to a region file, for this session or DS9.
+        """Write the markers to a region file, where they were placed, for a session or DS9.
 
         Parameters
         ----------
@@ -514,7 +514,9 @@ class ModelsCalibration(SessionFits):
         layer = self._pull().layer
         if layer is None:
             raise InputError("there are no markers", "", "Plot a model first")
-        write_regions(path, self._shapes(layer), overwrite=overwrite)
+        markers = layer.for_fit(self.instrument.shape)
+        shapes = self._shapes(Layer.measured(layer.model, markers))
+        write_regions(path, shapes, overwrite=overwrite)
 
     def show(self):
         """Draw image and markers anew; a viewer that has gone is opened again."""
