@@ -72,19 +72,23 @@ def predict_edges(opt, crv, mask, instrument, n, positions, limits):
         Points a trace, evenly spaced along the dispersion.
     positions : sequence of float
         In the slit, from 0 (left edge) to 1.
-    limits : tuple of float
-        How far the traces reach to the blue and to the red of the reference wavelength, px.
+    limits : tuple of float or None
+        How far the traces reach to the blue and to the red of the reference wavelength, px;
+        None: as far as the detector.
 
     Returns
     -------
     Markers
         Of kind edge, on the detector.
     """
-    blue, red = limits
-    d = np.linspace(-blue, red, n) if n > 1 else np.array([0.5 * (red - blue)])
-    tables = []
+    direction, tables = instrument.direction, []
+    size = direction.split(instrument.xpixels, instrument.ypixels)[0]
     for key, slit in _measured(mask):
-        shape = TraceShape.from_models(opt, crv, slit, instrument.direction)
+        shape = TraceShape.from_models(opt, crv, slit, direction)
+        middle = direction.split(*shape.pixel_from_trace(0.0, 0.5))[0]
+        to_ends = sorted(direction.sign * (end - middle) for end in (0.0, size - 1.0))
+        blue, red = to_ends if limits is None else (-limits[0], limits[1])
+        d = np.linspace(blue, red, n) if n > 1 else np.array([0.5 * (blue + red)])
         t, distance = (a.ravel() for a in np.meshgrid(positions, d, indexing="ij"))
         x, y = shape.pixel_from_trace(distance, t)
         on = _near(x, y, instrument, 0.0)

@@ -211,17 +211,13 @@ class SessionCore:
         crv = self._model(state, "crv")
         if layer.model == "crv":
             ts = sorted(set(np.round(np.asarray(layer.markers["t"]), 3).tolist())) or [0.0]
-            return predict_edges(opt, crv, mask, self.instrument, 33, ts, self._limits(state))
+            return predict_edges(opt, crv, mask, self.instrument, 33, ts, state.limits)
         catalog = state.tour.catalog if state.tour else state.catalog
         if catalog is None:
             raise InputError("lines without a wavelength", "", "Call plot_ids_model(catalog) first")
         ids = state.tour.solution if state.tour else self._model(state, "ids")
         mask = Mask([mask[state.tour.slit]]) if state.tour else mask
         return predict_lines(opt, crv, ids, mask, self.instrument, catalog, state.nsplit)
-
-    def _limits(self, state):
-        size = self._direction.split(self.instrument.xpixels, self.instrument.ypixels)[0]
-        return state.limits or (size, size)
 
     def _layer(self, state, name):
         if state.layer is None or state.layer.model != name:

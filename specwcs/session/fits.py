@@ -404,7 +404,7 @@ class SessionFits(SessionCore):
             raise InputError("there are no residuals", "", "Fit a model first")
         table = state.fits[name].residuals
         if self._screen.alive and self._frame is not None and state.tour is None:
-            self._screen.draw([], _residual_shapes(table))
+            self._screen.show_only(_residual_shapes(table))
         worst = _worst_slits(table)
         self._say("worst slits: " + ", ".join(f"{k} {rms:.2f} px" for k, rms in worst))
         return residual_figure(table, name, self.instrument.shape, worst)

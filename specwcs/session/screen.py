@@ -64,6 +64,11 @@ class Screen:
             self._drawn = self._try(self._viewer.draw, [*fixed, *shapes], 1)
         return self._drawn
 
+    def show_only(self, shapes):
+        """Draw shapes in place of the markers; nothing is read back until these are drawn."""
+        self.draw([], shapes)
+        self._drawn = False
+
     def read(self):
         """Return the shapes as the user left them; None where nothing was drawn.
 

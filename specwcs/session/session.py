@@ -258,7 +258,7 @@ class ModelsCalibration(SessionFits):
         state = self._untoured()
         models = [self._model(state, name) for name in ("opt", "crv")]
         markers = predict_edges(
-            *models, self.mask, self.instrument, int(n), ts.tolist(), self._limits(state)
+            *models, self.mask, self.instrument, int(n), ts.tolist(), state.limits
         )
         if not len(markers):
             raise InputError(
