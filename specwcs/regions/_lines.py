@@ -71,12 +71,13 @@ def _starts(heads, expected):
         misfit = near[groups[:, None], places].mean(axis=0)
         ranked += zip(misfit, np.abs(shifts), shifts, np.full(len(shifts), stretch), strict=True)
     starts = [np.zeros(2)]
-    for _, _, shift, stretch in sorted(ranked):
+    worst = 2 * min(ranked)[0] + 2.0
+    for misfit, _, shift, stretch in sorted(ranked):
         new = np.array([shift, stretch])
         moves = [np.abs(new - start) @ (1.0, reach) for start in starts[1:]]
         if all(move > 3 * _STEP for move in moves):
             starts.append(new)
-        if len(starts) > _MOST_STARTS:
+        if len(starts) > _MOST_STARTS or misfit > worst:
             break
     return starts
 

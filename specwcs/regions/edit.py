@@ -16,7 +16,8 @@ __all__ = ["Edited", "check_slits", "markers_from_shapes"]
 
 _MARKER_OF = {shape: marker for marker, shape in SHAPE_OF.items()}
 _STILL = 1e-4
-"""Viewers keep eight digits: a marker that moved by less (px) has not been moved."""
+_DIGITS = 6e-8
+"""Viewers keep eight digits: what moved by less than either (px, relative) was not moved."""
 
 CROSSED = "corners of the polygon have changed places: put them back, or delete the polygon"
 
@@ -214,7 +215,8 @@ def _edit(drawn, claims):
         used[rows] = not fault
         for each, point in zip(rows, claim.points if not fault else xy[rows], strict=True):
             reason[each] = fault or ""
-            if np.abs(xy[each] - point).max() > _STILL or not np.isfinite(xy[each]).all():
+            still = np.abs(xy[each] - point) <= np.maximum(_STILL, _DIGITS * np.abs(point))
+            if not still.all():  # or not known before
                 xy[each] = point
         if fault:
             notes.append(f"slit {claim.slit}: {fault}.")
