@@ -7,7 +7,7 @@ from specwcs.conventions import fits_from_array_pixel
 from .draw import positions
 
 DOUBT = "could be more than one"
-_ABSENT = "no region"
+ABSENT = "no region"
 _MOST_NAMED = 8
 
 
@@ -44,7 +44,7 @@ class FoundRows:
     def __init__(self, expected):
         self.expected, self.xy = expected, positions(expected)
         self.used = np.zeros(len(expected), dtype=bool)
-        self.reason = np.full(len(expected), _ABSENT, dtype=object)
+        self.reason = np.full(len(expected), ABSENT, dtype=object)
 
     def put(self, rows, points, reason=""):
         self.xy[rows] = points

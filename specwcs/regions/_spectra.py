@@ -5,7 +5,7 @@ import numpy as np
 from specwcs.markers import Markers
 
 from ._lines import match_lines
-from ._notes import DOUBT, FoundRows, count, listed, slit_label, where
+from ._notes import ABSENT, DOUBT, FoundRows, count, listed, slit_label, where
 from ._settle import NOBODY
 from ._traces import match_traces
 from .draw import positions
@@ -113,7 +113,10 @@ def match_vectors(shapes, expected, direction):
         found.put(rows[line[sure]], xy[members[sure]])
         found.put(rows[line[unsure]], xy[members[unsure]], reason)
         notes += _line_notes(key[0], shapes, members, wavelength[rows], line, unsure)
-    return found.markers(), notes
+    markers = found.markers()
+    if absent := np.count_nonzero(markers["reason"] == ABSENT):
+        notes.append(f"{absent} of {count(len(markers), 'line')} without a vector.")
+    return markers, notes
 
 
 def _pins_of_lines(shapes, members, wavelengths):
@@ -149,7 +152,7 @@ def _wavelength_label(shape):
 def _strange_note(slit, shapes):
     return (
         f"slit {slit}: {count(len(shapes), 'vector')} {where(shapes)} not used: the wavelength "
-        "on the label is not expected there, or is there twice. Correct the label."
+        "on the label is not expected there, or is twice. Correct the label."
     )
 
 

@@ -239,11 +239,9 @@ def tables(draw):
     ids = draw(st.lists(slits, unique=True, max_size=4))
     boxes = Markers.of("box", ids, 0.5, [draw(pixels) for _ in ids], [draw(pixels) for _ in ids])
     ring = {"t": [t for t, _ in RING], "side": [side for _, side in RING]}
-    rhombus = np.array([[0, 5, 6, 1], [0, 1, 90, 91]])
+    x, y = np.array([[0, 5, 6, 1], [0, 1, 90, 91]])
     corners = [
-        Markers.of(
-            "polygon", slit, x=draw(pixels) + rhombus[0], y=draw(pixels) + rhombus[1], **ring
-        )
+        Markers.of("polygon", slit, x=draw(pixels) + x, y=draw(pixels) + y, **ring)
         for slit in draw(st.lists(slits, unique=True, max_size=3))
     ]
     table = Markers.join([points, boxes, *corners])
