@@ -13,6 +13,8 @@ _ATTRIBUTE = re.compile(
 _REST = 6
 """The group of `_ATTRIBUTE` with what is no ``key=value``."""
 
+_SHOWN = 60
+
 _TAG = re.compile(r"([a-z]+)=([A-Za-z0-9_.+-]+)")
 
 
@@ -60,8 +62,13 @@ def _check_rest(rest, place):
     """Let bare words and numbers pass; a brace or a quote among them is a broken label."""
     if re.search(r"[{}\"']", rest):
         raise InputError(
-            f"braces or quotes that do not match at '{rest}'",
+            f"braces or quotes that do not match at '{clipped(rest)}'",
             "Labels and tags hold no braces.",
             "Change the label and save again.",
             **place,
         )
+
+
+def clipped(text):
+    """Return the beginning of what stands in a file, for an error."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -12,7 +12,7 @@ from specwcs.conventions import array_from_fits_pixel
 from specwcs.errors import InputError
 from specwcs.inputs._text import did_you_mean, local_path, parse_number, read_text, split_lines
 
-from ._attributes import parse_attributes
+from ._attributes import clipped, parse_attributes
 from .shapes import Shape, vector_head
 
 __all__ = ["parse_regions", "read_regions"]
@@ -38,11 +38,13 @@ _OTHER_SYSTEM = re.compile(
     r"fk4|b1950|fk5|j2000|icrs|galactic|ecliptic|linear|detector|amplifier|wcs[a-z]?"
 )
 
+_LONGEST_NUMBER = 60
 _FARTHEST = 1e9
 """No pixel is that far away; beyond it, coordinates lose the precision that we promise."""
 
 _NUMBER = r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?"
 _PLAIN = re.compile(rf"\s*{_NUMBER}(?:(?:\s*,\s*|\s+){_NUMBER})*\s*", re.ASCII)
+_ANGLE = re.compile(rf"{_NUMBER}[dr\"'h]|\d[\d.:dhms]*[:dhms][\d.:dhms]*", re.ASCII)
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
 _SHAPE = re.compile(
     r"(?P<sign>[+-]?)\s*(?P<name>[A-Za-z]\w*)\s*(?:\((?P<inside>[^()#]*)\)|(?P<open>[^()#]*))"
@@ -161,7 +163,7 @@ class _Reader:
         """Take one command: a coordinate system, defaults, or a shape."""
         match = _SHAPE.fullmatch(command)
         if match is None or match["stray"]:
-            raise self.fail(f"'{command}' is no region", _allowed(), _CORRECT)
+            raise self.fail(f"'{clipped(command)}' is no region", _allowed(), _CORRECT)
         name = match["name"].lower()
         if name in FORMS:
             self.shapes.append(self.shape(name, match))
@@ -172,7 +174,7 @@ class _Reader:
         elif _OTHER_SYSTEM.fullmatch(name):
             raise self.fail(f"coordinate system {name}", "Must be image or physical.", _NOWHERE)
         else:
-            raise self.fail(f"'{match['name']}' is no marker", _allowed(), _remedy(name))
+            raise self.fail(f"'{clipped(match['name'])}' is no marker", _allowed(), _remedy(name))
 
     def shape(self, kind, match):
         """Make a shape of its line."""
@@ -229,13 +231,13 @@ class _Reader:
 
     def image_value(self, part, role, kind):
         """Return one number that needs a closer look: it may bear a suffix, or be none."""
-        suffix = part[-1:] if part[-1:] in ("i", "p") and part[-2:-1].isdigit() else ""
-        number = part.removesuffix(suffix)
-        if re.fullmatch(rf"{_NUMBER}[dr\"'h]|\d[\d.:dhms]*[:dhms][\d.:dhms]*", part, re.ASCII):
-            allowed = "Must be in pixels."
-            raise self.fail(f"angle '{part}' as {_ROLE_NAMES[role]} of {kind}", allowed, _NOWHERE)
-        within = (-_FARTHEST, _FARTHEST)
         what = f"{_ROLE_NAMES[role]} of {kind}"
+        if len(part) > _LONGEST_NUMBER:
+            raise self.fail(f"invalid {what} '{clipped(part)}'", "Must be a plain number.")
+        if _ANGLE.fullmatch(part):
+            raise self.fail(f"angle '{part}' as {what}", "Must be in pixels.", _NOWHERE)
+        suffix = part[-1:] if part[-1:] in ("i", "p") and part[-2:-1].isdigit() else ""
+        number, within = part.removesuffix(suffix), (-_FARTHEST, _FARTHEST)
         value = parse_number(number, what, within=within, **self.place)
         if suffix == "p" or (self.in_physical and not suffix):
             value = self.from_physical(value, role)

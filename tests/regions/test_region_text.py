@@ -220,3 +220,23 @@ def test_any_text_is_read_or_refused(text):
         assert str(err).startswith("any.reg, line ")  # noqa: PT017 - either way is right
     else:
         assert all(np.isfinite(shape.points).all() for shape in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "point(" + "1" * 10**5,
+        "point(" + "1" * 10**5 + ",1)",
+        "point(" + "1d" * 10**5 + "x,1)",
+        "point(1,2) # text=" + "{" * 10**5,
+        "polygon(" + "1 " * 10**5 + "x)",
+        "{;" * 10**5,
+        "a" * 10**5,
+        "-" * 10**5,
+    ],
+    ids=range(8),
+)
+def test_long_nonsense_is_refused_briefly(text):
+    with pytest.raises(InputError) as info:
+        parse_regions(text)
+    assert len(str(info.value)) < 400
