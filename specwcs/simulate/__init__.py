@@ -1,8 +1,9 @@
 """Frames of a physical spectrograph, and the truth about them.
 
-`example` is a ready-made observation. For your own instrument, make a `Spectrograph` from
-its `~specwcs.inputs.Instrument`, a mask (read one, or `random_mask`, `longslit`), and an
-`Observation` of both. Nothing here uses the models that specwcs fits.
+`example` is a ready-made observation; `tutorial` writes the files of the tutorial. For your own
+instrument, make a `Spectrograph` from its `~specwcs.inputs.Instrument`, a mask (read one, or
+`random_mask`, `longslit`), and an `Observation` of both. Nothing here uses the models that
+specwcs fits.
 
 Examples
 --------
@@ -21,6 +22,7 @@ from specwcs.simulate.examples import example, lamp, wrong
 from specwcs.simulate.masks import longslit, random_mask
 from specwcs.simulate.observation import Observation
 from specwcs.simulate.spectrograph import Spectrograph
+from specwcs.simulate.tutorial import tutorial
 
 __all__ = [
     "Detector",
@@ -30,5 +32,6 @@ __all__ = [
     "lamp",
     "longslit",
     "random_mask",
+    "tutorial",
     "wrong",
 ]
