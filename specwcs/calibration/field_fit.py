@@ -23,6 +23,7 @@ _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyo
 _CHOICE_POINTS = 3000  # enough to choose degrees by; the fit takes all
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
+_EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
@@ -241,7 +242,7 @@ def _freer_constant(points, degrees, usable, what, wanted):
         np.sum((fit.residuals[common] / points.sigma[common]) ** 2) for fit in (plain, freer)
     )
     added, freedom = freer.rank - plain.rank, int(common.sum()) - freer.rank
-    gain = (before - after) / added / max(after / freedom, np.finfo(float).tiny)
+    gain = (before - after) / added / max(after / freedom, _EXACT)
     return constant if stats.f.sf(gain, added, freedom) < _CHANCE else None
 
 

@@ -14,6 +14,7 @@ __all__ = [
 
 _GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
 _CHANCE = 0.01  # that independent errors look like common ones
+_EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE_ODD = 1e-3  # that a group contradicts the others by chance
 _RANK_TOLERANCE = 1e-10
 _UNDETERMINED = 1e-8  # squared pivot left when a group is taken out
@@ -158,6 +159,7 @@ def contradictory_group(design, values, sigma, labels):
         return None
     # Of many groups of few points, one stands out by chance.
     size = len(groups[worst])
-    excess = max(whole * max(n - p, 1) - chi2_without[worst], 0.0) / size / reduced[worst]
+    excess = max(whole * max(n - p, 1) - chi2_without[worst], 0.0) / size
+    excess /= max(reduced[worst], _EXACT)
     chance = len(groups) * stats.f.sf(excess, size, freedom[worst])
     return int(labels[groups[worst][0]]) if chance < _CHANCE_ODD else None

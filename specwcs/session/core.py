@@ -26,10 +26,15 @@ from specwcs.calibration import (
 from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.markers import Markers
-from specwcs.regions import markers_from_shapes, match_shapes, shapes_from_markers
+from specwcs.regions import (
+    Matched,
+    markers_from_shapes,
+    match_shapes,
+    shapes_from_markers,
+)
 
 from .journal import Journal, model_to_json
-from .layer import Layer
+from .layer import Layer, nearest_trace
 from .screen import Screen, outline
 from .state import History, State
 from .stored import note_fit, open_model
@@ -195,11 +200,29 @@ class SessionCore:
             self._say(note)
         if not edited.untagged:
             return edited.markers
-        found = match_shapes(edited.untagged, self._predicted(layer), direction=self._direction)
+        found = self._drawn_by_hand(edited.untagged, layer)
         for note in found.notes:
             self._say(note)
         new = found.markers[np.asarray(found.markers["used"])]
         return Markers.join([edited.markers, new])
+
+    def _drawn_by_hand(self, shapes, layer):
+        """Match shapes that the user added in the viewer.
+
+        A point beside a trace that is drawn there belongs to it, where no other is near.
+        """
+        expected = self._predicted(layer)
+        points = [s for s in shapes if layer.model == "crv" and s.kind == "point" and not s.text]
+        others = [shape for shape in shapes if shape not in points]
+        found = match_shapes(others, expected, direction=self._direction)
+        rows, notes = [found.markers] if others else [], list(found.notes) if others else []
+        for shape in points:
+            nearest = nearest_trace(shape.points[0], expected, self._direction)
+            if nearest is None:
+                notes.append("a point is near no trace, or between two: it is not used.")
+            else:
+                rows.append(Markers.of("edge", *nearest, *([v] for v in shape.points[0])))
+        return Matched(Markers.join(rows), tuple(notes))
 
     def _predicted(self, layer):
         """Return the markers of a layer's kind where the models have them."""

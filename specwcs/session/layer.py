@@ -7,13 +7,14 @@ from astropy import units as u
 
 from specwcs.markers import Markers
 
-__all__ = ["KINDS_OF", "Layer", "model_of"]
+__all__ = ["KINDS_OF", "Layer", "model_of", "nearest_trace"]
 
 KINDS_OF = {"opt": ("box", "polygon"), "crv": ("edge",), "ids": ("line",)}
 """The kinds of markers that each model is fitted to."""
 
 _MOVED = 1e-3  # px: less is rounding on the way through a viewer
 _OFF = "off the detector"
+_CLEARLY = 3.0  # times as far must the second nearest trace be
 
 
 def model_of(markers):
@@ -113,8 +114,9 @@ class Layer:
             return self
         if self.model == "crv" and len(fitted) != len(self.markers):
             return self  # other points on the same traces
-        known = {key: row for row, key in enumerate(_keys(fitted))}
-        rows = np.array([known.get(key, -1) for key in _keys(self.markers)])
+        places = np.unique(np.asarray(self.markers["t"]))
+        known = {key: row for row, key in enumerate(_keys(fitted, places))}
+        rows = np.array([known.get(key, -1) for key in _keys(self.markers, places)])
         found = np.flatnonzero(rows >= 0)
         placed = self.placed.copy()
         placed[found] = _positions(fitted)[rows[found]]
@@ -129,17 +131,48 @@ class Layer:
         return len(self.markers)
 
 
+def nearest_trace(point, edges, direction):
+    """Return slit and t of the trace that a point (x, y) lies on; None if that is in doubt.
+
+    Parameters
+    ----------
+    point : (float, float)
+    edges : Markers
+        Points along the traces.
+    direction : Direction
+    """
+    here, across = direction.split(*point)
+    along, q = direction.split(edges["x"].value, edges["y"].value)
+    slits, t = np.asarray(edges["slit"]), np.asarray(edges["t"])
+    apart = []
+    for slit, place in sorted(set(zip(slits.tolist(), t.tolist(), strict=True))):
+        mine = (slits == slit) & (t == place)
+        order = np.argsort(along[mine])
+        there = np.interp(here, along[mine][order], q[mine][order])
+        apart.append((abs(across - there), slit, place))
+    apart.sort()
+    if not apart or (len(apart) > 1 and apart[1][0] < _CLEARLY * apart[0][0]):
+        return None
+    return apart[0][1:]
+
+
 def _positions(markers):
     return np.column_stack([markers["x"].value, markers["y"].value])
 
 
-def _keys(markers):
-    """Name each marker by what it stands for; points of one trace by their number."""
-    names = ("kind", "slit", "t", "side")
-    columns = [np.asarray(markers[name]) for name in names]
-    wavelength = np.nan_to_num(markers["wavelength"].value)
+def _keys(markers, places):
+    """Name each marker by what it stands for; those of one name are counted.
+
+    The t of a line is that of one of `places`, the nearest: a fit refines it.
+    """
+    reach = 0.5 * np.diff(places).min() if len(places) > 1 else 0.5
+    t = np.asarray(markers["t"])
+    nearest = np.abs(t[:, None] - places).argmin(axis=1)
+    piece = np.where(np.abs(t - places[nearest]) <= reach, nearest, -1)
+    names = ("kind", "slit", "side")
+    columns = [np.asarray(markers[name]).tolist() for name in names]
+    wavelength = np.nan_to_num(markers["wavelength"].value).round(4).tolist()
     count = {}
-    for kind, slit, t, side, w in zip(*columns, wavelength, strict=True):
-        key = (str(kind), str(slit), round(float(t), 2), float(side), round(float(w), 4))
+    for key in zip(*columns, piece.tolist(), wavelength, strict=True):
         count[key] = count.get(key, -1) + 1
         yield (*key, count[key])
