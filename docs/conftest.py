@@ -1,14 +1,17 @@
 """The pages are doctests; each runs in a folder of its own."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 # They are run by Sphinx, when it builds the pages.
-collect_ignore_glob = ["conf.py", "pictures/*"]
+collect_ignore_glob = ["conf.py", "pictures/*", "tutorial/*.py"]
 
 # Pages that begin where the quickstart ends.
 GO_ON = {"wcs.rst", "extraction.rst"}
+
+TUTORIAL = Path(__file__).parent / "tutorial"
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +36,12 @@ def quickstart(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def own_folder(request, tmp_path, monkeypatch):
-    """Run a page in a temporary folder."""
-    if request.node.path.name in GO_ON:
+def own_folder(request, tmp_path, tmp_path_factory, monkeypatch):
+    """Run a page in a temporary folder, with journals of sessions in another."""
+    page = request.node.path
+    if page.name in GO_ON:
         shutil.copytree(request.getfixturevalue("quickstart"), tmp_path, dirs_exist_ok=True)
+    if page.parent == TUTORIAL:
+        shutil.copytree(TUTORIAL / "regions", tmp_path / "regions")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

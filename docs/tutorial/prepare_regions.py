@@ -82,7 +82,7 @@ def prepare_mos(files, observation):
     calib.load_image(files["mos/arc"])
     calib.new_opt_model(2, 2).flipy()
     calib.plot_opt_model()
-    hand.boxes("opt.reg", deleted=["113"])
+    hand.boxes("opt.reg", deleted=["85"])
     calib.fit_opt_model()
     calib.new_crv_model(1, 2, 2)
     calib.load_image(files["mos/flat"])
