@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import specwcs
-from specwcs.cli import calibrate, demo, extract, info
+from specwcs.cli import calibrate, demo, extract, info, view
 from specwcs.cli.console import Console, Outcome, Parser, Status, one_line
 from specwcs.errors import SpecwcsError
 
@@ -18,7 +18,8 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "demo": (demo, "simulate an instrument, run the main job, and compare with the truth"),
-    "calibrate": (calibrate, "from a mask, a flat and an arc to a calibration, with no hand"),
+    "calibrate": (calibrate, "from frames, with no hand, or from region files, to a calibration"),
+    "view": (view, "look at a calibration on a frame, and work on it by hand"),
     "extract": (extract, "from science frames to rectified images and spectra"),
     "info": (info, "tell what a file is, its facts and its faults"),
 }

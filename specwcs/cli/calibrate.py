@@ -1,12 +1,15 @@
-"""``specwcs calibrate``: from a mask, a flat and an arc to a calibration, with no hand."""
+"""``specwcs calibrate``: from frames, or from region files, to a calibration."""
 
+import sys
 from argparse import ArgumentTypeError
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from specwcs.cli.console import Outcome, Status
 from specwcs.errors import InputError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "read_catalog", "run"]
 
 
 def add_arguments(parser):
@@ -14,10 +17,14 @@ def add_arguments(parser):
     add = parser.add_argument
     add("instrument", metavar="INST", help="instrument file (.icf), or a name that ships")
     add("mask", metavar="MASK", help="mask file (.mdf), or a name that ships")
-    add("--arc", nargs="+", required=True, metavar="A", help="arc frames, summed")
+    add("--arc", nargs="+", metavar="A", help="arc frames, summed; required without --regions")
     add("--flat", nargs="+", metavar="F", help="flat frames, summed; without: edges by the arc")
-    add("--catalog", nargs="+", required=True, metavar="C",
-        help="line catalogues of the lamps: files, or names that ship, such as Ne Ar")  # fmt: skip
+    add("--catalog", nargs="+", metavar="C",
+        help="line catalogues of the lamps: files, or names that ship, such as Ne Ar; required "
+        "without --regions, and for vectors that do not tell their wavelength")  # fmt: skip
+    add("--regions", nargs="+", type=Path, metavar="R.reg",
+        help="region files of a session, in any order: boxes or polygons (OPT), points (CRV), "
+        "vectors (IDS); nothing is measured on frames then")  # fmt: skip
     add("--medium", choices=("air", "vacuum"),
         help="medium of the calibration: a catalogue that states another is converted, one "
         "that states none is taken to be in it")  # fmt: skip
@@ -52,28 +59,28 @@ def run(args, console):
     -------
     Outcome
     """
-    from specwcs.calibration import calibrate
     from specwcs.cli.facts import calibration_facts, calibration_lines
     from specwcs.cli.outputs import check_output, draw
     from specwcs.inputs import Instrument, Mask, read_frame
 
     start, picture = console.seconds, _picture_of(args.output)
+    _check_arguments(args)
     instrument, mask = Instrument.read(args.instrument), Mask.read(args.mask)
-    catalog = _catalog(args.catalog, args.medium)
+    catalog = read_catalog(args.catalog, args.medium) if args.catalog else None
     for path in (args.output, picture):
         check_output(path, args.overwrite)
     console.step("reading frames")
-    flat = read_frame(args.flat, instrument, bias=args.bias) if args.flat else None
-    arc = read_frame(args.arc, instrument, bias=args.bias)
-    degrees = {name: getattr(args, name) for name in ("opt", "crv", "ids")}
-    cal = calibrate(
-        instrument, mask, flat=flat, arc=arc, catalog=catalog, progress=console.step, **degrees
+    flat, arc = (
+        read_frame(paths, instrument, bias=args.bias) if paths else None
+        for paths in (args.flat, args.arc)
     )
+    make = _from_regions if args.regions else _from_frames
+    cal, more = make(args, console, instrument, mask, catalog, flat, arc)
     cal.write(args.output, overwrite=args.overwrite)
     picture = draw(
         lambda report: report.calibration_figure(cal, flat, arc), picture, args.overwrite, console
     )
-    facts = calibration_facts(cal)
+    facts = calibration_facts(cal) | more
     facts |= {"calibration": args.output, "picture": picture, "seconds": console.seconds - start}
     lines = [f"calibrated {facts['instrument']} in {facts['seconds']:.0f} s"]
     lines += [*calibration_lines(facts), f"  wrote        {args.output}"]
@@ -82,14 +89,87 @@ def run(args, console):
     return Outcome(status, facts, lines)
 
 
+def _check_arguments(args):
+    missing = [f"--{name}" for name in ("arc", "catalog") if not getattr(args, name)]
+    if missing and not args.regions:
+        raise InputError(
+            f"the following arguments are required: {', '.join(missing)}",
+            "",
+            "Give them to calibrate from frames, or --regions to calibrate from region files; "
+            "see 'specwcs calibrate --help'",
+        )
+
+
+def _degrees(args):
+    return {name: getattr(args, name) for name in ("opt", "crv", "ids")}
+
+
+def _from_frames(args, console, instrument, mask, catalog, flat, arc):
+    """Return the calibration that frames give with no hand, and no further facts."""
+    from specwcs.calibration import calibrate
+
+    return calibrate(
+        instrument, mask, flat=flat, arc=arc, catalog=catalog, progress=console.step,
+        **_degrees(args),
+    ), {}  # fmt: skip
+
+
+def _from_regions(args, console, instrument, mask, catalog, flat, arc):
+    """Return the calibration that region files give, and the facts of its fits."""
+    from specwcs.cli.replay import replay, sorted_regions
+
+    console.step("reading region files")
+    files = sorted_regions(args.regions)
+    if not (catalog or args.medium):
+        console.warn(
+            "regions do not tell the medium of their wavelengths: taken to be air. Give --medium "
+            "or --catalog."
+        )
+    console.step("fitting the models")
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        cal, fits = replay(instrument, mask, files, catalog, _degrees(args))
+    cal = replace(
+        cal,
+        medium=catalog.medium if catalog else args.medium or cal.medium,
+        provenance=_provenance(cal, args.regions, flat, arc),
+    )
+    return cal, {"fits": {name: asdict(fit) for name, fit in fits.items()}}
+
+
+def _provenance(cal, regions, flat, arc):
+    """Return the record of the session with its files: region files, and frames by their kind."""
+    from specwcs.calibration import provenance, sources_of
+    from specwcs.inputs._text import read_text
+
+    inputs = {name: cal.provenance["inputs"][name] for name in ("instrument", "mask", "catalog")}
+    frames = [frame for frame in (arc, flat) if frame is not None]
+    inputs |= {"flat": sources_of(flat), "arc": sources_of(arc)}
+    inputs["bias"] = sources_of(*frames[:1], kind="bias")
+    inputs["regions"] = sources_of(*(read_text(path)[1] for path in regions))
+    setup_of = frames[0] if frames else None
+    return provenance(inputs, setup_of, edges="from region files", fits=cal.provenance["fits"])
+
+
 def _picture_of(output):
     if output.suffix != ".asdf":
         raise InputError(f"output '{output}'", "Must end in .asdf")
     return output.with_suffix(".png")
 
 
-def _catalog(names, medium):
-    """Read catalogues as one, in the medium that was asked for."""
+def read_catalog(names, medium):
+    """Read catalogues as one, in the medium that was asked for.
+
+    Parameters
+    ----------
+    names : list of str
+        Files, or names that ship.
+    medium : {"air", "vacuum"} or None
+        None: that of the catalogues.
+
+    Returns
+    -------
+    LineCatalog
+    """
     from specwcs.inputs import LineCatalog
 
     try:

@@ -1,6 +1,9 @@
 """What a file holds, as facts and as lines of text: one function for each kind of file."""
 
+import re
+from collections import Counter
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 
@@ -9,9 +12,14 @@ from specwcs.cli.facts import calibration_facts, calibration_lines, failure_line
 from specwcs.files import read_asdf
 from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.inputs._fits import IMAGE_HDUS, card, open_fits, pixels
+from specwcs.inputs._text import read_text
+from specwcs.models import CurvatureModel, DispersionModel, OpticalModel
+from specwcs.regions import markers_from_shapes, parse_regions
 
 __all__ = ["TELL"]
 
+_NAMED = 12  # slits that are listed
+_SYSTEM = re.compile(r"^\s*(image|physical)\s*(?:;|$)", re.IGNORECASE | re.MULTILINE)
 _LARGEST_FITS = 2**31  # bytes after decompression
 _CARDS = ("OBJECT", "INSTRUME", "GRATING", "GRISM", "FILTER", "EXPTIME", "DATE-OBS")
 
@@ -79,12 +87,91 @@ def _tell_catalog(name):
 
 def _tell_asdf(name):
     content = read_asdf(name, object)
+    if isinstance(content, (OpticalModel, CurvatureModel, DispersionModel)):
+        return _tell_model(content)
     if not isinstance(content, Calibration):
         return {"type": type(content).__name__}, [f"  holds        {content!r}"]
     facts = {"type": "Calibration", **calibration_facts(content)}
     lines = [f"  calibration  of {facts['instrument']}", *calibration_lines(facts)]
     created = content.provenance.get("created")
     return facts, lines + ([f"  created      {created}"] if created else [])
+
+
+def _tell_model(model):
+    """Describe one of the three models, with what its file tells of its fit."""
+    facts = {"type": type(model).__name__, "degrees": list(model.degrees)}
+    for setting in ("constant_degrees", "domain", "x_domain", "y_domain"):
+        if getattr(model, setting, None) is not None:
+            facts[setting] = list(getattr(model, setting))
+    if isinstance(model, OpticalModel):
+        facts["flipped"] = [axis for axis in "xy" if getattr(model, f"{axis}_flipped")]
+    facts |= {
+        key: model.meta[key]
+        for key in (
+            "origin",
+            "instrument",
+            "medium",
+        )
+        if key in model.meta
+    }
+    if "fit" in model.meta:
+        facts["fit"] = _fit_facts(model.meta["fit"])
+    return facts, _model_lines(facts)
+
+
+def _fit_facts(fit):
+    residual = fit["residuals"]["residual"].value
+    used = np.asarray(fit["residuals"]["used"])
+    return {
+        "points": len(used),
+        "used": int(used.sum()),
+        "rms_px": float(np.sqrt(np.mean(residual[used] ** 2))) if used.any() else np.nan,
+        "notes": list(fit["notes"]),
+    }
+
+
+def _model_lines(facts):
+    texts = {"model": facts["type"], "degrees": ", ".join(map(str, facts["degrees"]))}
+    if "constant_degrees" in facts:
+        texts["constant"] = f"{', '.join(map(str, facts['constant_degrees']))} (its degrees)"
+    for name in ("domain", "x_domain", "y_domain"):
+        if name in facts:
+            low, high = facts[name]
+            texts[name] = f"{low:.6g} to {high:.6g}"
+    if facts.get("flipped"):
+        texts["flipped"] = ", ".join(facts["flipped"])
+    texts |= {key: facts[key] for key in ("origin", "medium") if key in facts}
+    if "instrument" in facts:
+        texts["instrument"] = facts["instrument"]["name"]
+    if "fit" in facts:
+        fit = facts["fit"]
+        texts["fit"] = f"{fit['rms_px']:.3f} px rms, {fit['used']} of {fit['points']} points"
+    return [f"  {name:<12} {text}" for name, text in texts.items()]
+
+
+def _tell_regions(name):
+    text, _ = read_text(Path(name))
+    shapes = parse_regions(text, source=name)
+    counts = Counter(shape.kind for shape in shapes)
+    untagged = markers_from_shapes(shapes).untagged
+    drawn = [shape for shape in shapes if not (shape.fixed or shape.excluded)]
+    facts = {
+        "shapes": dict(counts),
+        "slits": list(dict.fromkeys(s.tags["slit"] for s in drawn if "slit" in s.tags)),
+        "untagged": len(untagged),
+        "fixed": sum(shape.fixed for shape in shapes),
+        "excluded": sum(shape.excluded for shape in shapes),
+        "frames": sorted({word.lower() for word in _SYSTEM.findall(text)}) or ["physical"],
+    }
+    listed = ", ".join(f"{n} {kind}" for kind, n in counts.items()) or "none"
+    slits = ", ".join(facts["slits"][:_NAMED]) + " …" * (len(facts["slits"]) > _NAMED)
+    return facts, [
+        f"  shapes       {listed}",
+        f"  slits        {len(facts['slits'])} named{': ' * bool(slits)}{slits}",
+        f"  tags         {len(drawn) - len(untagged)} of {len(drawn)} tell which marker they are",
+        f"  passed over  {facts['fixed']} fixed, {facts['excluded']} excluded",
+        f"  frame        {', '.join(facts['frames'])}",
+    ]
 
 
 def _tell_fits(name):
@@ -126,6 +213,7 @@ TELL = {
     "instrument": _tell_instrument,
     "mask": _tell_mask,
     "line catalogue": _tell_catalog,
+    "region file": _tell_regions,
     "ASDF file": _tell_asdf,
     "FITS file": _tell_fits,
 }

@@ -7,9 +7,13 @@ from pathlib import Path
 from specwcs.cli.console import Outcome, Status
 from specwcs.errors import InputError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "kind_of", "run"]
 
 _FITS = (b"SIMPLE", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+_REGIONS = re.compile(
+    rb"^# Region file format: DS9|^\s*#?\s*[+-]?(box|polygon|point|vector)\s*\(",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SHELVES = {
     "instrument": ("instruments", ".icf"),
     "mask": ("masks", ".mdf"),
@@ -22,8 +26,8 @@ def add_arguments(parser):
     parser.add_argument(
         "file",
         metavar="FILE|NAME",
-        help="an instrument, a mask, a line catalogue, a calibration or a FITS file; or the name "
-        "of an instrument, mask or catalogue that ships",
+        help="an instrument, a mask, a line catalogue, a calibration, a model, a region file or a "
+        "FITS file; or the name of an instrument, mask or catalogue that ships",
     )
 
 
@@ -36,18 +40,30 @@ def run(args, console):  # noqa: ARG001 - the commands share one signature
     """
     from specwcs.cli.describe import TELL
 
-    kind = _kind(args.file)
+    kind = kind_of(args.file)
     facts, lines = TELL[kind](args.file)
     status = Status.SOME_FAILED if facts.get("failed") else Status.GOOD
     facts = {"file": args.file, "kind": kind, **facts}
     return Outcome(status, facts, [f"{args.file}: {kind}", *lines])
 
 
-def _kind(name):
-    """Tell what a file is by its first bytes, its suffix or its words."""
+def kind_of(name):
+    """Tell what a file is by its first bytes, its suffix or its words.
+
+    Parameters
+    ----------
+    name : str
+        A path, or the name of an instrument, mask or catalogue that ships.
+
+    Returns
+    -------
+    str
+        ``"instrument"``, ``"mask"``, ``"line catalogue"``, ``"region file"``, ``"ASDF file"``
+        or ``"FITS file"``.
+    """
     path = Path(name)
     if not path.exists():
-        return _kind_of_shipped(name)
+        return __kind_of_shipped(name)
     from specwcs.inputs._text import local_path
 
     with local_path(path).open("rb") as stream:
@@ -56,6 +72,8 @@ def _kind(name):
         return "ASDF file"
     if start.startswith(_FITS) or ".fit" in path.name.lower():
         return "FITS file"
+    if path.suffix.lower() == ".reg" or _REGIONS.search(start):
+        return "region file"
     for kind, (_, suffix) in _SHELVES.items():
         if path.suffix.lower() == suffix:
             return kind
@@ -66,11 +84,13 @@ def _kind(name):
     if re.search(rb"^\s*\d[\d.]*\s+\S", start, re.MULTILINE):
         return "line catalogue"
     raise InputError(
-        "neither an instrument, a mask, a line catalogue, a calibration nor a FITS file", file=path
+        "neither an instrument, a mask, a line catalogue, a calibration, a model, a region file "
+        "nor a FITS file",
+        file=path,
     )
 
 
-def _kind_of_shipped(name):
+def __kind_of_shipped(name):
     conf = files("specwcs.conf")
     if re.fullmatch(r"[A-Za-z0-9_.+-]+", name):
         for kind, (shelf, suffix) in _SHELVES.items():

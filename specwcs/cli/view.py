@@ -1,0 +1,200 @@
+"""``specwcs view``: a calibration, or a mask from scratch, on a frame in a viewer."""
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext, redirect_stdout, suppress
+
+from specwcs.cli.console import Outcome, Status
+from specwcs.errors import InputError
+
+__all__ = ["add_arguments", "run"]
+
+_POLL = 0.5  # s
+_POINTS = 20  # a trace
+_BANNER = """\
+calib is the session on {name}, with {shown} on the frame; cal = calib.calibration is what it has.
+Move, delete or copy the markers in the viewer, then type calib.fit_{model}_model().
+calib.plot_opt_model(), plot_crv_model(9), plot_ids_model(catalog) draw others; undo(), redo().
+calib.load_image(file) shows another frame{frames}.
+calib.{model}.writeto(file) and cal.write(file) keep the result. Leave with Ctrl-D; calib.journal \
+keeps every step."""
+
+
+def add_arguments(parser):
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("target", metavar="CAL|INST", help="calibration (.asdf); or instrument file or name")
+    add("mask", nargs="?", metavar="MASK", help="mask file or name, after an instrument")
+    # fmt: off
+    for kind in ("flat", "arc", "science"):
+        add(f"--{kind}", nargs="+", action=_AddFrame, const=kind, dest="frames", default=[],
+            metavar=kind[0].upper(), help=f"{kind} frames, summed; the first kind given is shown")
+    # fmt: on
+    add(
+        "--catalog",
+        nargs="+",
+        metavar="C",
+        help="line catalogues, files or names that ship: their lines are drawn",
+    )  # fmt: skip
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--ds9", action="store_true", help="open a DS9 (the default)")
+    where.add_argument("--running", action="store_true", help="use the DS9 that is open")
+    where.add_argument("--web", action="store_true", help="in a browser; not there yet")
+
+
+class _AddFrame(argparse.Action):
+    """Keep frames with their kind, in the order in which they are given."""
+
+    def __call__(self, _parser, namespace, values, _option=None):
+        """Add frames."""
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), (self.const, values)])
+
+
+def run(args, console):
+    """Run the command: until the prompt is left or, without a terminal, the viewer is closed.
+
+    Returns
+    -------
+    Outcome
+    """
+    from specwcs.viewers import open_viewer
+
+    if args.web:
+        raise InputError("--web is not there yet", "", "Use --ds9 or --running")
+    console.step("reading the inputs")
+    given, catalog = _given(args)
+    kind, frame = _frame(args.frames, given["icf"])
+    console.step("opening the viewer")
+    redirected = redirect_stdout(sys.stderr) if args.json else nullcontext()
+    with redirected, open_viewer("ds9-running" if args.running else "ds9") as viewer:
+        session = _session(given, viewer)
+        session.load_image(frame)
+        model, shown = _plot(session, kind, catalog)
+        with suppress(KeyboardInterrupt):
+            if sys.stdin.isatty():
+                _prompt(session, model, shown, dict(args.frames), catalog)
+            else:
+                _wait(viewer)
+        if viewer.alive:
+            session.close()
+    return _outcome(session, args, model)
+
+
+def _given(args):
+    """Return the arguments of the session, and the catalogue or None."""
+    from specwcs.calibration import Calibration
+    from specwcs.cli.calibrate import read_catalog
+    from specwcs.cli.info import kind_of
+    from specwcs.inputs import Instrument, Mask
+
+    kind = kind_of(args.target)
+    if kind not in ("ASDF file", "instrument"):
+        raise InputError(
+            f"this is a {kind}", "Must be a calibration or an instrument", file=args.target
+        )
+    if kind == "ASDF file":
+        if args.mask is not None:
+            raise InputError(
+                f"'{args.mask}' after a calibration, which has its mask", "", "Omit it"
+            )
+        cal = Calibration.read(args.target)
+        ids = cal.ids.copy()
+        ids.meta["medium"] = cal.medium
+        given = {
+            "icf": cal.instrument,
+            "mask": cal.mask,
+            "opt": cal.opt,
+            "crv": cal.crv,
+            "ids": ids,
+        }
+        medium = cal.medium
+    elif args.mask is None:
+        raise InputError("no mask", "", "Give the mask file after the instrument")
+    else:
+        given = {"icf": Instrument.read(args.target), "mask": Mask.read(args.mask)}
+        medium = None
+    return given, read_catalog(args.catalog, medium) if args.catalog else None
+
+
+def _frame(frames, instrument):
+    """Return the kind and the pixels of the first frame; without any, of an empty one."""
+    import numpy as np
+    from astropy.nddata import CCDData
+
+    from specwcs.inputs import read_frame
+
+    if not frames:
+        return "", CCDData(np.zeros(instrument.shape), unit="adu")
+    kind, paths = frames[0]
+    return kind, read_frame(paths, instrument)
+
+
+def _session(given, viewer):
+    from specwcs.session import ModelsCalibration
+
+    session = ModelsCalibration(**given, viewer=viewer)
+    if session.opt is None:
+        session.new_opt_model(1, 1)
+    return session
+
+
+def _plot(session, kind, catalog):
+    """Draw what a frame tells most of; return the name of the model, and words for it."""
+    if session.ids is not None and catalog is not None and kind != "flat":
+        session.plot_ids_model(catalog)
+        return "ids", "arc lines"
+    if session.crv is not None:
+        session.plot_crv_model(_POINTS, pos=(0, 1))
+        return "crv", "traces"
+    session.plot_opt_model()
+    return "opt", "slits"
+
+
+def _prompt(session, model, shown, frames, catalog):
+    """Give a Python prompt with the session in it."""
+    others = [f"calib.load_image({kind})" for kind in frames]
+    banner = _BANNER.format(
+        name=session.instrument.name,
+        shown=shown,
+        model=model,
+        frames=f", such as {', '.join(others)}" if others else "",
+    )
+    names = {**frames, "catalog": catalog, "calib": session, "cal": session.calibration}
+    with suppress(SystemExit):
+        try:
+            from IPython import start_ipython
+        except ModuleNotFoundError:
+            _plain_prompt(banner, names)
+        else:
+            print(banner)
+            start_ipython(argv=["--no-banner"], user_ns=names)
+
+
+def _plain_prompt(banner, names):
+    import code
+
+    with suppress(ModuleNotFoundError):  # where Python was built without it
+        import readline  # noqa: F401 - gives the prompt its history and arrow keys
+    code.interact(banner, local=names, exitmsg="")
+
+
+def _wait(viewer):
+    while viewer.alive:
+        time.sleep(_POLL)
+
+
+def _outcome(session, args, model):
+    """Say what was shown, and where the steps of the session are."""
+    journal = session.journal
+    kept = journal if journal is not None and journal.exists() else None
+    facts = {
+        "instrument": session.instrument.name,
+        "frames": [{"kind": kind, "files": paths} for kind, paths in args.frames],
+        "model": model,
+        "markers": len(session.markers),
+        "journal": kept,
+    }
+    lines = [f"viewed {facts['markers']} markers of {model.upper()} of {facts['instrument']}"]
+    lines += [f"  go on with   ModelsCalibration.resume('{kept}')"] if kept else []
+    return Outcome(Status.GOOD, facts, lines)
