@@ -16,7 +16,7 @@ from .measured import arc_lines, edge_markers, frame_traces, identified, model_t
 from .nominal import nominal_crv, nominal_ids, nominal_opt
 from .predict import box_outlines, predict_boxes, predict_corners, predict_edges, predict_lines
 from .provenance import provenance, sources_of
-from .solve import assemble, check_slits, solve
+from .solve import assemble, check_slits, loose_ends, solve
 
 __all__ = [
     "MODELS",
@@ -33,6 +33,7 @@ __all__ = [
     "edge_markers",
     "frame_traces",
     "identified",
+    "loose_ends",
     "model_traces",
     "nominal_crv",
     "nominal_ids",

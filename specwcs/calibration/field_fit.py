@@ -224,6 +224,8 @@ def _fit(points, limits, what, constant_degrees, exact):
     notes += [choice.reason, outcome.status]
     if constant:
         notes.append(f"{what}: its constant term, {constant} as OPT, takes up the errors of OPT.")
+    if limits[0] == limits[1]:
+        notes += _advice(points, choice.degrees, constant, outcome, what)
     return choice.degrees, constant, outcome, notes
 
 
@@ -244,6 +246,38 @@ def _freer_constant(points, degrees, usable, what, wanted):
     added, freedom = freer.rank - plain.rank, int(common.sum()) - freer.rank
     gain = (before - after) / added / max(after / freedom, _EXACT)
     return constant if stats.f.sf(gain, added, freedom) < _CHANCE else None
+
+
+def _advice(points, degrees, constant, outcome, what):
+    """Say which degree, one higher than asked, fits better beyond chance; if one does."""
+    found = []
+    for axis in range(len(degrees)):
+        if not len(np.unique((points.u, points.x, points.y)[axis])) > degrees[axis] + 1:
+            continue
+        higher = tuple(d + (k == axis) for k, d in enumerate(degrees))
+        wider = constant and tuple(np.maximum(constant, higher[1:]).tolist())
+        try:
+            fit = _robust(points, higher, points.finite, what, wider)
+        except FitError:  # the points do not allow it
+            continue
+        limit = 5.0 * max(_spread(fit.residuals[fit.used]), np.median(points.sigma))
+        before, after = (
+            np.nansum(np.minimum(one.residuals**2, limit**2)) for one in (outcome, fit)
+        )
+        added, freedom = fit.rank - outcome.rank, int(points.finite.sum()) - fit.rank
+        if added < 1:
+            continue
+        gain = max(before - after, 0.0) / added / max(after / freedom, _EXACT)
+        if stats.f.sf(gain, added, freedom) < _CHANCE:
+            found.append((after, higher, fit.rms))
+    if not found:
+        return []
+    _, higher, rms = min(found)
+    return [f"{what} {higher} would fit better beyond chance: {rms:.3f} px rms."]
+
+
+def _spread(values):
+    return 1.4826 * np.median(np.abs(values))
 
 
 def _choose(points, usable, limits, what):

@@ -5,6 +5,8 @@ edges, IDS to lines. Without boxes they are derived from all lines and edges, so
 bright isolated reference line is needed.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.table import QTable, vstack
 from threadpoolctl import threadpool_limits
@@ -16,9 +18,10 @@ from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFitter, residual_table
 
-__all__ = ["assemble", "check_slits", "solve"]
+__all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
 _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
+_BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 _BOXES = ("box", "polygon")
 
@@ -123,6 +126,13 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     elif measured:
         statuses = _statuses(mask, residuals, faults)
+        loose = loose_ends(mask, fits, residuals)
+        for key, sigma in loose.items():
+            if statuses[key].ok:
+                reason = (
+                    f"its lines leave the wavelengths at its ends open: 1 sigma is {sigma:.1f} px"
+                )
+                statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     else:  # models read from files that tell of no fit
         statuses = {key: SlitStatus(*faults.get(key, ("ok", ""))) for key in mask}
     unusable = {
@@ -140,6 +150,38 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         medium=medium,
         provenance=provenance,
     )
+
+
+def loose_ends(mask, fits, residuals):
+    """Find the slits whose wavelengths the markers do not determine over their whole length.
+
+    Parameters
+    ----------
+    mask : Mask
+    fits : mapping of str to ModelFit
+    residuals : QTable
+        Lines among others.
+
+    Returns
+    -------
+    dict of str to float
+        The largest 1 sigma error along the dispersion, px, where it is beyond 1 px.
+    """
+    opt, ids, covariance = fits["opt"].model, fits["ids"].model, fits["ids"].covariance["ids"]
+    if not np.all(np.isfinite(covariance)):
+        return {}
+    lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
+    found = {}
+    for key in np.unique(lines["slit"]):
+        wavelength = lines["wavelength"].value[lines["slit"] == key]
+        t, w = (
+            a.ravel() for a in np.meshgrid((0.0, 0.5, 1.0), np.quantile(wavelength, (0, 0.5, 1)))
+        )
+        rows = ids.fit_deriv(*opt(*mask[str(key)].curve(t)), w)
+        sigma = np.sqrt(np.max(np.einsum("np,pq,nq->n", rows, covariance, rows)))
+        if sigma > _BAD_SIGMA:
+            found[str(key)] = float(sigma)
+    return found
 
 
 def _statuses(mask, residuals, faults):

@@ -13,6 +13,7 @@ from specwcs.calibration import (
     edge_markers,
     frame_traces,
     identified,
+    loose_ends,
     model_traces,
     predict_lines,
 )
@@ -151,10 +152,24 @@ class SessionFits(SessionCore):
             self._medium = self._medium or "air"
             models = [self._model(new, other) for other in MODELS]
             slope = self._slopes(*models, fit.residuals)
+            notes += self._open_ends(new)
         summary = summarise(fit, layer, slope=slope, also=notes)
         self._commit(new, draw=name == "ids", **step)
         self._say(str(summary))
         return summary
+
+    def _open_ends(self, state):
+        """Say which slits the lines leave open at their ends."""
+        loose = loose_ends(self.mask, state.fits, state.fits["ids"].residuals)
+        if not loose:
+            return []
+        worst, names = max(loose.values()), ", ".join(list(loose)[:_SAID])
+        more = " …" if len(loose) > _SAID else ""
+        return [
+            f"Wavelengths at the ends of slits {names}{more} stay open (1 sigma up to "
+            f"{worst:.1f} px): mark lines at several places of each slit (nsplit=3), or lower "
+            "the degrees."
+        ]
 
     def _follow(self, state, fits, later):
         """Fit a later model to its own markers again, in place; return sentences about it."""

@@ -113,10 +113,8 @@ def _advice(fit, layer, used):
             f"{untouched} markers stand where the model had put them: they confirm it, they do "
             "not test it."
         )
-    aside = [note for note in fit.notes if "contradicts" in note]
-    yield from aside
-    taken = [note for note in fit.notes if "constant term" in note]
-    yield from taken
+    for telling in ("contradicts", "constant term", "would fit better"):
+        yield from (note for note in fit.notes if telling in note)
 
 
 def _rms(values):
