@@ -193,7 +193,10 @@ def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, e
         lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
             raise
-        allowed = _choose(points, finite, (lowest, limits[1]), what).degrees
+        try:
+            allowed = _choose(points, finite, (lowest, limits[1]), what).degrees
+        except FitError:  # too few to leave any out
+            raise error from None
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
     model = cls(*degrees, constant_degrees=constant, domain=domain, **domains)
