@@ -1,7 +1,6 @@
 """Models that change into others, have a freer constant term, and write themselves."""
 
 import hashlib
-import re
 
 import numpy as np
 import pytest
@@ -82,8 +81,7 @@ def test_a_coefficient_of_a_term_that_is_not_there_is_refused(tmp_path):
     freer().writeto(path)
     lines = path.read_bytes().split(b"\n")
     body = b"\n".join([*lines[:2], *lines[3:]])  # without its seal
-    *_, zero = re.finditer(rb"(?<=[ \[])0\.0(?=[,\]\n])", body)
-    body = body[: zero.start()] + b"7.5" + body[zero.end() :]
+    body = body.replace(b", 0.0, 0.0]", b", 7.5, 0.0]", 1)
     seal = b"#SHA256 " + hashlib.sha256(body).hexdigest().encode()
     first, second, rest = body.split(b"\n", 2)
     path.write_bytes(b"\n".join([first, second, seal, rest]))
