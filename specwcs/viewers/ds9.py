@@ -82,15 +82,20 @@ class Ds9(Viewer):
             text = format_regions(shapes).replace(" delete=0 ", " delete=1 ")
             file.write_text(text, encoding="utf-8")
             with self._in_frame(frame):
+                self._torn.add(frame)
+                self._remember(frame, None)
                 self._set("regions delete all")
                 self._set("regions format ds9")
                 self._set(f"regions load {file}")
                 self._remember(frame, self._get(_REGIONS))
+                self._torn.discard(frame)
             self._report()
 
     def read(self, frame=1):
         """Return the shapes of a frame as they stand now."""
         with self._lock:
+            if frame in self._torn:
+                raise ViewerError("DS9 took in only a part of the shapes. Draw them again")
             with self._in_frame(frame):
                 text = self._get(_REGIONS)
             shapes = _shapes(text)
@@ -101,9 +106,8 @@ class Ds9(Viewer):
     def split(self, columns):
         """Show the image in two frames."""
         with self._lock:
-            if 2 not in self._numbers:
-                self._numbers[2] = self._new_frame()
-                self._text = None
+            self._text = None
+            self._second_frame()
             self._hide_others()
             self._set(f"tile mode {'column' if columns else 'row'}")
             self._set("tile yes")
@@ -134,7 +138,7 @@ class Ds9(Viewer):
     def reopen(self):
         """Start DS9 anew where it has gone; show the last image again, without shapes."""
         with self._lock:
-            columns = self._columns
+            columns, self._columns = self._columns, None
             if not self.alive:
                 self._hang_up()
                 self._start()
@@ -178,6 +182,7 @@ class Ds9(Viewer):
         self._hidden = []
         self._numbers = {1: self._new_frame() if self._found else self._get("frame")}
         self._text = None  # of the work frame, as it was last drawn or read
+        self._torn = set()  # frames in which drawing was broken off
         self._was_there = True
         self._set("mode region")  # the mouse selects and moves regions
         self._set("regions shape cross point")  # what a stray click makes can be read
@@ -197,11 +202,14 @@ class Ds9(Viewer):
             return
         self._timeout = GLANCE
         self._show_others()
-        for number in self._numbers.values():
-            self._set(f"frame delete {number}")
         for question, answer in self._found.items():
             if answer:
                 self._set(f"{question} {answer}")
+        current, existing = self._get("frame"), self._get("frame all").split()
+        ours = [n for n in self._numbers.values() if n in existing and n != current]
+        for how in ("hide", "delete"):  # a frame that is seen must not be deleted: see _single
+            for number in ours:
+                self._set(f"frame {how} {number}")
 
     def _load(self, frame):
         """Load the image into a frame, which stays the current one."""
@@ -213,18 +221,26 @@ class Ds9(Viewer):
         self._set("zoom to fit", LOAD)
         self._set("regions delete all")
         self._remember(frame, None)
+        self._torn.discard(frame)
+
+    def _second_frame(self):
+        number = self._numbers.get(2)
+        if number in self._get("frame all").split():
+            self._set(f"frame show {number}")
+        else:
+            self._numbers[2] = self._new_frame()
 
     def _single(self):
-        """Have frame 1 alone on the screen."""
-        self._columns = None
-        if 2 in self._numbers:
-            self._text = None
-            number = self._numbers.pop(2)
-            if number in self._get("frame all").split():
-                self._set(f"frame delete {number}")
-        self._show_others()
+        """Have frame 1 alone on the screen.
+
+        Frame 2 is not deleted: when a frame is that can be seen, DS9 may crash.
+        """
         self._set(f"frame {self._numbers[1]}")
         self._set("single")
+        if self._columns is not None:
+            self._columns, self._text = None, None
+            self._set(f"frame hide {self._numbers[2]}")
+            self._show_others()
 
     def _hide_others(self):
         """Hide the frames of the user, which would be tiled with ours."""
@@ -252,6 +268,8 @@ class Ds9(Viewer):
     @contextmanager
     def _in_frame(self, frame):
         """Make a frame the current one for a while; it must show our image."""
+        if frame > self._work:
+            raise ValueError("frame 2 is there after split only")
         number, before = self._numbers[frame], self._get("frame")
         if before != number:
             if number not in self._get("frame all").split():
@@ -320,8 +338,8 @@ class Ds9(Viewer):
             raise ViewerError(self._link.complaint())
         try:
             return getattr(self._link, how)(command, timeout or self._timeout)
-        except OSError:
-            raise ViewerError(self._link.complaint()) from None
+        except OSError as err:
+            raise ViewerError(self._link.complaint()) from err
 
 
 def _shapes(text):

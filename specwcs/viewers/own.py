@@ -1,5 +1,6 @@
 """A DS9 of our own: started here, reached through SAMP or XPA, and ended with us."""
 
+import locale
 import os
 import shutil
 import signal
@@ -46,13 +47,15 @@ class OwnDs9:
         program = _find_program()
         self._log = folder / "ds9.log"
         self._hub = SampHub(folder)
-        xpa = {"XPA_METHOD": "local", "XPA_TMPDIR": str(folder)}
+        sockets = folder / "xpa"  # XPA opens this folder to all, but not the one above
+        sockets.mkdir(exist_ok=True)
+        xpa = {"XPA_METHOD": "local", "XPA_TMPDIR": str(sockets)}
         self._xpa = Xpa(_TITLE, xpa)
         # Of a terminal's Ctrl-C, which is meant for Python, DS9 must not hear: it would quit.
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [program, "-title", _TITLE],
-                env=os.environ | self._hub.environment | xpa | _temporary(folder),
+                env=os.environ | self._hub.environment | xpa | _environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,9 +82,11 @@ class OwnDs9:
 
     def complaint(self):
         """Say why there is no answer, and what to do."""
-        status = self._process.poll()
-        if status is not None:
-            how = f"was killed (signal {-status})" if status < 0 else "was closed"
+        with suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(0.2)  # what hangs up may be just about to end
+            how = f"crashed (status {status})" if status else "was closed"
+            if status < 0:
+                how = f"was killed (signal {-status})"
             return f"DS9 has gone: it {how}. Reopen the viewer"
         number = self._process.pid
         if _is_stopped(number):
@@ -123,7 +128,7 @@ class OwnDs9:
         )
 
     def _death_at_start(self):
-        said = self._log.read_text(errors="replace").strip().splitlines()
+        said = self._log.read_text(errors="replace").rstrip(".\n").splitlines()
         return (
             f"DS9 ended as it was started: {said[-1] if said else 'it did not say why'}. "
             f"Start 'ds9' in a terminal to see what it lacks, {_WITHOUT}"
@@ -144,8 +149,12 @@ def _find_program():
     return program
 
 
-def _temporary(folder):
-    return {"TEMP": str(folder), "TMP": str(folder)}  # DS9 heeds these, not TMPDIR
+def _environment(folder):
+    """Temporary files go to our folder (DS9 does not heed TMPDIR), labels come in UTF-8."""
+    environment = {"TEMP": str(folder), "TMP": str(folder)}
+    if locale.getencoding().lower() not in ("utf-8", "utf8"):
+        environment["LC_ALL"] = "C.UTF-8"
+    return environment
 
 
 def _is_stopped(number):

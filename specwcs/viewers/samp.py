@@ -40,7 +40,8 @@ class SampHub:
         self._arrival = None  # when DS9 came
         self._settled = False
         self._asked = 0
-        self._answer = None
+        self._asking = None  # the thread that does
+        self._answer = self._fault = None
         self._server = _Server(("127.0.0.1", 0), logRequests=False, allow_none=True)
         self._server.register_instance(self)
         self._lock_file = folder / "samp"
@@ -89,23 +90,34 @@ class SampHub:
         self._server.server_close()
 
     def _call(self, kind, command, timeout):
+        end = monotonic() + timeout
+        # DS9 gets lost in calls that overlap: one that was given up must be over first.
+        self._wait(end)
         self._asked += 1
-        self._answer = None
+        self._answer = self._fault = None
         message = {"samp.mtype": kind, "samp.params": {"cmd": command}}
-        try:
-            with xmlrpc.client.ServerProxy(self._client, _Transport(timeout)) as ds9:
-                ds9.samp.client.receiveCall(self._key, "specwcs", self._number, message)
-        except TimeoutError:
-            raise
-        except (xmlrpc.client.Error, HTTPException, OSError) as err:
-            raise ConnectionError(str(err)) from err
-        answer = self._answer  # DS9 replies before it returns from the call
-        if answer is None:
-            raise ConnectionError(f"no reply to {command!r}")
-        if answer.get("samp.status") == "samp.error":
-            reason = answer.get("samp.error", {}).get("samp.errortxt", "no reason given")
+        self._asking = threading.Thread(target=self._ask, args=(message,), daemon=True)
+        self._asking.start()
+        self._wait(end)
+        if self._answer is None:  # DS9 replies before it returns from the call
+            raise ConnectionError(f"no reply to {command!r}") from self._fault
+        if self._answer.get("samp.status") == "samp.error":
+            reason = self._answer.get("samp.error", {}).get("samp.errortxt", "no reason given")
             raise ViewerError(f"DS9 refused {command!r}: {reason}")
-        return answer.get("samp.result", {})
+        return self._answer.get("samp.result", {})
+
+    def _wait(self, end):
+        if self._asking is not None:
+            self._asking.join(max(0, end - monotonic()))
+            if self._asking.is_alive():
+                raise TimeoutError
+
+    def _ask(self, message):
+        try:
+            with xmlrpc.client.ServerProxy(self._client) as ds9:
+                ds9.samp.client.receiveCall(self._key, "specwcs", self._number, message)
+        except (xmlrpc.client.Error, HTTPException, OSError) as err:
+            self._fault = err
 
     @property
     def _number(self):
@@ -149,14 +161,3 @@ class _Server(ThreadingMixIn, SimpleXMLRPCServer):
 
     def handle_error(self, request, client_address):
         """Say nothing of a client that hung up."""
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, timeout):
-        super().__init__()
-        self._timeout = timeout
-
-    def make_connection(self, host):
-        connection = super().make_connection(host)
-        connection.timeout = self._timeout
-        return connection

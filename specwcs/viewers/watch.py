@@ -3,7 +3,7 @@
 import threading
 import warnings
 
-from specwcs.errors import SpecwcsError, SpecwcsWarning
+from specwcs.errors import SpecwcsWarning
 
 __all__ = ["Watch"]
 

@@ -69,9 +69,9 @@ class Xpa:
         except subprocess.TimeoutExpired:
             raise TimeoutError(words[-1]) from None
         complaint = done.stderr.strip()
-        if "no 'xpa" in complaint:  # ... access points match template
-            raise ConnectionError(complaint)
-        if done.returncode or complaint.startswith("XPA$ERROR"):
-            reason = complaint.removeprefix("XPA$ERROR ").partition(" (DS9:")[0]
+        reason, told_by_ds9, _ = complaint.removeprefix("XPA$ERROR ").partition(" (DS9:")
+        if told_by_ds9:
             raise ViewerError(f"DS9 refused {words[-1]!r}: {reason}")
+        if done.returncode or complaint.startswith("XPA$ERROR"):
+            raise ConnectionError(complaint)
         return done.stdout

@@ -13,6 +13,7 @@ SETTLE = 0.25
 """Seconds for DS9 to take in what mouse and keys did, or what it was told before."""
 
 _GEOMETRY = """
+update idletasks
 set specwcs [open {out} w]
 foreach side {{x y width height}} {{set $side [$ds9(canvas) itemcget {frame} -$side]}}
 set x [expr $x + $width / 2]

@@ -133,3 +133,15 @@ def test_the_user_turns_to_the_reference_frame(drawn):
     assert drawn._get("frame") == "1"
     assert len(drawn.read(2)) == 1
     assert drawn._get("frame") == "1"
+
+
+@pytest.mark.slow
+def test_ds9_outlives_the_end_of_a_frame_under_the_pointer(drawn):
+    for _ in range(8):
+        drawn.split(False)
+        drawn.draw(SHAPES, 2)
+        drawn.look(450, 250, 500, 320, 2)
+        Hand(drawn, 2).drag(300, 200, 340, 170)
+        assert len(drawn.read(2)) == 4
+        drawn.join()
+        assert len(drawn.read()) == 4

@@ -121,8 +121,10 @@ def test_split_frames_are_independent(shown):
         compare(shown.read(2), SHAPES[:2])
     shown.join()
     compare(shown.read(), SHAPES)
-    assert shown._get("frame all") == "1"
+    assert shown._get("frame active") == "1"
     assert shown._get("tile") == "no"
+    with pytest.raises(ValueError, match="after split only"):
+        shown.read(2)
 
 
 def test_split_puts_the_reference_first(shown):
