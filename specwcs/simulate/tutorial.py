@@ -19,7 +19,7 @@ __all__ = ["Tutorial", "tutorial"]
 
 _SLITS = ("12", "19", "27", "33", "41", "49", "120", "63", "74", "85", "88", "97", "104", "113")
 _MASK_SEED = 4  # of a mask with tilted slits, and the reference hole, in its upper half
-_OFFSET = (22.0, -12.0)  # px: where the field's centre falls, from that of the frame
+_OFFSETS = (22.0, -12.0), (-4.0, 9.0)  # px: of the field's centre, from that of the frame
 _ROTATION = 0.3  # degrees
 _DISTORTION = 0.002  # of the radius, in the corners of the frame
 _FLAT, _ARC, _NEON, _ARGON, _SKY = range(1, 6)  # seeds of the noise
@@ -56,7 +56,7 @@ def tutorial(folder, *, overwrite=False):
     Notes
     -----
     The same files are written every time. What the instrument files say of scale and
-    dispersion is 3 % off, the centre of the mask is 25 px off that of the frame, and optics
+    dispersion is 3 % off, the centre of the mask is not at that of the frame, and the optics
     mirror the mask of the MOS case in Y, which no file tells.
     """
     mos, longslit = _mos(), _longslit()
@@ -97,15 +97,15 @@ def _mos():
     instrument = _instrument("simulated MOS", 1024, 0.3, Direction.RL, 2.2, 7173.9381)
     mask = random_mask(len(_SLITS), instrument, _MASK_SEED)
     mask = Mask(replace(slit, id=key) for key, slit in zip(_SLITS, mask.values(), strict=True))
-    optics = _optics(instrument, line_curvature=2.5, flipy=True)
+    optics = _optics(instrument, offset=_OFFSETS[0], line_curvature=2.5, flipy=True)
     return Observation(optics, mask, instrument, (5350.0, 9500.0))
 
 
 def _longslit():
     """Make a long slit in the near infrared, H and K."""
     instrument = _instrument("simulated long slit", 640, 0.25, Direction.LR, 4.0, 19114.08)
-    optics = _optics(instrument, line_curvature=5.0)
-    passband = (15000.0, 22900.0)
+    optics = _optics(instrument, offset=_OFFSETS[1], line_curvature=5.0)
+    passband = (15000.0, 23300.0)
     return Observation(optics, longslit(instrument), instrument, passband, medium="vacuum")
 
 
@@ -113,7 +113,6 @@ def _optics(instrument, **args):
     return Spectrograph.from_instrument(
         instrument,
         disperser="grating",
-        offset=_OFFSET,
         rotation=_ROTATION,
         distortion=_DISTORTION,
         **args,
