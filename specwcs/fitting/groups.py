@@ -148,10 +148,15 @@ def contradictory_group(design, values, sigma, labels):
     design, values = design / sigma[:, None], values / sigma
     n, p = design.shape
     groups, _, chi2_without = leave_group_out(design, values, labels)
-    if not groups or not np.any(np.isfinite(chi2_without)):
+    if not groups:
         return None
-    freedom = np.array([max(n - len(group) - p, 1) for group in groups])
-    reduced = np.where(np.isfinite(chi2_without), chi2_without / freedom, np.inf)
+    freedom = np.array([n - len(group) - p for group in groups])
+    # Points that a fit without the group passes through exactly tell nothing against it.
+    known = np.isfinite(chi2_without) & (freedom > 0)
+    if not known.any():
+        return None
+    reduced = np.full(len(groups), np.inf)
+    reduced[known] = chi2_without[known] / freedom[known]
     worst = int(np.argmin(reduced))
     q, _ = linalg.qr(design, mode="economic")
     whole = (values @ values - np.sum((q.T @ values) ** 2)) / max(n - p, 1)
