@@ -3,6 +3,7 @@
 Run it when the simulated frames have changed: ``python docs/tutorial/prepare_regions.py``.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def prepare_longslit(files, observation):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder
         written = simulate.tutorial(folder)
         prepare_mos(written.files, written.mos)
         prepare_longslit(written.files, written.longslit)

@@ -22,12 +22,13 @@ from specwcs.simulate.examples import example, lamp, wrong
 from specwcs.simulate.masks import longslit, random_mask
 from specwcs.simulate.observation import Observation
 from specwcs.simulate.spectrograph import Spectrograph
-from specwcs.simulate.tutorial import tutorial
+from specwcs.simulate.tutorial import Tutorial, tutorial
 
 __all__ = [
     "Detector",
     "Observation",
     "Spectrograph",
+    "Tutorial",
     "example",
     "lamp",
     "longslit",

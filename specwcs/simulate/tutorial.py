@@ -19,7 +19,7 @@ __all__ = ["Tutorial", "tutorial"]
 
 _SLITS = ("12", "19", "27", "33", "41", "49", "120", "63", "74", "85", "88", "97", "104", "113")
 _MASK_SEED = 4  # of a mask with tilted slits, and the reference hole, in its upper half
-_OFFSETS = (22.0, -12.0), (-4.0, 9.0)  # px: of the field's centre, from that of the frame
+_OFFSETS = (22.0, -12.0), (-14.0, -5.0)  # px: of the field's centre, from that of the frame
 _ROTATION = 0.3  # degrees
 _DISTORTION = 0.002  # of the radius, in the corners of the frame
 _FLAT, _ARC, _NEON, _ARGON, _SKY = range(1, 6)  # seeds of the noise
@@ -60,28 +60,31 @@ def tutorial(folder, *, overwrite=False):
     mirror the mask of the MOS case in Y, which no file tells.
     """
     mos, longslit = _mos(), _longslit()
-    lamp = LineCatalog.read(["Ne", "Ar", "Hg"])
-    neon, argon, sky = (LineCatalog.read(names) for names in ("Ne", ["Ar", "Hg"], "OH"))
-    contents = {
-        "mos/instrument.icf": wrong(mos.instrument),
-        "mos/mask.mdf": mos.mask,
-        "mos/lamp.dat": _clear(lamp.select(3900, 10600), mos.instrument, 0.01),
-        "mos/flat.fits": mos.flat(_FLAT),
-        "mos/arc.fits": mos.arc(lamp, _ARC),
-        "mos/arc_ne.fits": mos.arc(neon, _NEON),
-        "mos/arc_ar.fits": mos.arc(argon, _ARGON),
-        "longslit/instrument.icf": wrong(longslit.instrument),
-        "longslit/mask.mdf": longslit.mask,
-        "longslit/sky.dat": _clear(sky.select(13000, None), longslit.instrument, 0.05),
-        "longslit/science.fits": longslit.science(_SKY, lines=40000.0, continuum=200.0),
-    }
     paths = {}
-    for name, content in contents.items():
+    for name, content in _contents(mos, longslit):
         path = Path(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         _WRITERS[path.suffix](path, content, overwrite)
         paths[name.partition(".")[0]] = path
     return Tutorial(paths, mos, longslit)
+
+
+def _contents(mos, longslit):
+    """Make the files one by one: names, and what is in them."""
+    lamp = LineCatalog.read(["Ne", "Ar", "Hg"])
+    neon, argon, sky = (LineCatalog.read(names) for names in ("Ne", ["Ar", "Hg"], "OH"))
+    yield "mos/instrument.icf", wrong(mos.instrument)
+    yield "mos/mask.mdf", mos.mask
+    yield "mos/lamp.dat", _clear(lamp.select(3900, 10600), mos.instrument, 0.01)
+    yield "mos/flat.fits", mos.flat(_FLAT)
+    yield "mos/arc.fits", mos.arc(lamp, _ARC)
+    yield "mos/arc_ne.fits", mos.arc(neon, _NEON)
+    yield "mos/arc_ar.fits", mos.arc(argon, _ARGON)
+    yield "longslit/instrument.icf", wrong(longslit.instrument)
+    yield "longslit/mask.mdf", longslit.mask
+    yield "longslit/sky.dat", _clear(sky.select(13000, None), longslit.instrument, 0.05)
+    frame = longslit.science(_SKY, lines=40000.0, continuum=200.0)
+    yield "longslit/science.fits", frame
 
 
 _WRITERS = {
