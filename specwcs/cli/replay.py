@@ -11,7 +11,9 @@ __all__ = ["replay", "sorted_regions"]
 _MODEL_OF = {"box": "opt", "polygon": "opt", "point": "crv", "vector": "ids"}
 _SHAPES = {"opt": "boxes or polygons", "crv": "points", "ids": "vectors"}
 _ENOUGH = 0.6  # of the shapes: where fewer are matched, they were drawn in another way
+_LEAST = 0.5  # of the shapes, matched without a doubt
 _MOST_ODD = 0.1  # of the shapes that were matched: where more do not fit, they were matched wrongly
+_FAR = 5.0  # px, rms: no hand is that bad
 _SAME_WAVELENGTH = 0.05  # Angstrom; air and vacuum differ by more
 _MOST_PIECES = 20  # of a slit, with a vector a line in each
 
@@ -122,14 +124,25 @@ def _fit(session, name, paths, catalog, degrees):
     getattr(session, f"new_{name}_model")(*degrees)
     session.markers = markers
     fit = getattr(session, f"fit_{name}_model")()
-    n = len(markers.select(used=True))
-    if matched and n - fit.n_used > _MOST_ODD * n:
-        raise FitError(
-            f"{', '.join(map(str, paths))}: {n - fit.n_used} of {n} markers, matched by their "
-            f"places, contradict the others. Label the {_SHAPES[name]} with the slit's id"
-            f"{' or the wavelength' * (name == 'ids')}."
-        )
+    if matched:
+        _check_matching(fit, len(markers.select(used=True)), paths)
     return fit
+
+
+def _check_matching(fit, n, paths):
+    """Refuse a fit that shapes contradict: they were taken for other markers than they are."""
+    odd = n - fit.n_used
+    if odd > _MOST_ODD * n or fit.rms > _FAR:
+        raise FitError(
+            f"{', '.join(map(str, paths))}: matched by their places, {odd} of {n} markers "
+            f"contradict the others, which scatter by {fit.rms:.2f} px. "
+            f"{_label(fit.model.lower())}."
+        )
+
+
+def _label(name):
+    what = "slit's id or the wavelength" if name == "ids" else "slit's id"
+    return f"Label the {_SHAPES[name]} with the {what}, or save them from a session"
 
 
 def _degrees(session, name, markers):
@@ -142,7 +155,10 @@ def _degrees(session, name, markers):
     fitter = ModelFitter(session.instrument, session.mask, auto, by_hand=True)
     used, opt = markers.select(used=True), session.opt
     if name == "opt":
-        fit = fitter.fit_opt(used, (opt.x_flipped, opt.y_flipped))
+        try:
+            fit = fitter.fit_opt(used, (opt.x_flipped, opt.y_flipped))
+        except FitError:  # too few points to leave one out: all that can be said is scale and tilt
+            return 1, 1
     elif name == "crv":
         fit = fitter.fit_crv(opt, used)
     else:
@@ -194,7 +210,17 @@ def _markers(session, name, paths, catalog):
         )
     # A mirrored mask can look much like one that is not: there, the best of all ways is taken.
     enough = math.inf if name == "opt" else _ENOUGH * len(shapes)
-    return _best_read(session, paths, _ways(session, name, catalog), enough), True
+    markers = _best_read(session, paths, _ways(session, name, catalog), enough)
+    used = len(markers.select(used=True)) // (4 if "polygon" in markers["kind"] else 1)
+    if used < _LEAST * len(shapes):
+        raise InputError(
+            f"only {used} of {len(shapes)} {_SHAPES[name]} are matched by their places without a "
+            "doubt",
+            "",
+            _label(name),
+            file=", ".join(map(str, paths)),
+        )
+    return markers, True
 
 
 def _check_wavelengths(markers, catalog, paths):
@@ -220,7 +246,9 @@ def _ways(session, name, catalog):
         # One after the other: as it is, mirrored in X, in both, in Y.
         yield from (lambda: None, session.opt.flipx, session.opt.flipy, session.opt.flipx)
     elif name == "crv":
-        yield from (lambda: session.plot_crv_model(2), lambda: session.plot_crv_model(2, (0, 1)))
+        # In a long slit both edges are marked; of many slits, by custom, the left ones.
+        left, both = (lambda: session.plot_crv_model(2)), lambda: session.plot_crv_model(2, (0, 1))
+        yield from (both, left) if len(session.mask) == 1 else (left, both)
     else:
         for pieces in range(1, _MOST_PIECES + 1):
             yield lambda n=pieces: session.plot_ids_model(catalog, nsplit=n)
@@ -263,5 +291,5 @@ def _naming(paths):
     except InputError as error:
         if error.file is not None:
             raise
-        joint = ":" if error.line is None else ","
+        joint = ":" if error.line is None and error.slit is None else ","
         raise InputError(f"{', '.join(map(str, paths))}{joint} {error}") from error

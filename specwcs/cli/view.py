@@ -30,13 +30,9 @@ def add_arguments(parser):
     for kind in ("flat", "arc", "science"):
         add(f"--{kind}", nargs="+", action=_AddFrame, const=kind, dest="frames", default=[],
             metavar=kind[0].upper(), help=f"{kind} frames, summed; the first kind given is shown")
+    add("--catalog", nargs="+", metavar="C",
+        help="line catalogues, files or names that ship: their lines are drawn")
     # fmt: on
-    add(
-        "--catalog",
-        nargs="+",
-        metavar="C",
-        help="line catalogues, files or names that ship: their lines are drawn",
-    )  # fmt: skip
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--ds9", action="store_true", help="open a DS9 (the default)")
     where.add_argument("--running", action="store_true", help="use the DS9 that is open")
@@ -71,6 +67,7 @@ def run(args, console):
         session = _session(given, viewer)
         session.load_image(frame)
         model, shown = _plot(session, kind, catalog)
+        n = len(session.markers)
         with suppress(KeyboardInterrupt):
             if sys.stdin.isatty():
                 _prompt(session, model, shown, dict(args.frames), catalog)
@@ -78,7 +75,7 @@ def run(args, console):
                 _wait(viewer)
         if viewer.alive:
             session.close()
-    return _outcome(session, args, model)
+    return _outcome(session, args, model, n)
 
 
 def _given(args):
@@ -142,7 +139,7 @@ def _session(given, viewer):
 def _plot(session, kind, catalog):
     """Draw what a frame tells most of; return the name of the model, and words for it."""
     if session.ids is not None and catalog is not None and kind != "flat":
-        session.plot_ids_model(catalog)
+        session.plot_ids_model(catalog, *session.ids.domain)
         return "ids", "arc lines"
     if session.crv is not None:
         session.plot_crv_model(_POINTS, pos=(0, 1))
@@ -184,7 +181,7 @@ def _wait(viewer):
         time.sleep(_POLL)
 
 
-def _outcome(session, args, model):
+def _outcome(session, args, model, n):
     """Say what was shown, and where the steps of the session are."""
     journal = session.journal
     kept = journal if journal is not None and journal.exists() else None
@@ -192,9 +189,9 @@ def _outcome(session, args, model):
         "instrument": session.instrument.name,
         "frames": [{"kind": kind, "files": paths} for kind, paths in args.frames],
         "model": model,
-        "markers": len(session.markers),
+        "markers": n,
         "journal": kept,
     }
-    lines = [f"viewed {facts['markers']} markers of {model.upper()} of {facts['instrument']}"]
+    lines = [f"showed {n} markers of {model.upper()} of {facts['instrument']}"]
     lines += [f"  go on with   ModelsCalibration.resume('{kept}')"] if kept else []
     return Outcome(Status.GOOD, facts, lines)

@@ -32,6 +32,14 @@ def observed(tmp_path_factory):
     return SimpleNamespace(folder=folder, calibration=path, cal=cal, **files)
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    """Folder of the journals of sessions: not that of the user."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder / "specwcs" / "sessions"
+
+
 @pytest.fixture
 def quick(observed, monkeypatch):
     """Let ``calibrate`` give the calibration from the truth; return what it was called with."""

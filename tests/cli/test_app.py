@@ -12,7 +12,7 @@ from specwcs.cli.console import Console, Outcome, Status, one_line
 from specwcs.errors import FitError, InputError, SpecwcsWarning
 
 SCRIPT = Path(sys.executable).with_name("specwcs")
-COMMANDS = ("demo", "calibrate", "extract", "info")
+COMMANDS = ("demo", "calibrate", "view", "extract", "info")
 
 
 @pytest.fixture
