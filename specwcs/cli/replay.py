@@ -195,12 +195,7 @@ def _markers(session, name, paths, catalog):
     shapes = [shape for path in paths for shape in _drawn(path)]
     with _naming(paths):
         untagged = markers_from_shapes(shapes).untagged
-    if not untagged:
-        markers = _read(session, paths)
-        if name == "ids" and catalog is not None:
-            _check_wavelengths(markers, catalog, paths)
-        return markers, False
-    if name == "ids" and catalog is None:
+    if untagged and name == "ids" and catalog is None:
         raise InputError(
             f"{len(untagged)} vectors do not tell their wavelength",
             "",
@@ -208,19 +203,29 @@ def _markers(session, name, paths, catalog):
             file=", ".join(map(str, paths)),
             line=untagged[0].line,
         )
+    if untagged:
+        return _matched(session, name, paths, catalog, len(shapes)), True
+    markers = _read(session, paths)
+    if name == "ids" and catalog is not None:
+        _check_wavelengths(markers, catalog, paths)
+    return markers, False
+
+
+def _matched(session, name, paths, catalog, n_shapes):
+    """Return the markers that shapes stand for by their places."""
     # A mirrored mask can look much like one that is not: there, the best of all ways is taken.
-    enough = math.inf if name == "opt" else _ENOUGH * len(shapes)
+    enough = math.inf if name == "opt" else _ENOUGH * n_shapes
     markers = _best_read(session, paths, _ways(session, name, catalog), enough)
     used = len(markers.select(used=True)) // (4 if "polygon" in markers["kind"] else 1)
-    if used < _LEAST * len(shapes):
+    if used < _LEAST * n_shapes:
         raise InputError(
-            f"only {used} of {len(shapes)} {_SHAPES[name]} are matched by their places without a "
+            f"only {used} of {n_shapes} {_SHAPES[name]} are matched by their places without a "
             "doubt",
             "",
             _label(name),
             file=", ".join(map(str, paths)),
         )
-    return markers, True
+    return markers
 
 
 def _check_wavelengths(markers, catalog, paths):
