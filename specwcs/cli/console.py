@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from specwcs.errors import InputError, SpecwcsWarning
 
-__all__ = ["Console", "Outcome", "Parser", "Status", "one_line", "parsed"]
+__all__ = ["Console", "Outcome", "Parser", "Status", "naming", "one_line", "parsed"]
 
 
 class Status(IntEnum):
@@ -126,6 +126,18 @@ class Console:
 def one_line(message):
     """Return a message without line breaks."""
     return " ".join(str(message).split())
+
+
+@contextmanager
+def naming(*paths):
+    """Have errors name the files that they come from, where they do not yet."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:
+            raise
+        joint = ":" if error.line is None and error.slit is None else ","
+        raise InputError(f"{', '.join(map(str, paths))}{joint} {error}") from error
 
 
 def _plain(value):

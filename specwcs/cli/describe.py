@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from specwcs.calibration import Calibration
+from specwcs.cli.console import naming
 from specwcs.cli.facts import calibration_facts, calibration_lines, failure_lines
 from specwcs.files import read_asdf
 from specwcs.inputs import Instrument, LineCatalog, Mask
@@ -153,8 +154,9 @@ def _tell_regions(name):
     text, _ = read_text(Path(name))
     shapes = parse_regions(text, source=name)
     counts = Counter(shape.kind for shape in shapes)
-    untagged = markers_from_shapes(shapes).untagged
-    drawn = [shape for shape in shapes if not (shape.fixed or shape.excluded)]
+    drawn = [s for s in shapes if not (s.fixed or s.excluded or s.kind == "text")]
+    with naming(name):
+        untagged = markers_from_shapes(drawn).untagged
     facts = {
         "shapes": dict(counts),
         "slits": list(dict.fromkeys(s.tags["slit"] for s in drawn if "slit" in s.tags)),

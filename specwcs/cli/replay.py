@@ -2,8 +2,9 @@
 
 import io
 import math
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 
+from specwcs.cli.console import naming
 from specwcs.errors import FitError, InputError
 
 __all__ = ["replay", "sorted_regions"]
@@ -193,7 +194,7 @@ def _markers(session, name, paths, catalog):
     if name == "ids" and catalog is not None:
         session.plot_ids_model(catalog)
     shapes = [shape for path in paths for shape in _drawn(path)]
-    with _naming(paths):
+    with naming(*paths):
         untagged = markers_from_shapes(shapes).untagged
     if untagged and name == "ids" and catalog is None:
         raise InputError(
@@ -283,18 +284,6 @@ def _best_read(session, paths, ways, enough):
 
 
 def _read(session, paths):
-    with _naming(paths):
+    with naming(*paths):
         session.read_regions(paths)
     return session.markers
-
-
-@contextmanager
-def _naming(paths):
-    """Have errors name the files."""
-    try:
-        yield
-    except InputError as error:
-        if error.file is not None:
-            raise
-        joint = ":" if error.line is None and error.slit is None else ","
-        raise InputError(f"{', '.join(map(str, paths))}{joint} {error}") from error

@@ -1,5 +1,7 @@
 import gzip
 import json
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -81,6 +83,81 @@ def test_facts_of_a_model(specwcs, observed, tmp_path):
     assert (status, json.loads(out)["type"]) == (0, "OpticalModel")
 
 
+def test_facts_of_a_model_with_its_fit(specwcs, tmp_path):
+    """A file that a session wrote."""
+    from specwcs import ModelsCalibration
+    from specwcs.simulate import example
+
+    observation = example("LR", (240, 500), 8, offset=(4.0, -2.0))
+    calib = ModelsCalibration(observation.instrument, observation.mask, viewer=None)
+    opt = calib.new_opt_model(1, 1)
+    opt.flipy()
+    calib.plot_opt_model()
+    with redirect_stdout(StringIO()):
+        fit = calib.fit_opt_model()
+    opt.writeto(tmp_path / "m.opt")
+    status, out, _ = specwcs("info", tmp_path / "m.opt", "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert (facts["type"], facts["degrees"], facts["flipped"]) == ("OpticalModel", [1, 1], ["y"])
+    assert (facts["origin"], facts["instrument"]["name"]) == ("fitted", "simulated")
+    assert facts["fit"]["rms_px"] == pytest.approx(fit.rms)
+    assert (facts["fit"]["points"], facts["fit"]["used"]) == (8, fit.n_used)
+    _, out, _ = specwcs("info", tmp_path / "m.opt")
+    assert "  degrees      1, 1\n" in out
+    assert f"px rms, {fit.n_used} of 8 points" in out
+
+
+def test_facts_of_a_model_that_nothing_is_known_of(specwcs, observed, tmp_path):
+    for name in ("opt", "crv", "ids"):
+        path = tmp_path / f"m.{name}"
+        getattr(observed.cal, name).writeto(path)
+        _, out, _ = specwcs("info", path, "--json")
+        facts = json.loads(out)
+        assert facts["degrees"] == list(getattr(observed.cal, name).degrees)
+        assert "fit" not in facts
+        assert ("domain" in facts) == (name != "opt")
+
+
+REGIONS = """\
+# Region file format: DS9 version 4.1
+image
+box(9,9,3,4,0) # tag={slit=01}
+-box(19,9,3,4,0) # tag={slit=03}
+polygon(1,1,2,1,2,2,1,2) # select=0 edit=0 move=0 delete=0
+point(5,6)
+# vector(7,8,3,0) # tag={slit=02} tag={t=0.5} tag={wavelength=5852.488}
+"""
+
+
+@pytest.mark.parametrize("name", ["a.reg", "regions.txt"])
+def test_facts_of_a_region_file(specwcs, tmp_path, name):
+    path = tmp_path / name
+    path.write_text(REGIONS)
+    status, out, _ = specwcs("info", path, "--json")
+    facts = json.loads(out)
+    assert (status, facts["kind"]) == (0, "region file")
+    assert facts["shapes"] == {"box": 2, "polygon": 1, "point": 1, "vector": 1}
+    assert facts["slits"] == ["01", "02"]
+    assert [facts[key] for key in ("untagged", "fixed", "excluded")] == [1, 1, 1]
+    assert facts["frames"] == ["image"]
+    _, out, _ = specwcs("info", path)
+    assert out.startswith(f"{path}: region file\n")
+    assert "  shapes       2 box, 1 polygon, 1 point, 1 vector\n" in out
+    assert "  tags         2 of 3 tell which marker they are\n" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [("point(1,2)\n", ["physical"]), ("image; point(1,2)\nphysical\n", ["image", "physical"])],
+)
+def test_frame_of_a_region_file(specwcs, tmp_path, text, frames):
+    path = tmp_path / "a.reg"
+    path.write_text(text)
+    _, out, _ = specwcs("info", path, "--json")
+    assert json.loads(out)["frames"] == frames
+
+
 def test_facts_of_frames(specwcs, tmp_path):
     image = np.arange(12, dtype=np.float32).reshape(3, 4)
     image[0, 0] = np.nan
@@ -111,6 +188,12 @@ def test_products_are_understood(specwcs, observed):
         ("a.asdf", b"#ASDF 1.0.0\n", "a.asdf"),
         ("a.icf", b"[Detector]\nxpixel = 4\n", "line 2: "),
         ("a.mdf", b"nothing here\n", "no header line"),
+        ("a.reg", b"image\ncircle(1,2,3)\n", "line 2: 'circle' is no marker"),
+        (
+            "a.reg",
+            b"image\nbox(1,2,3,4) # tag={slit=1}\nbox(1,2,3,4) # tag={slit=1}\n",
+            "slit 1: two",
+        ),
         ("a.txt", b"Dear observer,\n", "neither an instrument, a mask, a line catalogue"),
     ],
 )
