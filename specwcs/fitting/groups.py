@@ -4,16 +4,9 @@ import numpy as np
 from scipy import linalg, stats
 from scipy.linalg import lapack
 
-__all__ = [
-    "contradictory_group",
-    "has_common_errors",
-    "jackknife_covariance",
-    "leave_group_out",
-    "rank_of",
-]
+__all__ = ["common_covariance", "contradictory_group", "leave_group_out", "rank_of"]
 
 _GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
-_CHANCE = 0.01  # that independent errors look like common ones
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE_ODD = 1e-3  # that a group contradicts the others by chance
 _RANK_TOLERANCE = 1e-10
@@ -71,36 +64,11 @@ def leave_group_out(design, values, labels):
     return groups, errors, chi2_without
 
 
-def jackknife_covariance(design, values, sigma, labels):
-    """Covariance of the parameters by leaving out group after group (the jackknife).
+def common_covariance(design, residuals, sigma, labels):
+    """Covariance of the parameters from what the points of each group have in common.
 
-    It counts what all points of a group have in common, the wrong wavelength of a line or
-    the oddness of a slit, which residuals of single points do not show.
-
-    Parameters
-    ----------
-    design : ndarray, shape (n, p)
-    values, sigma : ndarray, shape (n,)
-    labels : ndarray of int, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (p, p), or None
-        None where leaving out one group leaves the parameters undetermined.
-    """
-    design, values = design / sigma[:, None], values / sigma
-    groups, errors, _ = leave_group_out(design, values, labels)
-    if len(groups) < 2 or any(error is None for error in errors):
-        return None
-    # Without group g the parameters change by R⁻¹ Q_gᵀ e_g.
-    q, r = linalg.qr(design, mode="economic")
-    pulls = np.array([q[g].T @ e for g, e in zip(groups, errors, strict=True)])
-    changes = linalg.solve_triangular(r, pulls.T)
-    return changes @ changes.T * (len(groups) - 1) / len(groups)
-
-
-def has_common_errors(design, residuals, sigma, labels):
-    """Tell whether the points of the groups err together, beyond chance.
+    The wrong wavelength of a line, or the oddness of a slit, does not show in the scatter of
+    single points.
 
     Parameters
     ----------
@@ -111,21 +79,30 @@ def has_common_errors(design, residuals, sigma, labels):
 
     Returns
     -------
-    bool
+    ndarray, shape (p, p)
+        To be added to that of independent errors; zero where nothing is in common.
 
     Notes
     -----
-    The sums of the weighted residuals by group, squared and divided by the size of the
-    group, add up to about a chi-square of Σ (1 - h) degrees, h being the leverage of a
-    group's mean, where errors are independent.
+    A group errs by a common amount of variance τ², which is estimated by moments. With
+    z = 1/σ of the points of a group, r their weighted residuals, and h the leverage of their
+    mean, the sum of (z·r)² / z·z over the groups is expected to be Σ (1 - h) from independent
+    errors, and τ² Σ z·z (1 - h)² more. This is the analysis of variance with random effects
+    (Searle, Casella & McCulloch, Variance Components, 1992, chapter 3).
     """
     group = np.unique(labels, return_inverse=True)[1]
-    size = np.bincount(group)
-    q, _ = linalg.qr(design / sigma[:, None], mode="economic")
-    sums = np.bincount(group, residuals / sigma)
-    leverage = sum(np.bincount(group, column) ** 2 for column in q.T) / size
-    freedom = max(np.sum(1 - leverage), 1.0)
-    return bool(stats.chi2.sf(np.sum(sums**2 / size), freedom) < _CHANCE)
+    weight = 1.0 / sigma
+    q, r = linalg.qr(design * weight[:, None], mode="economic")
+    size = np.bincount(group, weight**2)
+    sums = np.bincount(group, residuals * weight**2)
+    shared = np.array([np.bincount(group, weight * column) for column in q.T])
+    free = 1 - np.sum(shared**2, axis=0) / size
+    if np.sum(free) < 1:  # few groups, and the fit follows each of them
+        return np.zeros((len(r), len(r)))
+    excess = np.sum(sums**2 / size) - np.sum(free)
+    variance = max(excess, 0.0) / max(np.sum(size * free**2), np.finfo(float).tiny)
+    changes = linalg.solve_triangular(r, shared)
+    return variance * changes @ changes.T
 
 
 def contradictory_group(design, values, sigma, labels):

@@ -8,7 +8,7 @@ from scipy import linalg
 
 from specwcs.errors import FitError, InputError
 
-from .groups import has_common_errors, jackknife_covariance, rank_of
+from .groups import common_covariance, rank_of
 
 __all__ = ["Fit", "fit_linear"]
 
@@ -26,7 +26,7 @@ class Fit:
         The fitted model at the samples.
     covariance : ndarray, shape (n_parameters, n_parameters)
         Of all parameters; rows and columns of fixed ones are zero. From the errors of the
-        points, or from leaving out parts of them if that tells of larger errors.
+        points, and from those that parts of them have in common.
     residuals : ndarray, shape (n_samples,)
         Measured minus fitted, of all samples; NaN where a sample was not finite.
     used : ndarray of bool, shape (n_samples,)
@@ -81,9 +81,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     exclude : ndarray of bool, shape (n_samples,), optional
         Samples that are not to be used; their residuals are reported all the same.
     partitions : sequence of ndarray of int, shape (n_samples,)
-        Labels of parts, slits or lines, whose points may err together; where they do
-        beyond chance, the covariance is the largest of those by single points and by leaving
-        out each kind of part.
+        Labels of parts, slits or lines, whose points may err together; what they
+        have in common is added to the covariance.
     clip : float
         Reject beyond this many standard deviations.
     exact : bool, optional
@@ -131,17 +130,12 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
 
 
 def _covariance(design, residuals, sigma, partitions):
-    """Return the largest, by mean error of prediction, of the covariances there are."""
+    """Return the covariance by independent errors, and by those that parts have in common."""
     p = design.shape[1]
     r = linalg.qr(design / sigma[:, None], mode="r")[0][:p]
     inverse = linalg.solve_triangular(r, np.eye(p))
-    candidates = [inverse @ inverse.T]
-    for labels in partitions:
-        if not has_common_errors(design, residuals, sigma, labels):
-            continue
-        found = jackknife_covariance(design, residuals, sigma, labels)
-        candidates += [] if found is None else [found]
-    return max(candidates, key=lambda c: np.sum((design @ c) * design))
+    common = (common_covariance(design, residuals, sigma, labels) for labels in partitions)
+    return sum(common, inverse @ inverse.T)
 
 
 def check_determined(design, what, exact=False):

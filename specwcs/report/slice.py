@@ -56,7 +56,8 @@ def _name_lines(axes, cut, lines, labels, level, span):
     """Mark each expected line, and name as many as find room, the brighter first."""
     along = _along(cut, lines)
     height = np.interp(along, cut.pixel, np.nan_to_num(cut.flux))
-    inside = (along >= cut.pixel[0]) & (along <= cut.pixel[-1])
+    margin = _APART / 2 * (cut.pixel[-1] - cut.pixel[0])
+    inside = (along >= cut.pixel[0] + margin) & (along <= cut.pixel[-1] - margin)
     axes.vlines(along[inside], level, level + 0.03 * span, color=LINE, linewidth=0.8)
     taken = np.array([])
     room = _APART * (cut.pixel[-1] - cut.pixel[0])

@@ -14,5 +14,6 @@ Around it:
 """
 
 from .session import ModelsCalibration
+from .summary import FitSummary
 
-__all__ = ["ModelsCalibration"]
+__all__ = ["FitSummary", "ModelsCalibration"]

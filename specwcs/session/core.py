@@ -60,15 +60,15 @@ class SessionCore:
         self.instrument = icf if isinstance(icf, Instrument) else Instrument.read(icf)
         self._mask = mask if isinstance(mask, Mask) else Mask.read(mask)
         self._frame, self._frames, self._bare, self._title = None, [], None, ""
-        self._medium, self._live, self._quiet = None, {}, False
-        fits, degrees = {}, {}
+        self._medium, self._quiet = None, False
+        fits, live, degrees = {}, {}, {}
         for name in MODELS:
             if given.get(name) is None:
                 continue
             fits[name], medium = open_model(given[name], name, self.instrument)
-            degrees[name] = fits[name].model.degrees
+            live[name], degrees[name] = fits[name].model.copy(), fits[name].model.degrees
             self._medium = medium or self._medium
-        self._history = History(State(fits, degrees))
+        self._history = History(State(fits, live, degrees))
         self._refresh_models()
         self._journal = journal or Journal.new(_head(self, given))
         self._screen = Screen(viewer, self._notice)
@@ -145,10 +145,8 @@ class SessionCore:
     def _refresh_models(self):
         """Bring the models that the user holds to those of the state."""
         for name, fit in self._state.fits.items():
-            live = self._live.get(name)
-            if live is None or type(live) is not type(fit.model):
-                live = self._live[name] = fit.model.copy()
-            elif not _same(live, fit.model):
+            live = self._state.live[name]
+            if not _same(live, fit.model):
                 live.assign(fit.model)
             medium = self._medium if name == "ids" else None
             note_fit(live, fit, self.instrument, medium)
@@ -167,7 +165,7 @@ class SessionCore:
     def _take_models(self):
         state, changed = self._state, {}
         for name, fit in state.fits.items():
-            live = self._live[name]
+            live = state.live[name]
             if not _same(live, fit.model):
                 origin = "nominal" if fit.origin == "nominal" else "read"
                 changed[name] = ModelFit.unfitted(live.copy(), origin)

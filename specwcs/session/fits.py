@@ -337,7 +337,7 @@ class SessionFits(SessionCore):
             raise FitError(f"{name.upper()}: nothing was measured on this frame.")
         state = self._state
         if flips != self._flips(state):
-            self._live["opt"].x_flipped, self._live["opt"].y_flipped = flips
+            self._state.live["opt"].x_flipped, self._state.live["opt"].y_flipped = flips
             self._take_models()
             self._say("OPT is flipped as the frame shows it.")
         self._replace_layer(Layer.measured(name, markers), catalog)

@@ -36,8 +36,7 @@ def resume(cls, journal, viewer):
     _replay(session, steps, path)
     session._quiet, session._journal = False, Journal.going_on(path)
     session._screen = Screen(viewer, session._notice)
-    if session._screen.alive and session._frame is not None:
-        session._screen.show(session._frame.data, session._title)
+    session._screen.show_again(session._image(), session._title)
     session._draw()
     return session
 
@@ -70,7 +69,7 @@ def _do(session, step):
         getattr(session, step["call"])(**args)
     elif "models" in step:
         for name, node in step["models"].items():
-            session._live[name].assign(model_from_json(node))
+            session._state.live[name].assign(model_from_json(node))
         session._pull()
     elif "layer" in step:
         node = step["layer"]

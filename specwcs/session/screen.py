@@ -1,13 +1,18 @@
 """What a viewer is told; where it does not answer, the session goes on without it."""
 
 import threading
+import time
 import warnings
 from dataclasses import replace
+
+import numpy as np
 
 from specwcs.errors import SpecwcsWarning, ViewerError
 from specwcs.regions import Shape
 
 __all__ = ["Screen", "outline"]
+
+_PATIENCE = 1.0  # s after a failure
 
 
 class Screen:
@@ -22,15 +27,18 @@ class Screen:
     """
 
     def __init__(self, viewer, on_change):
-        self._viewer, self._drawn, self._split = None, False, False
+        self._name = viewer if isinstance(viewer, str) else None
+        self._viewer = None if self._name else viewer
+        self._drawn = self._split = False
         self._seen, self._lock = None, threading.Lock()
-        self._on_change = on_change
-        if isinstance(viewer, str):
+        self._on_change, self._failed = on_change, -np.inf
+        self._open()
+
+    def _open(self):
+        if self._name is not None and self._viewer is None:
             from specwcs.viewers import open_viewer
 
-            self._try(lambda: setattr(self, "_viewer", open_viewer(viewer)))
-        else:
-            self._viewer = viewer
+            self._try(lambda: setattr(self, "_viewer", open_viewer(self._name)))
         if self._viewer is not None:
             self._try(lambda: self._viewer.watch(self._notice))
 
@@ -47,7 +55,17 @@ class Screen:
     def show(self, image, title):
         """Show an image, without shapes."""
         self._drawn = self._split = False
-        return self._try(self._viewer.show, image, title)
+        return self._try(lambda: self._viewer.show(image, title))
+
+    def show_again(self, image, title):
+        """Show an image in a viewer that lost it, has gone, or could not be opened before."""
+        if not self.there:
+            self._open()
+        elif not self.alive:
+            self.reopen(image, title)
+            return
+        if self.there and image is not None:
+            self.show(image, title)
 
     def draw(self, shapes, reference=()):
         """Draw shapes to work on, and others only to be looked at.
@@ -58,10 +76,10 @@ class Screen:
             self._seen = None
         fixed = [replace(shape, fixed=True) for shape in reference]
         if self._split:
-            self._try(self._viewer.draw, fixed, 1)
-            self._drawn = self._try(self._viewer.draw, shapes, 2)
+            self._try(lambda: self._viewer.draw(fixed, 1))
+            self._drawn = self._try(lambda: self._viewer.draw(shapes, 2))
         else:
-            self._drawn = self._try(self._viewer.draw, [*fixed, *shapes], 1)
+            self._drawn = self._try(lambda: self._viewer.draw([*fixed, *shapes], 1))
         return self._drawn
 
     def show_only(self, shapes):
@@ -88,30 +106,30 @@ class Screen:
     def reopen(self, image, title):
         """Start a viewer that has gone anew, with the image; return whether that worked."""
         self._split = False
-        if not self._try(self._viewer.reopen):
+        if not self._try(lambda: self._viewer.reopen()):
             return False
         return image is None or self.show(image, title)
 
     def split(self, columns):
         """Show two frames, one to look at and one to work in."""
         if not self._split:
-            self._split = self._try(self._viewer.split, columns)
+            self._split = self._try(lambda: self._viewer.split(columns))
 
     def join(self):
         """Go back to one frame."""
         if self._split:
-            self._split = not self._try(self._viewer.join)
+            self._split = not self._try(lambda: self._viewer.join())
 
     def look(self, reference, work):
         """Show rectangles (x, y, width, height): in the frame beside, and in the work frame."""
         if self._split:
-            self._try(self._viewer.look, *reference, 1)
-        self._try(self._viewer.look, *work, 2 if self._split else 1)
+            self._try(lambda: self._viewer.look(*reference, 1))
+        self._try(lambda: self._viewer.look(*work, 2 if self._split else 1))
 
     def close(self):
         """Close the viewer."""
         if self.there:
-            self._try(self._viewer.close)
+            self._try(lambda: self._viewer.close())
             self._viewer = None
 
     def _notice(self, shapes):
@@ -119,15 +137,22 @@ class Screen:
             self._seen = shapes
         self._on_change(shapes)
 
-    def _try(self, action, *args):
-        """Act; warn and return False where the viewer does not answer."""
-        if action is None:
+    def _try(self, action):
+        """Act; warn and return False where the viewer does not answer.
+
+        What follows at once in the same call is not tried: it would wait as long again.
+        """
+        if time.monotonic() - self._failed < _PATIENCE:
             return False
         try:
-            action(*args)
+            action()
         except ViewerError as error:
+            self._failed = time.monotonic()
             warnings.warn(
-                f"{error} The session goes on; nothing is lost.", SpecwcsWarning, stacklevel=5
+                f"{str(error).rstrip('. ')}. The session goes on and nothing is lost: show() "
+                "draws image and markers again.",
+                SpecwcsWarning,
+                stacklevel=6,
             )
             return False
         return True

@@ -98,17 +98,17 @@ class ModelsCalibration(SessionFits):
     @property
     def opt(self):
         """The optical model; None before there is one."""
-        return self._live.get("opt") if "opt" in self._state.fits else None
+        return self._state.live.get("opt")
 
     @property
     def crv(self):
         """The curvature model; None before there is one."""
-        return self._live.get("crv") if "crv" in self._state.fits else None
+        return self._state.live.get("crv")
 
     @property
     def ids(self):
         """The dispersion model; None before there is one."""
-        return self._live.get("ids") if "ids" in self._state.fits else None
+        return self._state.live.get("ids")
 
     @property
     def calibration(self):
@@ -183,7 +183,6 @@ class ModelsCalibration(SessionFits):
         """
         state = self._pull()
         model = nominal_opt(self.instrument, self._mask, (nx, ny))
-        self._live.pop("opt", None)
         return self._start(state, "opt", model, (nx, ny), nx=nx, ny=ny)
 
     def plot_opt_model(self, edit=False):
@@ -220,7 +219,6 @@ class ModelsCalibration(SessionFits):
         state = self._pull()
         self._model(state, "opt")
         model = nominal_crv(self.instrument, (n, nx, ny))
-        self._live.pop("crv", None)
         return self._start(state, "crv", model, (n, nx, ny), n=n, nx=nx, ny=ny)
 
     def set_trace_limits(self, blue, red):
@@ -291,7 +289,6 @@ class ModelsCalibration(SessionFits):
         if n == 0:
             raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
         model = nominal_ids(self.instrument, (n, nx, ny))
-        self._live.pop("ids", None)
         return self._start(state, "ids", model, (n, nx, ny), n=n, nx=nx, ny=ny)
 
     def plot_ids_model(self, catalog, wstart=None, wend=None, nsplit=1):
@@ -476,15 +473,14 @@ class ModelsCalibration(SessionFits):
             notes += found.notes
             tables.append(found.markers)
         markers = Markers.join(tables)
-        self._check_markers(markers, name)
         if state.tour is not None:
             other = set(markers["slit"]) - {state.tour.slit}
             if other:
                 notes.append(f"only slit {state.tour.slit} is at hand: others are passed over.")
             markers = markers.select(slit=state.tour.slit)
-            self._check_markers(markers, name)
         for note in notes:
             self._say(note)
+        self._check_markers(markers, name)
         self._replace_layer(Layer.measured(name, markers))
 
     def _shapes_of(self, path):
@@ -519,8 +515,9 @@ class ModelsCalibration(SessionFits):
         write_regions(path, shapes, overwrite=overwrite)
 
     def show(self):
-        """Draw image and markers anew; a viewer that has gone is opened again."""
+        """Draw image and markers anew; a viewer that has gone, or was not there, is opened."""
         self._pull()
+        self._screen.show_again(self._image(), self._title)
         self._draw()
 
     def close(self):
@@ -544,13 +541,17 @@ class ModelsCalibration(SessionFits):
         return f"<ModelsCalibration {self.instrument.name}: {made or 'no models'}; {shown}>"
 
     def _start(self, state, name, model, degrees, **args):
-        fits = {**state.fits, name: ModelFit.unfitted(model, "nominal")}
-        layer = None if state.layer and state.layer.model == name else state.layer
+        """Go on with a new model; markers that were placed for it stay."""
         new = replace(
-            state, fits=fits, degrees={**state.degrees, name: degrees}, layer=layer, tour=None
+            state,
+            fits={**state.fits, name: ModelFit.unfitted(model, "nominal")},
+            live={**state.live, name: model.copy()},
+            degrees={**state.degrees, name: degrees},
+            tour=None,
+            layer=None if state.tour else state.layer,
         )
         self._commit(new, call=f"new_{name}_model", args=args)
-        return self._live[name]
+        return self._state.live[name]
 
 
 def _extends(before, now):

@@ -21,6 +21,8 @@ class State:
     ----------
     fits : mapping of str to ModelFit
         The models there are, by ``"opt"``, ``"crv"``, ``"ids"``.
+    live : mapping of str to Model
+        The same models as the user holds them; each is brought up to date with its fit.
     degrees : mapping of str to tuple
         Those asked for.
     layer : Layer or None
@@ -36,6 +38,7 @@ class State:
     """
 
     fits: Mapping = field(default_factory=dict)
+    live: Mapping = field(default_factory=dict)
     degrees: Mapping = field(default_factory=dict)
     layer: Layer | None = None
     limits: tuple | None = None

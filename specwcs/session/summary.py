@@ -9,7 +9,7 @@ __all__ = ["FitSummary", "summarise"]
 _MOSTLY = 0.5  # share of untouched markers above which a fit is no test of itself
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitSummary:
     """How a fit went; prints as a short table.
 
@@ -44,6 +44,12 @@ class FitSummary:
     worst_slit: str
     worst_rms: float
     advice: tuple = ()
+
+    def __repr__(self):
+        return (
+            f"<FitSummary {self.model} {self.degrees}: {self.rms:.3f} px rms, "
+            f"{self.n_used} used, {self.n_dropped} dropped>"
+        )
 
     def __str__(self):
         angstrom = f" = {self.rms_angstrom:.3g} Å" if np.isfinite(self.rms_angstrom) else ""
