@@ -332,14 +332,15 @@ class Ds9(Viewer):
         return self._ask("get", question).strip()
 
     def _ask(self, how, command, timeout=None):
-        if self._link is None:
-            raise ViewerError("the viewer is not open. Open it again")
-        if not self._link.alive:
-            raise ViewerError(self._link.complaint())
-        try:
-            return getattr(self._link, how)(command, timeout or self._timeout)
-        except OSError as err:
-            raise ViewerError(self._link.complaint()) from err
+        with self._lock:
+            if self._link is None:
+                raise ViewerError("the viewer is not open. Open it again")
+            if not self._link.alive:
+                raise ViewerError(self._link.complaint())
+            try:
+                return getattr(self._link, how)(command, timeout or self._timeout)
+            except OSError as err:
+                raise ViewerError(self._link.complaint()) from err
 
 
 def _shapes(text):

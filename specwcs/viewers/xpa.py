@@ -70,7 +70,7 @@ class Xpa:
             raise TimeoutError(words[-1]) from None
         complaint = done.stderr.strip()
         reason, told_by_ds9, _ = complaint.removeprefix("XPA$ERROR ").partition(" (DS9:")
-        if told_by_ds9:
+        if told_by_ds9 and "XPA$ERROR" not in reason:  # else it is the tool that complains
             raise ViewerError(f"DS9 refused {words[-1]!r}: {reason}")
         if done.returncode or complaint.startswith("XPA$ERROR"):
             raise ConnectionError(complaint)

@@ -59,9 +59,26 @@ def display(x_server, monkeypatch):
 
 @pytest.fixture
 def ds9(display):
-    """An open viewer: a DS9 of its own."""
+    """An open viewer: a DS9 of its own, which may be ill-treated."""
     with open_viewer("ds9") as viewer:
         yield viewer
+
+
+@pytest.fixture(scope="session")
+def _lasting_ds9(x_server):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISPLAY", x_server)
+        viewer = open_viewer("ds9")
+    with viewer:
+        yield viewer
+
+
+@pytest.fixture
+def warm_ds9(_lasting_ds9, display):
+    """An open viewer that other tests have used, which saves the start: show an image first."""
+    if not _lasting_ds9.alive:
+        _lasting_ds9.reopen()
+    return _lasting_ds9
 
 
 class Hand:

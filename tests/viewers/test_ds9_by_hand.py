@@ -23,11 +23,11 @@ PIXEL = 1.2
 
 
 @pytest.fixture
-def drawn(ds9):
-    ds9.show(IMAGE, "arc")
-    ds9.draw(SHAPES)
-    ds9.look(450, 250, 500, 320)
-    return ds9
+def drawn(warm_ds9):
+    warm_ds9.show(IMAGE, "arc")
+    warm_ds9.draw(SHAPES)
+    warm_ds9.look(450, 250, 500, 320)
+    return warm_ds9
 
 
 @pytest.fixture

@@ -143,16 +143,15 @@ def test_a_dialog_that_the_user_has_open_is_no_hindrance(drawn):
     assert as_drawn(drawn)
 
 
-@pytest.mark.parametrize("how", ["frame delete", "frame delete all", "frame clear", "other image"])
+@pytest.mark.parametrize("how", ["frame delete 1", "frame clear 1", "other image"])
 def test_an_image_that_is_gone_is_not_taken_for_deleted_shapes(drawn, how, tmp_path):
     if how == "other image":
         np.zeros((10, 10), "<f4").tofile(tmp_path / "raw")
         how = f"array {tmp_path}/raw[xdim=10,ydim=10,bitpix=-32]"
-    drawn._set("frame new")
-    drawn._set("frame 1")
+    else:
+        drawn._set("frame new")  # DS9 8.4.1 may crash when a frame is deleted that can be seen
     drawn._set(how)
-    # DS9 8.4.1 may crash when its current frame is deleted.
-    with pytest.raises(ViewerError, match=r"no longer shows the image in frame 1|crashed"):
+    with pytest.raises(ViewerError, match="no longer shows the image in frame 1"):
         drawn.read()
     drawn.reopen()
     drawn.draw(SHAPES)

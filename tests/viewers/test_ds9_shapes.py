@@ -9,9 +9,9 @@ IMAGE = np.random.default_rng(5).normal(100, 5, (600, 900))
 
 
 @pytest.fixture
-def shown(ds9):
-    ds9.show(IMAGE, "an arc frame, d'accord (Å)")
-    return ds9
+def shown(warm_ds9):
+    warm_ds9.show(IMAGE, "an arc frame, d'accord (Å)")
+    return warm_ds9
 
 
 def by_slit(shapes):
@@ -73,11 +73,11 @@ def test_five_thousand_points(shown):
     compare(shown.read(), drawn)
 
 
-def test_a_large_frame_keeps_its_digits(ds9):
-    ds9.show(np.zeros((10, 8288)), "wide")
+def test_a_large_frame_keeps_its_digits(warm_ds9):
+    warm_ds9.show(np.zeros((10, 8288)), "wide")
     drawn = [Shape("point", ((8287.4321, 3.1234),), tags={"slit": "1"})]
-    ds9.draw(drawn)
-    compare(ds9.read(), drawn)
+    warm_ds9.draw(drawn)
+    compare(warm_ds9.read(), drawn)
 
 
 def test_labels_beyond_ascii(shown):
@@ -94,11 +94,11 @@ def test_a_shown_image_bears_no_shapes_and_its_title(shown):
     assert shown._get("fits size") == "900 300"
 
 
-def test_values_are_those_of_the_image(ds9):
+def test_values_are_those_of_the_image(warm_ds9):
     image = np.zeros((20, 30), dtype=">i2")
     image[12, 7] = 42
-    ds9.show(image, "one pixel")
-    assert float(ds9._get("data image 8 13 1 1 yes")) == 42
+    warm_ds9.show(image, "one pixel")
+    assert float(warm_ds9._get("data image 8 13 1 1 yes")) == 42
 
 
 def test_looking_fills_the_frame(shown):
