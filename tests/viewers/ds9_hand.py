@@ -122,6 +122,16 @@ class Hand:
         self._do("key", name)
         time.sleep(SETTLE)
 
+    def confirm(self):
+        """Click on the OK of a message that DS9 shows, in the middle of its window."""
+        lines = self._do("getwindowgeometry", "--shell", self._window).splitlines()
+        place = {key: int(value) for key, _, value in (line.partition("=") for line in lines)}
+        x, y = place["X"] + place["WIDTH"] // 2, place["Y"] + place["HEIGHT"] // 2 + 43
+        self._do("mousemove", str(x), str(y))
+        time.sleep(SETTLE)
+        self._do("click", "1")
+        time.sleep(SETTLE)
+
     def screen(self, x, y):
         """Where an image pixel is on the screen, px."""
         across, down, x0, y0, zoom, *_ = self._geometry()
@@ -134,9 +144,9 @@ class Hand:
         """Centre of the frame on the screen; the image pixel there, 1-based; zoom."""
         out = self._viewer._folder / "geometry"
         script = self._viewer._folder / "geometry.tcl"
-        number = self._viewer._numbers[self._frame]
+        number = self._viewer._frames.numbers[self._frame]
         script.write_text(_GEOMETRY.format(frame=f"Frame{number}", out=out))
-        self._viewer._set(f"source {script}")
+        self._viewer._console.set(f"source {script}")
         return [float(word) for word in out.read_text().split()]
 
     @staticmethod

@@ -105,7 +105,7 @@ def test_a_fixed_shape_stays(drawn, hand):
 
 
 def regions(viewer):
-    return viewer._get("regions -format ds9 -system image")
+    return viewer._console.get("regions -format ds9 -system image")
 
 
 @pytest.mark.parametrize("columns", [True, False])
@@ -130,9 +130,9 @@ def test_the_user_turns_to_the_reference_frame(drawn):
     drawn.split(True)
     drawn.draw(SHAPES[:1], 2)
     Hand(drawn, 1).click(450, 250)
-    assert drawn._get("frame") == "1"
+    assert drawn._console.get("frame") == "1"
     assert len(drawn.read(2)) == 1
-    assert drawn._get("frame") == "1"
+    assert drawn._console.get("frame") == "1"
 
 
 @pytest.mark.slow

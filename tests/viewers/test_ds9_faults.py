@@ -30,11 +30,11 @@ def drawn(ds9):
 @pytest.fixture
 def hasty(monkeypatch):
     """Viewers that wait a second for an answer."""
-    monkeypatch.setattr("specwcs.viewers.ds9.ANSWER", 1)
+    monkeypatch.setattr("specwcs.viewers.console.ANSWER", 1)
 
 
 def process(viewer):
-    return viewer._link._process
+    return viewer._console.link._process
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def test_a_killed_ds9_is_known_at_once_and_reopened(drawn):
     drawn.reopen()
     assert drawn.alive
     assert drawn.read() == []
-    assert drawn._get("fits header keyword OBJECT") == "arc"
+    assert drawn._console.get("fits header keyword OBJECT") == "arc"
     drawn.draw(SHAPES)
     assert as_drawn(drawn)
 
@@ -105,7 +105,7 @@ def test_killed_while_it_is_asked(drawn):
 
 def test_a_closed_window_is_a_ds9_that_has_gone(drawn):
     with suppress(ViewerError):  # it does not take leave
-        drawn._set("exit")
+        drawn._console.set("exit")
     with pytest.raises(ViewerError, match="DS9 has gone: it was closed"):
         drawn.read()
     assert not drawn.alive
@@ -117,7 +117,7 @@ def test_reopening_splits_again(drawn):
     process(drawn).wait()
     drawn.reopen()
     assert drawn.read(1) == drawn.read(2) == []
-    assert (drawn._get("tile"), drawn._get("tile mode")) == ("yes", "row")
+    assert (drawn._console.get("tile"), drawn._console.get("tile mode")) == ("yes", "row")
 
 
 def test_reopening_a_living_ds9_only_shows_the_image_again(drawn):
@@ -129,8 +129,8 @@ def test_reopening_a_living_ds9_only_shows_the_image_again(drawn):
 
 def test_a_modal_dialog_opened_by_a_command(hasty, drawn):
     with at_most(3), pytest.raises(ViewerError, match="Close its open dialog"):
-        drawn._set("analysis message ok hello")
-    Hand(drawn).key("Return")
+        drawn._console.set("analysis message ok hello")
+    Hand(drawn).confirm()
     assert as_drawn(drawn)
 
 
@@ -149,8 +149,10 @@ def test_an_image_that_is_gone_is_not_taken_for_deleted_shapes(drawn, how, tmp_p
         np.zeros((10, 10), "<f4").tofile(tmp_path / "raw")
         how = f"array {tmp_path}/raw[xdim=10,ydim=10,bitpix=-32]"
     else:
-        drawn._set("frame new")  # DS9 8.4.1 may crash when a frame is deleted that can be seen
-    drawn._set(how)
+        drawn._console.set(
+            "frame new"
+        )  # DS9 8.4.1 may crash when a frame is deleted that can be seen
+    drawn._console.set(how)
     with pytest.raises(ViewerError, match="no longer shows the image in frame 1"):
         drawn.read()
     drawn.reopen()
@@ -175,7 +177,7 @@ def test_half_a_drawing_is_not_taken_for_deleted_shapes(hasty, drawn):
 
 def test_a_refused_command_names_it(drawn):
     with pytest.raises(ViewerError, match="DS9 refused 'frame nonsense'"):
-        drawn._set("frame nonsense")
+        drawn._console.set("frame nonsense")
 
 
 def test_a_temporary_folder_that_is_gone(drawn):

@@ -144,7 +144,7 @@ def test_it_is_closed_by_the_user_and_opened_again(users, start):
 
 
 def test_it_hangs(users, monkeypatch):
-    monkeypatch.setattr("specwcs.viewers.ds9.ANSWER", 1)
+    monkeypatch.setattr("specwcs.viewers.console.ANSWER", 1)
     with open_viewer("ds9-running") as viewer:
         viewer.show(IMAGE, "arc")
         viewer.draw(SHAPES)
@@ -156,7 +156,7 @@ def test_it_hangs(users, monkeypatch):
 
 
 def test_a_dialog_that_another_program_opened(users, monkeypatch):
-    monkeypatch.setattr("specwcs.viewers.ds9.ANSWER", 1)
+    monkeypatch.setattr("specwcs.viewers.console.ANSWER", 1)
     with open_viewer("ds9-running") as viewer:
         viewer.show(IMAGE, "arc")
         viewer.draw(SHAPES)
@@ -168,7 +168,7 @@ def test_a_dialog_that_another_program_opened(users, monkeypatch):
         with pytest.raises(ViewerError, match="Close its open dialog"):
             viewer.read()
         assert time.monotonic() - start < 5
-        hand.key("Return")
+        hand.confirm()
         other.wait(10)
         assert len(viewer.read()) == 2
 

@@ -60,7 +60,7 @@ def test_fixed_shapes_are_replaced_but_not_read(shown):
     shown.draw([fixed, *SHAPES])
     compare(shown.read(), SHAPES)
     shown.draw([])
-    assert "box" not in shown._get("regions -format ds9 -system image")
+    assert "box" not in shown._console.get("regions -format ds9 -system image")
 
 
 def test_five_thousand_points(shown):
@@ -90,22 +90,23 @@ def test_a_shown_image_bears_no_shapes_and_its_title(shown):
     shown.draw(SHAPES)
     shown.show(IMAGE[:300], "the next one")
     assert shown.read() == []
-    assert shown._get("fits header keyword OBJECT") == "the next one"
-    assert shown._get("fits size") == "900 300"
+    assert shown._console.get("fits header keyword OBJECT") == "the next one"
+    assert shown._console.get("fits size") == "900 300"
 
 
 def test_values_are_those_of_the_image(warm_ds9):
     image = np.zeros((20, 30), dtype=">i2")
     image[12, 7] = 42
     warm_ds9.show(image, "one pixel")
-    assert float(warm_ds9._get("data image 8 13 1 1 yes")) == 42
+    assert float(warm_ds9._console.get("data image 8 13 1 1 yes")) == 42
 
 
 def test_looking_fills_the_frame(shown):
     shown.look(450, 300, 100, 20)
-    zoom, x, y = (float(v) for v in (shown._get("zoom") + " " + shown._get("pan image")).split())
+    ask = shown._console.get
+    zoom, x, y = (float(word) for word in f"{ask('zoom')} {ask('pan image')}".split())
     assert (x, y) == (451, 301)
-    across, up = int(shown._get("width")) / zoom, int(shown._get("height")) / zoom
+    across, up = int(ask("width")) / zoom, int(ask("height")) / zoom
     assert 100 <= across < 110
     assert up > 20
 
@@ -121,8 +122,8 @@ def test_split_frames_are_independent(shown):
         compare(shown.read(2), SHAPES[:2])
     shown.join()
     compare(shown.read(), SHAPES)
-    assert shown._get("frame active") == "1"
-    assert shown._get("tile") == "no"
+    assert shown._console.get("frame active") == "1"
+    assert shown._console.get("tile") == "no"
     with pytest.raises(ValueError, match="after split only"):
         shown.read(2)
 
@@ -132,7 +133,7 @@ def test_split_puts_the_reference_first(shown):
         out = shown._folder / "corner"
         item = f"$ds9(canvas) itemcget Frame{frame}"
         script = f"set specwcs [open {out} w]; puts $specwcs [{item} -x]; "
-        shown._set(f"tcl {{{script} puts $specwcs [{item} -y]; close $specwcs}}")
+        shown._console.set(f"tcl {{{script} puts $specwcs [{item} -y]; close $specwcs}}")
         return [int(word) for word in out.read_text().split()]
 
     shown.split(True)
@@ -143,4 +144,4 @@ def test_split_puts_the_reference_first(shown):
     (x1, y1), (x2, y2) = corner(1), corner(2)
     assert x1 == x2
     assert y1 < y2
-    assert shown._get("frame") == "2"
+    assert shown._console.get("frame") == "2"

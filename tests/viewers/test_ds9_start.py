@@ -83,25 +83,25 @@ def test_a_ds9_that_never_answers(monkeypatch, tmp_path, display):
 
 
 def test_samp_is_preferred_and_our_own_hub(ds9):
-    assert isinstance(ds9._link._channel, SampHub)
+    assert isinstance(ds9._console.link._channel, SampHub)
 
 
 def test_xpa_is_the_fallback(monkeypatch, tmp_path, display):
     require("xpaget", "xpaset")
     program(tmp_path, f'unset SAMP_HUB; HOME={tmp_path} exec {shutil.which("ds9")} "$@"')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr("specwcs.viewers.ds9.ANSWER", 1)
+    monkeypatch.setattr("specwcs.viewers.console.ANSWER", 1)
     with open_viewer("ds9") as viewer:
-        assert isinstance(viewer._link._channel, Xpa)
+        assert isinstance(viewer._console.link._channel, Xpa)
         use(viewer)
         with pytest.raises(ViewerError, match="DS9 refused 'frame nonsense': parse error"):
-            viewer._set("frame nonsense")
-        os.kill(viewer._link._process.pid, signal.SIGSTOP)
+            viewer._console.set("frame nonsense")
+        os.kill(viewer._console.link._process.pid, signal.SIGSTOP)
         with pytest.raises(ViewerError, match="is stopped"):
             viewer.read()
-        os.kill(viewer._link._process.pid, signal.SIGCONT)
+        os.kill(viewer._console.link._process.pid, signal.SIGCONT)
         use(viewer)
-        os.kill(viewer._link._process.pid, signal.SIGKILL)
+        os.kill(viewer._console.link._process.pid, signal.SIGKILL)
         with pytest.raises(ViewerError, match="was killed"):
             viewer.read()
         viewer.reopen()
@@ -151,7 +151,7 @@ viewer.show(np.zeros((60, 90)), "arc")
 viewer.draw([Shape("point", ((45.0, 35.0),), tags={"slit": "8"}, text="H\\u03b1")])
 (shape,) = viewer.read()
 assert shape.text == "H\\u03b1"
-process = viewer._link._process
+process = viewer._console.link._process
 print(process.pid, viewer._folder, flush=True)
 """
 

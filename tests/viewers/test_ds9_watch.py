@@ -45,8 +45,8 @@ def until(condition, seconds=WAIT):
 def test_a_move_is_told_and_survives_a_kill(watched, told):
     Hand(watched).drag(300, 200, 340, 170)
     assert until(lambda: told)
-    watched._link._process.kill()
-    watched._link._process.wait()
+    watched._console.link._process.kill()
+    watched._console.link._process.wait()
     (shapes,) = told
     (box,) = (shape for shape in shapes if shape.kind == "box")
     np.testing.assert_allclose(box.points, [(340, 170)], atol=2)
@@ -77,7 +77,7 @@ def test_the_work_frame_is_watched(watched, told):
     Hand(watched, 2).drag(340, 170, 300, 200)
     Hand(watched, 1).click(100, 100)  # turns to frame 1
     assert until(lambda: told)
-    assert watched._get("frame") == "1"
+    assert watched._console.get("frame") == "1"
 
 
 @pytest.mark.slow
@@ -101,9 +101,9 @@ def test_a_failing_callback_is_told_again_and_warned_of(ds9):
 
 @pytest.mark.slow
 def test_a_stopped_ds9_is_no_matter_of_the_thread(watched, told):
-    os.kill(watched._link._process.pid, signal.SIGSTOP)
+    os.kill(watched._console.link._process.pid, signal.SIGSTOP)
     time.sleep(2 * PERIOD)
-    os.kill(watched._link._process.pid, signal.SIGCONT)
+    os.kill(watched._console.link._process.pid, signal.SIGCONT)
     Hand(watched).drag(300, 200, 340, 170)
     assert until(lambda: told, 3 * PERIOD)
 
