@@ -100,6 +100,51 @@ class Markers(QTable):
         return table
 
     @classmethod
+    def checked(cls, table):
+        """Return any table of markers as one that can be relied upon.
+
+        Parameters
+        ----------
+        table : Table
+            With the columns of `Markers`; x and y in px and wavelength in Angstrom where they
+            bear no unit. Columns other than kind, slit, t, x and y may be missing.
+
+        Returns
+        -------
+        Markers
+            A copy. Rows without a finite position are not used.
+
+        Raises
+        ------
+        InputError
+            If a column is missing or of another kind, a unit is not one of it, an error is
+            not above 0, or a marker has no t.
+        """
+        names = getattr(table, "colnames", None)
+        missing = [n for n in ("kind", "slit", "t", "x", "y") if n not in (names or ())]
+        if missing:
+            found = f"no column {', '.join(missing)}" if names else f"{type(table).__name__}"
+            raise InputError(found, "Must be a table of markers", "Change a copy of the markers")
+        columns = {}
+        for name, (dtype, unit) in _COLUMNS.items():
+            if name not in names:
+                continue
+            try:
+                column = table[name] if unit is None else u.Quantity(table[name], unit).value
+                columns[name] = np.array(column).astype(dtype)
+            except (u.UnitsError, TypeError, ValueError) as error:
+                raise InputError(f"column {name} cannot be used ({error})") from error
+        markers = cls.of(**columns)
+        sigma, t = markers["sigma"].value, np.asarray(markers["t"])
+        if np.any(sigma <= 0) or np.any(np.isinf(sigma)):
+            raise InputError("a sigma that is not above 0", "Must be px above 0, or NaN")
+        if not np.all(np.isfinite(t)):
+            raise InputError("a marker without t", "Must be finite")
+        nowhere = ~(np.isfinite(markers["x"].value) & np.isfinite(markers["y"].value))
+        markers["used"] = np.asarray(markers["used"]) & ~nowhere
+        return markers
+
+    @classmethod
     def join(cls, tables):
         """Return the rows of several tables of markers in one."""
         tables = [table for table in tables if len(table)]

@@ -30,9 +30,10 @@ class ModelFit:
     Parameters
     ----------
     model : OpticalModel, CurvatureModel or DispersionModel
-    origin : {"fitted", "read", "nominal"}
-        Where it comes from: a fit to markers, a file that tells of no fit, or the nominal
-        values of instrument and mask.
+    origin : {"fitted", "untested", "stale", "read", "nominal"}
+        Where it comes from: a fit to markers, or to markers that mostly stand where the model
+        had put them; a fit on models that have changed since; a file or a hand that tells of
+        no fit; or the nominal values of instrument and mask.
     covariance : dict of str to ndarray
         Of the parameters, ``"opt_x"`` and ``"opt_y"``, ``"crv"`` or ``"ids"``; NaN where it
         is not known.

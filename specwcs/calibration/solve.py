@@ -102,7 +102,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
     mask : Mask
         Oriented as it falls on the detector.
     fits : mapping of str to ModelFit
-        Of ``"opt"``, ``"crv"``, ``"ids"``. Where one is nominal, no slit counts as
+        Of ``"opt"``, ``"crv"``, ``"ids"``. Where one is not fitted, no slit counts as
         calibrated.
     medium : {"air", "vacuum"}
     faults : mapping of str to (str, str)
@@ -119,22 +119,17 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
     else:
         none = Markers.join([])
         residuals = residual_table(none, np.zeros(0), np.zeros(0, bool))
-    nominal = [name.upper() for name in MODELS if fits[name].origin == "nominal"]
-    measured = all(fits[name].residuals is not None for name in MODELS[1:])
-    if nominal:
-        reason = f"{' and '.join(nominal)} not fitted: nominal values"
+    reason = _not_fitted(fits)
+    if reason:
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
-    elif measured:
+    else:
         statuses = _statuses(mask, residuals, faults)
-        loose = loose_ends(mask, fits, residuals)
-        for key, sigma in loose.items():
+        for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
                     f"its lines leave the wavelengths at its ends open: 1 sigma is {sigma:.1f} px"
                 )
                 statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
-    else:  # models read from files that tell of no fit
-        statuses = {key: SlitStatus(*faults.get(key, ("ok", ""))) for key in mask}
     unusable = {
         key: SlitStatus("unusable", reason)
         for key, reason in mask.faults.items()
@@ -149,6 +144,24 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         residuals=residuals,
         medium=medium,
         provenance=provenance,
+    )
+
+
+_ORIGINS = {
+    "nominal": "nominal values",
+    "stale": "fitted on another OPT or CRV",
+    "untested": "its markers stand where the model had put them",
+    "read": "changed by hand, or read without its fit",
+}
+"""Where models come from that no slit can be calibrated by."""
+
+
+def _not_fitted(fits):
+    """Say which models no markers speak for; nothing where all are fitted."""
+    return "; ".join(
+        f"{name.upper()}: {_ORIGINS[fits[name].origin]}"
+        for name in MODELS
+        if fits[name].origin in _ORIGINS
     )
 
 

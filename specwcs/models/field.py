@@ -32,7 +32,11 @@ __all__ = [
 
 def check_degree(name, value):
     """Return `value` as an int if it is a polynomial degree (>= 0)."""
-    if isinstance(value, bool) or int(value) != value or value < 0:
+    try:
+        whole = not isinstance(value, bool) and int(value) == value and value >= 0
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
         raise InputError(f"invalid {name} {value!r}", "Must be an integer >= 0.")
     return int(value)
 

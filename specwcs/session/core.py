@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 
 from specwcs.calibration import (
     MODELS,
@@ -56,21 +57,20 @@ _SIDE = 4.0  # heights of a slit that are shown about it
 class SessionCore:
     """State, viewer, journal and models of a session; see `ModelsCalibration`."""
 
-    def __init__(self, icf, mask, given, viewer, journal=None):
+    def __init__(self, icf, mask, given, viewer):
         self.instrument = icf if isinstance(icf, Instrument) else Instrument.read(icf)
         self._mask = mask if isinstance(mask, Mask) else Mask.read(mask)
-        self._frame, self._frames, self._bare, self._title = None, [], None, ""
-        self._medium, self._quiet = None, False
-        fits, live, degrees = {}, {}, {}
+        self._frame, self._sources, self._title, self._quiet = None, [], "", False
+        fits, live, degrees, known = {}, {}, {}, None
         for name in MODELS:
             if given.get(name) is None:
                 continue
             fits[name], medium = open_model(given[name], name, self.instrument)
             live[name], degrees[name] = fits[name].model.copy(), fits[name].model.degrees
-            self._medium = medium or self._medium
-        self._history = History(State(fits, live, degrees))
+            known = medium or known
+        self._history = History(State(fits, live, degrees, medium=known))
         self._refresh_models()
-        self._journal = journal or Journal.new(_head(self, given))
+        self._journal = Journal.new(_head(self, given))
         self._screen = Screen(viewer, self._notice)
 
     # -- what there is -----------------------------------------------------------
@@ -116,17 +116,19 @@ class SessionCore:
         for name in MODELS[1:]:
             if name not in fits:
                 fits[name] = ModelFit.unfitted(self._model(state, name), "nominal")
+        # The calibration is a value: what it holds is nobody else's.
+        fits = {name: replace(fit, model=fit.model.copy()) for name, fit in fits.items()}
         inputs = {
             "instrument": sources_of(self.instrument.source),
             "mask": sources_of(self._mask.source),
             "catalog": sources_of(*(state.catalog.sources if state.catalog else ())),
-            "frames": sources_of(*self._frames),
+            "frames": list(self._sources),
         }
         notes = [note for name in MODELS for note in fits[name].notes]
         mask = self._oriented(self._flips(state))
         doubtful = {key: ("doubtful", why) for key, why in mask.faults.items() if key in mask}
         return assemble(
-            self.instrument, mask, fits, medium=self._medium or "air", faults=doubtful,
+            self.instrument, mask, fits, medium=state.medium or "air", faults=doubtful,
             provenance=provenance(inputs, self._frame, edges="from a session", fits=notes),
         )  # fmt: skip
 
@@ -148,32 +150,57 @@ class SessionCore:
             live = self._state.live[name]
             if not _same(live, fit.model):
                 live.assign(fit.model)
-            medium = self._medium if name == "ids" else None
+            medium = self._state.medium if name == "ids" else None
             note_fit(live, fit, self.instrument, medium)
 
-    def _pull(self):
+    def _pull(self, strict=True):
         """Take what the user did since: to models by hand, to markers in the viewer.
+
+        Parameters
+        ----------
+        strict : bool, optional
+            Whether shapes that cannot be used are an error; else they are told of, and the
+            markers stay as they were.
 
         Returns
         -------
         State
         """
         self._take_models()
-        self._take_markers(self._screen.read())
+        try:
+            self._take_markers(self._screen.read())
+        except InputError as error:
+            if strict:
+                raise
+            self._say(f"what was drawn is not taken: {error}")
         return self._state
 
     def _take_models(self):
+        """Take models that the user changed by hand: flips, coefficients."""
         state, changed = self._state, {}
         for name, fit in state.fits.items():
             live = state.live[name]
-            if not _same(live, fit.model):
-                origin = "nominal" if fit.origin == "nominal" else "read"
-                changed[name] = ModelFit.unfitted(live.copy(), origin)
+            if _same(live, fit.model):
+                continue
+            if not np.all(np.isfinite(live.parameters)):
+                live.assign(fit.model)
+                raise InputError(
+                    f"a coefficient of {name.upper()} is not finite", "Must be finite",
+                    "It is as it was before",
+                )  # fmt: skip
+            origin = "nominal" if fit.origin == "nominal" else "read"
+            changed[name] = ModelFit.unfitted(live.copy(), origin)
         if not changed:
             return
         new = replace(state, fits={**state.fits, **changed})
         if self._flips(new) != self._flips(state):
+            if new.tour is not None:
+                self._say("the way slit by slit ends with the flip; undo() brings it back.")
             new = replace(new, layer=None, tour=None)  # t runs the other way now
+        first = min(MODELS.index(name) for name in changed)
+        notes = self._follow_all(state, new, MODELS[first])
+        for note in notes:
+            self._say(note)
         values = {name: model_to_json(fit.model) for name, fit in changed.items()}
         self._commit(new, draw=False, models=values)
 
@@ -262,14 +289,22 @@ class SessionCore:
         """Return the lines to be used, in one medium with the calibration."""
         if not isinstance(given, LineCatalog):
             given = LineCatalog.read(given)
-        fit = self._state.fits.get("ids")
-        if fit is not None and fit.origin != "nominal" and self._medium != given.medium:
-            raise InputError(
-                f"the catalogue is in {given.medium}, IDS in {self._medium}",
-                "Both must be in the same medium",
-                f"Use LineCatalog.read(…).to_medium('{self._medium}'), or new_ids_model",
-            )
-        return given.select(wstart, wend)
+        self._check_medium(given.medium, "the catalogue")
+        try:
+            return given.select(wstart, wend)
+        except (u.UnitsError, TypeError) as error:
+            raise InputError(f"wstart or wend is no wavelength ({error})") from error
+
+    def _check_medium(self, medium, what):
+        """Refuse wavelengths in another medium than that of the IDS that is fitted."""
+        state = self._state
+        fit = state.fits.get("ids")
+        if fit is None or fit.origin == "nominal" or state.medium in (None, medium):
+            return
+        raise InputError(
+            f"{what} is in {medium}, IDS in {state.medium}", "Both must be in the same medium",
+            f"Use LineCatalog.read(…).to_medium('{state.medium}'), or new_ids_model",
+        )  # fmt: skip
 
     # -- the screen ---------------------------------------------------------------
 
@@ -285,7 +320,7 @@ class SessionCore:
             return  # nothing to draw on: they are drawn on the first image
         state = self._state
         if state.tour is None:
-            self._screen.join()
+            self._screen.join(self._whole())
         layer = state.layer
         if layer is None:
             self._screen.draw([])
@@ -317,7 +352,7 @@ class SessionCore:
         before = tour.order[tour.index - 1] if tour.index else None
         reference = tour.layers[before] if before else None
         if reference is None:
-            self._screen.join()
+            self._screen.join(self._whole())
             self._screen.draw(self._shapes(work))
             self._screen.look((), self._rectangle(work))
             return
@@ -335,6 +370,11 @@ class SessionCore:
         width, middle = max(along[1] - along[0], height), sum(across) / 2
         centre = self._direction.join(sum(along) / 2, middle)
         return (*centre, *self._direction.join(width, height))
+
+    def _whole(self):
+        """Return centre and size of the frame, px."""
+        nx, ny = self.instrument.xpixels, self.instrument.ypixels
+        return (nx - 1) / 2, (ny - 1) / 2, nx, ny
 
     def _image(self):
         return None if self._frame is None else self._frame.data
@@ -358,53 +398,63 @@ class SessionCore:
     def _warn(self, text):
         warnings.warn(text, SpecwcsWarning, stacklevel=3)
 
-    def _replace_layer(self, layer, catalog=None):
+    def _replace_layer(self, layer, medium=None, catalog=None):
         """Show other markers, which a measurement or a file brought."""
         state = replace(self._state, layer=layer)
         if state.tour is not None:
+            others = set(layer.markers["slit"]) - {state.tour.slit}
+            if layer.model != "ids" or others:
+                raise InputError(
+                    f"markers of {layer.model.upper()}, slits {', '.join(sorted(others)[:5])}",
+                    f"Only lines of slit {state.tour.slit} are at hand",
+                    "End with stop_iter() first",
+                )
             state = replace(state, tour=state.tour.keep(layer))
+        if medium is not None:
+            state = replace(state, medium=medium)
         if catalog is not None:
-            state, self._medium = replace(state, catalog=catalog), catalog.medium
+            state = replace(state, catalog=catalog)
         content = {"model": layer.model, "markers": layer.markers, "placed": layer.placed}
-        self._commit(state, layer={**content, "catalog": catalog})
+        self._commit(state, layer={**content, "medium": medium, "catalog": catalog})
 
     def _inherit(self, state, name, markers):
         """Make the layer of predicted markers, with the places that the last fit knows."""
-        fit = state.fits.get(name)
-        return Layer.predicted(name, markers).inheriting(fit.residuals if fit else None)
+        return Layer.predicted(name, markers).inheriting(state.fitted.get(name), self._direction)
 
 
 def _same(one, other):
     """Whether two models are alike: degrees, domains, flips and coefficients."""
-    return model_to_json(one) == model_to_json(other)
+    return repr(model_to_json(one)) == repr(model_to_json(other))  # NaN is NaN
 
 
 def _difference(before, now):
     """Return the rows of markers that changed, and those that were added."""
     n = len(before)
     changed = np.zeros(n, dtype=bool)
-    for name in ("x", "y", "used", "reason"):
+    for name in before.colnames:
         old, new = (np.asarray(getattr(t[name], "value", t[name])) for t in (before, now[:n]))
-        changed |= old != new
+        differ = old != new
+        changed |= differ & ~((old != old) & (new != new))
     rows = np.flatnonzero(changed)
     return {"rows": rows.tolist(), "changed": now[:n][rows], "added": now[n:]}
 
 
 def _head(session, given):
     """Return what a session needs to be opened again."""
-    paths = {name: model for name, model in given.items() if model is not None}
-    models = {name: session._state.fits[name].model for name in paths if not _is_path(paths[name])}
+    files = {
+        name: Path(path).absolute()
+        for name, path in given.items()
+        if isinstance(path, str) or hasattr(path, "__fspath__")
+    }
+    state = session._state
     return {
-        "name": f"{session.instrument.name}",
+        "name": session.instrument.name,
         "icf": _path_of(session.instrument),
         "mask": _path_of(session._mask),
-        "files": {name: path for name, path in paths.items() if _is_path(path)},
-        "models": {name: model_to_json(model) for name, model in models.items()},
+        "files": files,
+        "models": {name: model_to_json(fit.model) for name, fit in state.fits.items()},
+        "medium": state.medium,
     }
-
-
-def _is_path(given):
-    return isinstance(given, str) or hasattr(given, "__fspath__")
 
 
 def _path_of(what):

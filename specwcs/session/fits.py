@@ -1,5 +1,6 @@
 """What moves the models: fits to the markers on the screen, and measurements for the eye."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.calibration import (
     MODELS,
+    ModelFit,
     ModelFitter,
     arc_lines,
     derive_boxes,
@@ -63,6 +65,8 @@ class SessionFits(SessionCore):
         state = self._pull()
         self._model(state, "opt")
         layer = self._layer(state, "opt")
+        if (known := self._unchanged(state, layer)) is not None:
+            return known
         markers, notes = self._ordered(layer, "opt")
         used = markers[np.asarray(markers["used"])]
         flips = self._flips_of(used, self._flips(state))
@@ -86,6 +90,8 @@ class SessionFits(SessionCore):
         opt = self._model(state, "opt")
         self._need(state, "crv")
         layer = self._layer(state, "crv")
+        if (known := self._unchanged(state, layer)) is not None:
+            return known
         markers, notes = self._ordered(layer, "crv")
         with _one_thread():
             fit = self._fitter(state).fit_crv(opt, markers[np.asarray(markers["used"])])
@@ -104,7 +110,10 @@ class SessionFits(SessionCore):
         self._need(state, "ids")
         layer = self._layer(state, "ids")
         if state.tour is None:
-            return self._fit_lines(state, layer, call="fit_ids_model", args={})
+            known = self._unchanged(state, layer)
+            if known is None:
+                known = self._fit_lines(state, layer, call="fit_ids_model", args={})
+            return known
         solution, summary = self._fit_slit(state, layer)
         layer = self._redrawn(state, layer, solution)
         tour = state.tour.keep(layer, solution)
@@ -118,8 +127,7 @@ class SessionFits(SessionCore):
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
         with _one_thread():
             fit = self._fitter(state).fit_ids(opt, crv, markers[np.asarray(markers["used"])])
-        redrawn = self._redrawn(state, layer, fit.model)
-        return self._take_fit(state, redrawn, fit, notes, **step)
+        return self._take_fit(state, layer, fit, notes, **step)
 
     def _fit_slit(self, state, layer):
         """Fit the lines of the slit at hand alone."""
@@ -138,25 +146,57 @@ class SessionFits(SessionCore):
         slopes = self._slopes(opt, crv, fit.model, fit.residuals)
         return fit.model, summarise(fit, layer, slope=slopes, also=notes)
 
+    def _unchanged(self, state, layer):
+        """Return the summary of the last fit if no marker was placed since; else None.
+
+        Markers that a fitted model drew are no data: fitting them would find it perfect.
+        """
+        fit = state.fits.get(layer.model)
+        if fit is None or fit.origin == "nominal" or layer.n_placed:
+            return None
+        summary = state.summaries.get(layer.model)
+        if summary is None:
+            raise InputError(
+                f"no marker of {layer.model.upper()} was placed: the model put them all there",
+                "", "Move or delete some first",
+            )  # fmt: skip
+        self._say("no marker was placed since the model drew them: the fit stays as it is.")
+        self._say(str(summary))
+        return summary
+
     def _take_fit(self, state, layer, fit, notes, **step):
         """Go on with a new fit, and with the later models fitted anew on it."""
         name = fit.model_name
-        fits = {**state.fits, name: fit}
-        for later in MODELS[MODELS.index(name) + 1 :]:
-            notes += self._follow(state, fits, later)
-        new = replace(state, fits=fits, layer=layer)
-        if self._flips(new) != self._flips(state):
-            notes += [] if layer.model == "opt" else ["Plot the markers again."]
+        if layer.n_untouched > 0.5 * np.sum(fit.residuals["used"]):
+            fit = replace(fit.unfitted(fit.model, "untested"), residuals=fit.residuals,
+                          ranks=fit.ranks, notes=fit.notes)  # fmt: skip
+        new = replace(
+            state,
+            fits={**state.fits, name: fit},
+            fitted={**state.fitted, name: layer},
+            layer=layer if name != "ids" else self._redrawn(state, layer, fit.model),
+            medium=state.medium or "air",
+        )
+        notes += self._follow_all(state, new, name)
+        if self._flips(new) != self._flips(state) and layer.model != "opt":
+            notes += ["Plot the markers again."]
         slope = None
         if name == "ids":
-            self._medium = self._medium or "air"
             models = [self._model(new, other) for other in MODELS]
             slope = self._slopes(*models, fit.residuals)
             notes += self._open_ends(new)
         summary = summarise(fit, layer, slope=slope, also=notes)
+        new = replace(new, summaries={**new.summaries, name: summary})
         self._commit(new, draw=name == "ids", **step)
         self._say(str(summary))
         return summary
+
+    def _follow_all(self, state, new, name):
+        """Bring the models after one that changed up to date, in place; say what was done."""
+        notes = []
+        for later in MODELS[MODELS.index(name) + 1 :]:
+            notes += self._follow(state, new.fits, later)
+        return notes
 
     def _open_ends(self, state):
         """Say which slits the lines leave open at their ends."""
@@ -173,28 +213,36 @@ class SessionFits(SessionCore):
 
     def _follow(self, state, fits, later):
         """Fit a later model to its own markers again, in place; return sentences about it."""
-        old = fits.get(later)
-        if old is None or old.origin == "nominal":
+        old, label = fits.get(later), later.upper()
+        if old is None or old.origin in ("nominal", "stale"):
             return []
-        label = later.upper()
-        if old.residuals is None:
-            return [f"{label} was made with another OPT or CRV: fit it again."]
+        if not _same_markers(old, state.fits.get(later)):
+            return []  # it has changed itself
+        refitted = self._refitted(state, fits, later)
+        if refitted is None:
+            stale = ModelFit.unfitted(old.model, "stale")
+            fits[later] = replace(stale, residuals=old.residuals, ranks=old.ranks)
+            return [f"{label} was fitted to what came before: fit it again."]
+        fits[later] = refitted
+        return [f"{label} is fitted again on it."]
+
+    def _refitted(self, state, fits, later):
+        """Return the fit of a model to its last markers on new models; None if impossible."""
+        old, before = fits[later], [fits[name].model for name in MODELS if name in fits]
+        flips = (before[0].x_flipped, before[0].y_flipped)
+        if old.residuals is None or flips != self._flips(state):
+            return None
         known = Markers(old.residuals)
         known.remove_column("residual")
-        flips = self._flips(replace(state, fits=fits))
-        if flips != self._flips(state):
-            return [f"{label} was fitted with other flips: fit it again."]
-        fitter, models = self._fitter(state), [fits[n].model for n in MODELS if n in fits]
+        fitter = self._fitter(state)
+        crv = fits["crv"].model if "crv" in fits else self._model(state, "crv")
         try:
             with _one_thread():
-                fits[later] = (
-                    fitter.fit_crv(models[0], known)
-                    if later == "crv"
-                    else fitter.fit_ids(models[0], fits["crv"].model, known)
-                )
-        except (FitError, KeyError):
-            return [f"{label} could not be fitted again on the new models: fit it again."]
-        return [f"{label} is fitted again on it."]
+                if later == "crv":
+                    return fitter.fit_crv(before[0], known)
+                return fitter.fit_ids(before[0], crv, known)
+        except FitError:
+            return None
 
     def _ordered(self, layer, name):
         """Return the markers for a fit, without those that changed places, and what to say."""
@@ -203,17 +251,20 @@ class SessionFits(SessionCore):
         notes, bad = [], np.zeros(len(markers), dtype=bool)
         along = self._direction.split(markers["x"].value, markers["y"].value)[0]
         expected = Markers.join([]) if name == "ids" else self._predicted(layer)
+        clashes = []
         for rows, sentence in check_order(markers, expected, self._direction):
             if name == "ids":
                 if np.abs(along[rows[0]] - along[rows[1:]]).max() < _FAR:
                     continue
             else:
-                bad[rows] = True
+                clashes.append(rows)
             notes.append(sentence)
+        bad[_to_drop(clashes)] = True
         if np.any(bad):
             markers["used"] = np.asarray(markers["used"]) & ~bad
             markers["reason"] = np.where(bad, _SWAPPED, markers["reason"]).astype(str)
-            self._check_markers(markers, name)
+            if not np.any(markers["used"]):
+                raise InputError(" ".join(notes[:_SAID]))
         if len(notes) > _SAID:
             notes = [*notes[:_SAID], f"… and {len(notes) - _SAID} more like these."]
         return markers, notes
@@ -248,11 +299,7 @@ class SessionFits(SessionCore):
             mine = slits == key
             geometry = SlitGeometry.from_models(opt, crv, ids, self.mask[key], self._direction)
             x[mine], y[mine] = geometry.pixel(w[mine], t[mine])
-        # What was taken as it stood counts as placed: the next fit has it again.
-        used = np.asarray(layer.markers["used"])[:, None]
-        here = np.column_stack([layer.markers["x"].value, layer.markers["y"].value])
-        placed = np.where(np.isnan(layer.placed) & used, here, layer.placed)
-        return replace(layer, placed=placed).moved_to(x, y)
+        return layer.moved_to(x, y)
 
     def _slopes(self, opt, crv, ids, lines):
         """Return px per Angstrom at lines."""
@@ -297,7 +344,7 @@ class SessionFits(SessionCore):
         fitter = ModelFitter(self.instrument, self._oriented(flips), degrees, by_hand=False)
         with _one_thread():
             boxes, _ = derive_boxes(fitter, lines.select(used=True), _shown(edges, edges))
-        self._show_measured("opt", _one_a_slit(boxes), flips)
+        self._show_measured("opt", _one_a_slit(boxes), flips, lines_of)
 
     def measure_crv(self):
         """Measure the edges of all slits on the flat on the screen, and show them as points."""
@@ -340,7 +387,8 @@ class SessionFits(SessionCore):
             self._state.live["opt"].x_flipped, self._state.live["opt"].y_flipped = flips
             self._take_models()
             self._say("OPT is flipped as the frame shows it.")
-        self._replace_layer(Layer.measured(name, markers), catalog)
+        medium = None if catalog is None else catalog.medium
+        self._replace_layer(Layer.measured(name, markers), medium, catalog)
         self._say(f"{len(markers)} markers of {name.upper()} measured: look, correct, and fit.")
 
     def _lamp(self, state, catalog):
@@ -385,14 +433,12 @@ class SessionFits(SessionCore):
         geometry = SlitGeometry.from_models(*models, mask[slit_id], self._direction)
         cut = slit_cut(frame, geometry, self._direction)
         lines = None
-        if state.catalog is not None:
-            lines = (
-                predict_lines(*models, Mask([mask[slit_id]]), self.instrument, state.catalog)
-                if not mask[slit_id].reference
-                else None
-            )
+        if state.catalog is not None and not mask[slit_id].reference:
+            with suppress(InputError):  # none falls on the frame
+                one = Mask([mask[slit_id]])
+                lines = predict_lines(*models, one, self.instrument, state.catalog)
         labels = [] if lines is None else self._labels(state.catalog, lines)
-        return slice_figure(cut, slit_id, lines, labels, self._medium or "air", self._title)
+        return slice_figure(cut, slit_id, lines, labels, state.medium or "air", self._title)
 
     def _labels(self, catalog, lines):
         by_wavelength = dict(zip(catalog.wavelength.tolist(), catalog.label.tolist(), strict=True))
@@ -428,6 +474,27 @@ class SessionFits(SessionCore):
 def _one_thread():
     # The matrices are small: more than one BLAS thread only waits for the other.
     return threadpool_limits(limits=1, user_api="blas")
+
+
+def _to_drop(clashes):
+    """Return the rows without which no markers have changed places: the most entangled first.
+
+    Of two that changed places with each other, both go.
+    """
+    pairs = {(int(rows[0]), int(other)) for rows in clashes for other in rows[1:]}
+    drop = set()
+    while pairs:
+        rows, count = np.unique([row for pair in pairs for row in pair], return_counts=True)
+        most = set(rows[count == count.max()].tolist())
+        if count.max() > 1:
+            most = {min(most)}
+        drop |= most
+        pairs = {pair for pair in pairs if not drop & set(pair)}
+    return sorted(drop)
+
+
+def _same_markers(one, other):
+    return other is not None and one.residuals is other.residuals
 
 
 def _opt_remedy(used):

@@ -55,10 +55,19 @@ class Journal:
 
     @classmethod
     def going_on(cls, path):
-        """Make one that adds to a journal that is there."""
-        journal = cls(path, {})
-        journal._begun = True
-        return journal
+        """Make a journal that begins with a copy of another, which a session may still write."""
+        path = Path(path)
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")
+        name = path.stem.partition("-")[2].rpartition("-")[0] or path.stem
+        new = cls(path.with_name(f"{now}-{name}-{os.getpid()}.jsonl"), {})
+        whole = path.read_bytes()
+        whole = whole[: whole.rindex(b"\n") + 1]  # a line that was cut off stays behind
+        try:
+            new.path.write_bytes(whole)
+        except OSError as error:
+            new._give_up(error)
+        new._begun = True
+        return new
 
     def write(self, **step):
         """Add a step; a disk that does not take it is a warning, once."""
@@ -68,13 +77,16 @@ class Journal:
             try:
                 self._append(step)
             except OSError as error:
-                warnings.warn(
-                    f"{self.path}: the journal cannot be written ({error.strerror}): this "
-                    "session could not be resumed. Save models and regions yourself.",
-                    SpecwcsWarning,
-                    stacklevel=3,
-                )
-                self.path = None
+                self._give_up(error)
+
+    def _give_up(self, error):
+        warnings.warn(
+            f"{self.path}: the journal cannot be written ({error.strerror}): this session could "
+            "not be resumed. Save models and regions yourself.",
+            SpecwcsWarning,
+            stacklevel=4,
+        )
+        self.path = None
 
     def _append(self, step):
         lines = [step] if self._begun else [self._begin, step]

@@ -14,6 +14,7 @@ KINDS_OF = {"opt": ("box", "polygon"), "crv": ("edge",), "ids": ("line",)}
 
 _MOVED = 1e-3  # px: less is rounding on the way through a viewer
 _OFF = "off the detector"
+_SAME_POINT = 0.25  # of the steps along a trace: nearer points are the same point
 _CLEARLY = 3.0  # times as far must the second nearest trace be
 
 
@@ -59,18 +60,51 @@ class Layer:
         markers : Markers
             The first rows are those of this layer.
         """
+        n = len(self.markers)
         before, now = _positions(self.markers), _positions(markers)
         moved = np.ones(len(markers), dtype=bool)
-        moved[: len(before)] = np.abs(now[: len(before)] - before).max(axis=1) > _MOVED
+        moved[:n] = np.abs(now[:n] - before).max(axis=1, initial=0) > _MOVED
         placed = np.full((len(markers), 2), np.nan)
-        placed[: len(before)] = self.placed
+        placed[:n] = self.placed
         placed[moved] = now[moved]
         markers = markers.copy()
         kept = np.flatnonzero(~moved)
         markers["x"][kept], markers["y"][kept] = self.markers["x"][kept], self.markers["y"][kept]
-        by_hand = np.flatnonzero(moved[: len(before)])
-        markers["sigma"][by_hand] = np.nan * u.pix  # the error of a measurement no longer holds
+        # The error of a measurement no longer holds where a hand has moved the marker.
+        same = np.equal(markers["sigma"].value[:n], self.markers["sigma"].value)
+        markers["sigma"][np.flatnonzero(moved[:n] & same)] = np.nan * u.pix
         return Layer(self.model, markers, placed)
+
+    def taking(self, markers):
+        """Return the layer with the rows of a table that a script made of its markers.
+
+        Rows are known by what they stand for, whatever their order: they are moved; those
+        that are missing are no longer used; new ones come behind; exact copies count once.
+
+        Parameters
+        ----------
+        markers : Markers
+
+        Returns
+        -------
+        Layer or None
+            None where no row is known.
+        """
+        rows, copies = _rows_of(markers, self.markers)
+        if np.array_equal(rows[: len(self)], np.arange(len(self))):
+            return self.edited(markers[~copies])
+        known = rows >= 0
+        if not known.any():
+            return None
+        table = self.markers.copy()
+        for name in ("x", "y", "sigma", "used"):
+            table[name][rows[known]] = markers[name][known]
+        missing = np.setdiff1d(np.arange(len(self)), rows[known])
+        table["used"][missing] = False
+        reasons = np.asarray(table["reason"]).astype(object)
+        reasons[missing] = "deleted"
+        table["reason"] = reasons.astype(str)
+        return self.edited(Markers.join([table, markers[~known & ~copies]]))
 
     def differs_from(self, markers):
         """Whether markers that came back differ from those that were drawn."""
@@ -102,30 +136,51 @@ class Layer:
         markers["y"] = np.where(known, y, markers["y"].value) * u.pix
         return replace(self, markers=markers)
 
-    def inheriting(self, fitted):
-        """Return the layer with the places of the markers that a model was fitted to.
+    def inheriting(self, fitted, direction):
+        """Return the layer with the places of the markers that its model was fitted to.
 
         Parameters
         ----------
-        fitted : QTable or None
-            `ModelFit.residuals`.
+        fitted : Layer or None
+        direction : Direction
         """
-        if fitted is None or not len(fitted):
+        if fitted is None:
             return self
-        if self.model == "crv" and len(fitted) != len(self.markers):
-            return self  # other points on the same traces
-        places = np.unique(np.asarray(self.markers["t"]))
-        known = {key: row for row, key in enumerate(_keys(fitted, places))}
-        rows = np.array([known.get(key, -1) for key in _keys(self.markers, places)])
-        found = np.flatnonzero(rows >= 0)
+        old, new = self._partners(fitted, direction)
         placed = self.placed.copy()
-        placed[found] = _positions(fitted)[rows[found]]
+        placed[new] = fitted.placed[old]
         return replace(self, placed=placed)
+
+    def _partners(self, fitted, direction):
+        """Return rows of another layer and of this one that stand for the same things."""
+        if self.model != "crv":
+            known = {key: row for row, key in enumerate(_keys(fitted.markers))}
+            pairs = [(known[k], row) for row, k in enumerate(_keys(self.markers)) if k in known]
+            return tuple(np.array(pairs, dtype=int).reshape(-1, 2).T)
+        old, new = [], []
+        along = [direction.split(*_positions(one.markers).T)[0] for one in (fitted, self)]
+        traces = [_traces(one.markers) for one in (fitted, self)]
+        for trace in traces[1].keys() & traces[0].keys():
+            there, here = traces[0][trace], traces[1][trace]
+            apart = np.abs(along[1][here][:, None] - along[0][there])
+            steps = np.diff(np.sort(along[1][here]))
+            reach = _SAME_POINT * (steps.min() if len(steps) else np.inf)
+            nearest = apart.argmin(axis=1)
+            close = apart[np.arange(len(here)), nearest] < reach
+            old += there[nearest[close]].tolist()
+            new += here[close].tolist()
+        return np.array(old, dtype=int), np.array(new, dtype=int)
 
     @property
     def n_untouched(self):
         """Number of markers in use that stand as the model has them."""
         return int(np.sum(np.asarray(self.markers["used"]) & np.isnan(self.placed[:, 0])))
+
+    @property
+    def n_placed(self):
+        """Number of markers that were placed, or deleted."""
+        used = np.asarray(self.markers["used"])
+        return int(np.sum(~used | np.isfinite(self.placed[:, 0])))
 
     def __len__(self):
         return len(self.markers)
@@ -160,19 +215,52 @@ def _positions(markers):
     return np.column_stack([markers["x"].value, markers["y"].value])
 
 
-def _keys(markers, places):
-    """Name each marker by what it stands for; those of one name are counted.
-
-    The t of a line is that of one of `places`, the nearest: a fit refines it.
-    """
-    reach = 0.5 * np.diff(places).min() if len(places) > 1 else 0.5
-    t = np.asarray(markers["t"])
-    nearest = np.abs(t[:, None] - places).argmin(axis=1)
-    piece = np.where(np.abs(t - places[nearest]) <= reach, nearest, -1)
-    names = ("kind", "slit", "side")
-    columns = [np.asarray(markers[name]).tolist() for name in names]
+def _keys(markers):
+    """Name each marker by what it stands for."""
+    columns = [np.asarray(markers[name]).tolist() for name in ("kind", "slit", "side")]
+    t = np.asarray(markers["t"]).round(6).tolist()
     wavelength = np.nan_to_num(markers["wavelength"].value).round(4).tolist()
-    count = {}
-    for key in zip(*columns, piece.tolist(), wavelength, strict=True):
-        count[key] = count.get(key, -1) + 1
-        yield (*key, count[key])
+    return list(zip(*columns, t, wavelength, strict=True))
+
+
+def _traces(markers):
+    """Return the rows of each trace, by slit and t."""
+    traces = {}
+    for row, (_, slit, _, t, _) in enumerate(_keys(markers)):
+        traces.setdefault((slit, t), []).append(row)
+    return {trace: np.array(rows) for trace, rows in traces.items()}
+
+
+def _rows_of(markers, known):
+    """Find the rows of `known` that markers are: at the same place first, then elsewhere.
+
+    Returns
+    -------
+    rows : ndarray of int
+        -1 for new ones.
+    copies : ndarray of bool
+        Whether a marker is one of `known`, or of these, once more.
+    """
+    here = [(*key, *xy) for key, xy in zip(_keys(known), _positions(known).tolist(), strict=True)]
+    there = zip(_keys(markers), _positions(markers).tolist(), strict=True)
+    at = {}
+    for row, key in enumerate(here):
+        at.setdefault(key, []).append(row)
+    rows, copies = np.full(len(markers), -1), np.zeros(len(markers), dtype=bool)
+    seen, left = set(), []
+    for n, (key, xy) in enumerate(there):
+        full = (*key, *xy)
+        if at.get(full):
+            rows[n] = at[full].pop(0)
+        elif full in seen:
+            copies[n] = True
+        else:
+            left.append((n, key))
+        seen.add(full)
+    free = {}
+    for row in np.setdiff1d(np.arange(len(known)), rows).tolist():
+        free.setdefault(here[row][:5], []).append(row)
+    for n, key in left:
+        if free.get(key):
+            rows[n] = free[key].pop(0)
+    return rows, copies

@@ -1,10 +1,12 @@
 """Go on with a session from its journal."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from specwcs.errors import InputError, SpecwcsError
+from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
 from specwcs.markers import Markers
 
 from .journal import (
@@ -13,6 +15,7 @@ from .journal import (
     journal_folder,
     markers_from_json,
     model_from_json,
+    model_to_json,
     read_journal,
 )
 from .layer import Layer
@@ -30,8 +33,7 @@ def resume(cls, journal, viewer):
             raise InputError(
                 f"the {name} was no file", "Only sessions on files can be resumed", file=path
             )
-    models = {name: model_from_json(node) for name, node in head["models"].items()}
-    session = cls(head["icf"], head["mask"], **head["files"], **models, viewer=None)
+    session = cls(head["icf"], head["mask"], **_given(head, path), viewer=None)
     session._journal, session._quiet = Journal(None, {}), True
     _replay(session, steps, path)
     session._quiet, session._journal = False, Journal.going_on(path)
@@ -39,6 +41,28 @@ def resume(cls, journal, viewer):
     session._screen.show_again(session._image(), session._title)
     session._draw()
     return session
+
+
+def _given(head, path):
+    """Return the models that a session was opened with, by their files if they are the same."""
+    given = {}
+    for name, node in head["models"].items():
+        model, file = model_from_json(node), head["files"].get(name)
+        if head["medium"] is not None:
+            model.meta["medium"] = head["medium"]
+        try:
+            same = file is not None and model_to_json(type(model).read(file)) == node
+        except InputError:
+            same = False
+        if file is not None and not same:
+            warnings.warn(
+                f"{file} is no longer the file that the session of {path} was opened with: its "
+                "model is taken from the journal, without what was known of its fit.",
+                SpecwcsWarning,
+                stacklevel=4,
+            )
+        given[name] = file if same else model
+    return given
 
 
 def _last_journal():
@@ -53,10 +77,11 @@ def _replay(session, steps, path):
     for number, step in enumerate(steps):
         if "seen" in step and number + 1 < len(steps):
             continue  # what followed has it
+        if step.get("call") == "load_image" and number != images[-1]:
+            session._note_sources(step["sources"])  # only the last frame is read again
+            continue
         try:
-            # Frames are read again, but only the last one is shown.
-            if not (step.get("call") == "load_image" and number != images[-1]):
-                _do(session, step)
+            _do(session, step)
         except SpecwcsError as error:
             session._warn(f"{path}, line {number + 2}: this step could not be repeated ({error})")
 
@@ -70,28 +95,28 @@ def _do(session, step):
     elif "models" in step:
         for name, node in step["models"].items():
             session._state.live[name].assign(model_from_json(node))
-        session._pull()
+        session._take_models()
     elif "layer" in step:
         node = step["layer"]
         placed = np.array(node["placed"], dtype=float).reshape(-1, 2)
         layer = Layer(node["model"], markers_from_json(node["markers"]), placed)
         catalog = node["catalog"] and catalog_from_json(node["catalog"])
-        session._replace_layer(layer, catalog)
+        session._replace_layer(layer, node["medium"], catalog)
     else:
         _edit(session, step.get("edit") or step["seen"])
 
 
 def _edit(session, change):
     layer = session._state.layer
-    markers = layer.markers.copy()
+    table = layer.markers
     changed, added = (markers_from_json(change[name]) for name in ("changed", "added"))
-    rows = change["rows"]
-    for name in ("x", "y", "used", "reason"):
-        column = markers[name]
-        if name == "reason":
-            reasons = np.asarray(column).astype(object)
-            reasons[rows] = np.asarray(changed[name])
-            markers[name] = reasons.astype(str)
-        else:
-            column[rows] = changed[name]
-    session._take_edit(layer.edited(Markers.join([markers, added])), "edit")
+    markers = Markers.join([table, added])
+    for name in table.colnames:
+        column = np.asarray(getattr(markers[name], "value", markers[name]))
+        column = column.astype(object) if column.dtype.kind == "U" else column.copy()
+        column[change["rows"]] = np.asarray(getattr(changed[name], "value", changed[name]))
+        unit = getattr(table[name], "unit", None)
+        markers[name] = column.astype(str) if column.dtype == object else column
+        if unit is not None:
+            markers[name] = column * unit
+    session._take_edit(replace(layer.edited(markers), markers=markers), "edit")

@@ -29,7 +29,7 @@ class Screen:
     def __init__(self, viewer, on_change):
         self._name = viewer if isinstance(viewer, str) else None
         self._viewer = None if self._name else viewer
-        self._drawn = self._split = False
+        self._drawn = self._split = self._zoomed = False
         self._seen, self._lock = None, threading.Lock()
         self._on_change, self._failed = on_change, -np.inf
         self._open()
@@ -54,7 +54,7 @@ class Screen:
 
     def show(self, image, title):
         """Show an image, without shapes."""
-        self._drawn = self._split = False
+        self._drawn = self._split = self._zoomed = False
         return self._try(lambda: self._viewer.show(image, title))
 
     def show_again(self, image, title):
@@ -115,13 +115,16 @@ class Screen:
         if not self._split:
             self._split = self._try(lambda: self._viewer.split(columns))
 
-    def join(self):
-        """Go back to one frame."""
+    def join(self, whole):
+        """Go back to one frame, and to the whole image after looking at a part of it."""
         if self._split:
             self._split = not self._try(lambda: self._viewer.join())
+        if self._zoomed and not self._split:
+            self._zoomed = not self._try(lambda: self._viewer.look(*whole, 1))
 
     def look(self, reference, work):
         """Show rectangles (x, y, width, height): in the frame beside, and in the work frame."""
+        self._zoomed = True
         if self._split:
             self._try(lambda: self._viewer.look(*reference, 1))
         self._try(lambda: self._viewer.look(*work, 2 if self._split else 1))
@@ -130,7 +133,7 @@ class Screen:
         """Close the viewer."""
         if self.there:
             self._try(lambda: self._viewer.close())
-            self._viewer = None
+        self._viewer, self._drawn, self._split = None, False, False
 
     def _notice(self, shapes):
         with self._lock:

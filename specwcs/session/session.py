@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.nddata import CCDData
 
 from specwcs.calibration import (
@@ -16,6 +17,7 @@ from specwcs.calibration import (
     predict_corners,
     predict_edges,
     predict_lines,
+    sources_of,
 )
 from specwcs.errors import InputError
 from specwcs.inputs import Mask, read_frame
@@ -128,18 +130,21 @@ class ModelsCalibration(SessionFits):
 
     @markers.setter
     def markers(self, markers):
-        state, markers = self._pull(), Markers(markers, copy=True)
+        """Take a table made of the markers on the screen: moved, deleted, sorted, added to."""
+        state, markers = self._pull(), Markers.checked(markers)
         name = model_of(markers)
         if name is None:
             kinds = ", ".join(sorted(set(markers["kind"].tolist()))) or "none"
             raise InputError(f"markers of kinds {kinds}", "Must be of one model")
         self._check_markers(markers, name)
         layer = state.layer
-        if layer is not None and layer.model == name and _extends(layer.markers, markers):
-            self._take_edit(layer.edited(markers), "edit")
-            self._draw()
-        else:
-            self._replace_layer(Layer.measured(name, markers))
+        if layer is not None and layer.model == name:
+            taken = layer.taking(markers)
+            if taken is not None:
+                self._take_edit(taken, "edit")
+                self._draw()
+                return
+        self._replace_layer(Layer.measured(name, markers))
 
     # -- frames -----------------------------------------------------------------------
 
@@ -155,16 +160,23 @@ class ModelsCalibration(SessionFits):
             raise InputError(
                 f"the frame's shape is {frame.shape}", f"Must be {self.instrument.shape}"
             )
-        self._pull()
-        names = [Path(entry["path"]).name for entry in frame.meta.get("files", [])]
+        self._pull(strict=False)
+        sources = sources_of(frame)
+        names = [Path(entry["path"]).name for entry in sources]
         self._frame, self._title = frame, " + ".join(names) or "frame"
-        self._frames.append(frame)
-        if not isinstance(path, CCDData):
+        self._note_sources(sources)
+        if isinstance(path, CCDData):
+            self._say("the image is no file: a resumed session would begin without it.")
+        else:
             paths = path if isinstance(path, (list, tuple)) else [path]
-            self._journal.write(call="load_image", args={"path": [Path(p) for p in paths]})
+            step = {"path": [Path(p) for p in paths]}
+            self._journal.write(call="load_image", args=step, sources=sources)
         if self._screen.alive:
             self._screen.show(frame.data, self._title)
         self._draw()
+
+    def _note_sources(self, sources):
+        self._sources += [entry for entry in sources if entry not in self._sources]
 
     # -- OPT --------------------------------------------------------------------------
 
@@ -181,7 +193,7 @@ class ModelsCalibration(SessionFits):
         OpticalModel
             `fit_opt_model` changes it; its ``flipx()`` and ``flipy()`` mirror the mask.
         """
-        state = self._pull()
+        state = self._untoured()
         model = nominal_opt(self.instrument, self._mask, (nx, ny))
         return self._start(state, "opt", model, (nx, ny), nx=nx, ny=ny)
 
@@ -216,7 +228,7 @@ class ModelsCalibration(SessionFits):
         -------
         CurvatureModel
         """
-        state = self._pull()
+        state = self._untoured()
         self._model(state, "opt")
         model = nominal_crv(self.instrument, (n, nx, ny))
         return self._start(state, "crv", model, (n, nx, ny), n=n, nx=nx, ny=ny)
@@ -229,9 +241,13 @@ class ModelsCalibration(SessionFits):
         blue, red : float
             px towards the blue and towards the red, not below 0.
         """
-        limits = (float(blue), float(red))
+        try:
+            limits = tuple(float(u.Quantity(v, u.pix).value) for v in (blue, red))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"invalid trace limits {blue!r}, {red!r}", "Must be px") from error
         if not (np.all(np.isfinite(limits)) and min(limits) >= 0 and max(limits) > 0):
-            raise InputError(f"invalid trace limits {blue}, {red}", "Must be px, not below 0")
+            allowed = "Must be px, not below 0, and not both 0"
+            raise InputError(f"invalid trace limits {blue}, {red}", allowed)
         state = replace(self._pull(), limits=limits)
         self._commit(
             state, draw=False, call="set_trace_limits", args=dict(zip(("blue", "red"), limits,
@@ -248,16 +264,16 @@ class ModelsCalibration(SessionFits):
         pos : float or tuple of float, optional
             Where in the slits, from 0, the left edge, to 1, the right; see the conventions.
         """
-        if int(n) != n or n < 1:
-            raise InputError(f"invalid number of points {n!r}", "Must be an integer above 0")
-        ts = np.atleast_1d(np.asarray(pos, dtype=float))
-        if ts.ndim != 1 or not np.all((ts >= 0) & (ts <= 1)):
+        n = _count(n, "number of points")
+        try:
+            ts = np.atleast_1d(np.asarray(pos, dtype=float))
+        except (TypeError, ValueError):
+            ts = np.array([np.nan])
+        if ts.ndim != 1 or not ts.size or not np.all((ts >= 0) & (ts <= 1)):
             raise InputError(f"invalid pos {pos!r}", "Must be a number, or a tuple, in [0, 1]")
         state = self._untoured()
         models = [self._model(state, name) for name in ("opt", "crv")]
-        markers = predict_edges(
-            *models, self.mask, self.instrument, int(n), ts.tolist(), state.limits
-        )
+        markers = predict_edges(*models, self.mask, self.instrument, n, ts.tolist(), state.limits)
         if not len(markers):
             raise InputError(
                 "no trace falls on the detector", "", "Check the flips and the fit of OPT"
@@ -265,7 +281,7 @@ class ModelsCalibration(SessionFits):
         layer = self._inherit(state, "crv", markers)
         self._commit(
             replace(state, layer=layer), call="plot_crv_model",
-            args={"n": int(n), "pos": ts.tolist()},
+            args={"n": n, "pos": ts.tolist()},
         )  # fmt: skip
 
     # -- IDS --------------------------------------------------------------------------
@@ -284,7 +300,7 @@ class ModelsCalibration(SessionFits):
         -------
         DispersionModel
         """
-        state = self._pull()
+        state = self._untoured()
         self._model(state, "opt")
         if n == 0:
             raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
@@ -303,42 +319,41 @@ class ModelsCalibration(SessionFits):
         nsplit : int, optional
             Into how many pieces a slit is divided, with each line in each.
         """
-        if int(nsplit) != nsplit or nsplit < 1:
-            raise InputError(f"invalid nsplit {nsplit!r}", "Must be an integer above 0")
+        nsplit = _count(nsplit, "nsplit")
         state = self._untoured()
         chosen = self._catalog(catalog, wstart, wend)
         markers = predict_lines(
             *(self._model(state, name) for name in MODELS), self.mask, self.instrument, chosen,
-            int(nsplit),
+            nsplit,
         )  # fmt: skip
-        self._medium = chosen.medium
         layer = self._inherit(state, "ids", markers)
-        new = replace(state, layer=layer, catalog=chosen, nsplit=int(nsplit))
-        self._commit(new, call="plot_ids_model", args={"catalog": chosen, "nsplit": int(nsplit)})
+        new = replace(state, layer=layer, catalog=chosen, medium=chosen.medium, nsplit=nsplit)
+        self._commit(new, call="plot_ids_model", args={"catalog": chosen, "nsplit": nsplit})
 
     # -- slit by slit -----------------------------------------------------------------
 
-    def ids_iter(self, catalog, wstart=None, wend=None):
+    def ids_iter(self, catalog, wstart=None, wend=None, nsplit=1):
         """Begin to calibrate slit by slit, with the one nearest to the centre of the mask.
 
         Parameters
         ----------
-        catalog, wstart, wend
+        catalog, wstart, wend, nsplit
             As for `plot_ids_model`.
         """
-        state = self._pull()
+        nsplit = _count(nsplit, "nsplit")
+        state = self._untoured()
         if "ids" not in state.fits:
             raise InputError("there is no IDS model", "", "Call new_ids_model(n, nx, ny) first")
         chosen = self._catalog(catalog, wstart, wend)
         slit = first_slit(self.mask)
         if slit is None:
             raise InputError("the mask has reference slits only")
-        self._medium = chosen.medium
         solution = state.fits["ids"].model
-        layer = self._lines_of(state, chosen, slit, solution)
+        begun = replace(state, catalog=chosen, medium=chosen.medium, nsplit=nsplit)
+        layer = self._lines_of(begun, slit, solution)
         tour = Tour(chosen, (slit,), 0, {slit: layer}, {}, {slit: solution})
-        new = replace(state, layer=layer, catalog=chosen, nsplit=1, tour=tour)
-        self._commit(new, call="ids_iter", args={"catalog": chosen})
+        new = replace(begun, layer=layer, tour=tour)
+        self._commit(new, call="ids_iter", args={"catalog": chosen, "nsplit": nsplit})
         self._say(f"slit {slit}: move the arrows, then next().")
 
     def next(self, fit=True):
@@ -360,7 +375,7 @@ class ModelsCalibration(SessionFits):
                 self._say("that was the last slit: stop_iter() fits the whole.")
                 return
             solution = tour.solution
-            layer = self._lines_of(state, tour.catalog, slit, solution)
+            layer = self._lines_of(state, slit, solution)
             tour = tour.enter(slit, layer, solution)
         self._turn_to(state, tour, "next", fit)
 
@@ -396,7 +411,11 @@ class ModelsCalibration(SessionFits):
         if not fit:
             self._commit(replace(state, tour=None, layer=None), call="stop_iter", args=args)
             return None
-        wanted = [key for key in tour.order if key in tour.solved or key == tour.slit]
+        # Arrows that nobody touched yet are no lines: the slit was only entered.
+        touched = tour.slit if state.layer.n_placed else None
+        wanted = [key for key in tour.order if key in tour.solved or key == touched]
+        if not wanted:
+            raise InputError("no slit was fitted", "", "Place its arrows, or stop_iter(fit=False)")
         layer = _joined([tour.layers[key] for key in wanted])
         return self._fit_lines(replace(state, tour=None), layer, call="stop_iter", args=args)
 
@@ -415,11 +434,11 @@ class ModelsCalibration(SessionFits):
         left = len([s for s in self.mask.values() if not s.reference]) - len(tour.order)
         self._say(f"slit {tour.slit} ({tour.index + 1} of {len(tour.order)} visited, {left} left)")
 
-    def _lines_of(self, state, catalog, slit, solution):
+    def _lines_of(self, state, slit, solution):
         mask = Mask([self.mask[slit]])
         models = [self._model(state, name) for name in ("opt", "crv")]
-        markers = predict_lines(*models, solution, mask, self.instrument, catalog)
-        return Layer.predicted("ids", markers)
+        where = (mask, self.instrument, state.catalog, state.nsplit)
+        return Layer.predicted("ids", predict_lines(*models, solution, *where))
 
     def _touring(self):
         state = self._pull()
@@ -428,7 +447,7 @@ class ModelsCalibration(SessionFits):
         return state
 
     def _untoured(self):
-        state = self._pull()
+        state = self._pull(strict=False)
         if state.tour is not None:
             raise InputError(f"slit {state.tour.slit} is at hand", "", "End with stop_iter() first")
         return state
@@ -444,7 +463,7 @@ class ModelsCalibration(SessionFits):
         self._step(1, "redo")
 
     def _step(self, by, call):
-        self._pull()
+        self._pull(strict=False)
         if not self._history.step(by):
             self._say(f"nothing to {call}.")
             return
@@ -473,6 +492,9 @@ class ModelsCalibration(SessionFits):
             notes += found.notes
             tables.append(found.markers)
         markers = Markers.join(tables)
+        medium = _medium_of(drawn)
+        if medium is not None:
+            self._check_medium(medium, f"{paths[0]}")
         if state.tour is not None:
             other = set(markers["slit"]) - {state.tour.slit}
             if other:
@@ -481,7 +503,7 @@ class ModelsCalibration(SessionFits):
         for note in notes:
             self._say(note)
         self._check_markers(markers, name)
-        self._replace_layer(Layer.measured(name, markers))
+        self._replace_layer(Layer.measured(name, markers), medium)
 
     def _shapes_of(self, path):
         shapes = read_regions(path)
@@ -512,17 +534,20 @@ class ModelsCalibration(SessionFits):
             raise InputError("there are no markers", "", "Plot a model first")
         markers = layer.for_fit(self.instrument.shape)
         shapes = self._shapes(Layer.measured(layer.model, markers))
+        if layer.model == "ids" and self._state.medium is not None:
+            tag = {"medium": self._state.medium}
+            shapes = [replace(shape, tags={**shape.tags, **tag}) for shape in shapes]
         write_regions(path, shapes, overwrite=overwrite)
 
     def show(self):
         """Draw image and markers anew; a viewer that has gone, or was not there, is opened."""
-        self._pull()
+        self._pull(strict=False)
         self._screen.show_again(self._image(), self._title)
         self._draw()
 
     def close(self):
-        """Close the viewer. Nothing is lost: `resume` goes on."""
-        self._pull()
+        """Close the viewer. Nothing is lost: the session goes on without, `resume` anew."""
+        self._pull(strict=False)
         self._screen.close()
 
     def __enter__(self):
@@ -547,27 +572,30 @@ class ModelsCalibration(SessionFits):
             fits={**state.fits, name: ModelFit.unfitted(model, "nominal")},
             live={**state.live, name: model.copy()},
             degrees={**state.degrees, name: degrees},
-            tour=None,
-            layer=None if state.tour else state.layer,
         )
         self._commit(new, call=f"new_{name}_model", args=args)
         return self._state.live[name]
 
 
-def _extends(before, now):
-    """Whether rows of markers are the same markers, perhaps elsewhere, and more of them."""
-    if len(now) < len(before):
-        return False
-    names = ("kind", "slit", "side")
-    same = all(np.array_equal(before[name], now[name][: len(before)]) for name in names)
-    a, b = before["wavelength"].value, now["wavelength"].value[: len(before)]
-    return same and np.array_equal(a, b, equal_nan=True)
+def _count(value, what):
+    """Return an integer above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"invalid {what} {value!r}", "Must be an integer above 0")
+    return int(value)
 
 
 def _joined(layers):
     markers = Markers.join([layer.markers for layer in layers])
     placed = np.concatenate([layer.placed for layer in layers if len(layer)])
     return Layer("ids", markers, placed)
+
+
+def _medium_of(shapes):
+    """Return what lines of a region file say of their medium; None where they say nothing."""
+    media = {shape.tags["medium"] for shape in shapes if "medium" in shape.tags}
+    if len(media) > 1:
+        raise InputError(f"lines in {' and '.join(sorted(media))}", "Must be in one medium")
+    return media.pop() if media else None
 
 
 def _model_of_shapes(shapes, paths):

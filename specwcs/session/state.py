@@ -27,10 +27,16 @@ class State:
         Those asked for.
     layer : Layer or None
         The markers on the screen.
+    fitted : mapping of str to Layer
+        The markers to which each model was fitted last.
+    summaries : mapping of str to FitSummary
+        Of these fits.
     limits : tuple of float or None
         How far traces are followed to the blue and to the red, px; None for the detector.
     catalog : LineCatalog or None
         The lines that were plotted last.
+    medium : {"air", "vacuum"} or None
+        Of all wavelengths; None before there are any.
     nsplit : int
         Pieces of a slit in which they were.
     tour : Tour or None
@@ -41,8 +47,11 @@ class State:
     live: Mapping = field(default_factory=dict)
     degrees: Mapping = field(default_factory=dict)
     layer: Layer | None = None
+    fitted: Mapping = field(default_factory=dict)
+    summaries: Mapping = field(default_factory=dict)
     limits: tuple | None = None
     catalog: LineCatalog | None = None
+    medium: str | None = None
     nsplit: int = 1
     tour: Tour | None = None
 

@@ -7,6 +7,8 @@ from specwcs.calibration import ModelFit
 from specwcs.errors import InputError
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel
 
+from .journal import model_to_json
+
 __all__ = ["note_fit", "open_model"]
 
 _CLASSES = {"opt": OpticalModel, "crv": CurvatureModel, "ids": DispersionModel}
@@ -34,6 +36,7 @@ def note_fit(model, fit, instrument, medium):
             "residuals": fit.residuals,
             "ranks": list(fit.ranks),
             "notes": list(fit.notes),
+            "of": model_to_json(fit.model),
         }
 
 
@@ -68,6 +71,8 @@ def open_model(given, name, instrument):
     model.meta.clear()
     told = meta.get("fit")
     origin = meta.get("origin", "read")
+    if told is not None and told.get("of") != model_to_json(model):
+        told, origin = None, "read"  # changed by hand after the fit
     if told is None:
         return ModelFit.unfitted(model, origin), meta.get("medium")
     covariance = {key: np.array(matrix) for key, matrix in told["covariance"].items()}

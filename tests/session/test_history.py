@@ -100,13 +100,16 @@ def test_a_session_resumes_as_it_was(mos_files, mos):
     same(calib, again)
 
 
-def test_a_resumed_session_goes_on_in_its_journal(mos_files, mos):
+def test_a_resumed_session_goes_on_in_a_journal_of_its_own(mos_files, mos):
     calib = open_on(mos_files)
     calib.new_opt_model(2, 2)
     calib.plot_opt_model()
     again = ModelsCalibration.resume(calib.journal, viewer=None)
     hand.place(again, mos)
-    same(again, ModelsCalibration.resume(calib.journal, viewer=None))
+    same(again, ModelsCalibration.resume(again.journal, viewer=None))
+    assert again.journal != calib.journal  # which may still be open
+    hand.place(calib, mos, seed=5)
+    same(calib, ModelsCalibration.resume(calib.journal, viewer=None))
 
 
 def test_flips_and_coefficients_set_by_hand_are_kept(mos_files):
@@ -128,6 +131,23 @@ def test_models_given_as_objects_are_in_the_journal(mos_files, fitted):
     calib.plot_crv_model(3)
     again = ModelsCalibration.resume(calib.journal, viewer=None)
     same(calib, again)
+
+
+def test_model_files_that_changed_since_are_not_taken(mos_files, fitted, tmp_path):
+    """The tutorial itself overwrites the file that a session was opened with."""
+    path = tmp_path / "a.opt"
+    fitted.opt.writeto(path)
+    calib = ModelsCalibration(
+        mos_files["instrument"], mos_files["mask"], opt=str(path), viewer=None
+    )
+    calib.plot_opt_model()
+    before = calib.opt.parameters.copy()
+    same(calib, ModelsCalibration.resume(calib.journal, viewer=None))
+    fitted.opt.x0_0 = fitted.opt.x0_0.value + 30.0
+    fitted.opt.writeto(path, overwrite=True)
+    with pytest.warns(SpecwcsWarning, match=r"a\.opt is no longer the file"):
+        again = ModelsCalibration.resume(calib.journal, viewer=None)
+    assert np.array_equal(again.opt.parameters, before)
 
 
 def test_what_was_seen_last_is_taken(mos_files):

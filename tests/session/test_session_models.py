@@ -44,6 +44,26 @@ def test_models_come_back_with_their_fits(done, paths, mos):
     }
 
 
+def test_a_model_changed_by_hand_loses_the_fit_that_it_had(done, tmp_path, mos):
+    done.opt.x0_0 = done.opt.x0_0.value + 50.0
+    done.opt.writeto(tmp_path / "x.opt")
+    again = ModelsCalibration(wrong(mos.instrument), mos.mask, opt=tmp_path / "x.opt", viewer=None)
+    assert "OPT: changed by hand" in again.calibration.slits["05"].reason
+    assert len(again.calibration.residuals) == 0
+
+
+def test_models_of_a_calibration_start_a_session(done, mos):
+    cal = done.calibration
+    again = ModelsCalibration(
+        mos.instrument, mos.mask, opt=cal.opt, crv=cal.crv, ids=cal.ids, viewer=None
+    )
+    again.plot_ids_model(hand.bright_lamp())
+    assert len(again.markers) > 400
+    assert again.calibration.good() == []  # nobody knows how they were fitted
+    again.load_image(mos.arc(hand.lamp(), 1))
+    assert again.plot_slice("07").axes
+
+
 def test_files_are_not_replaced_unless_asked(done, paths):
     with pytest.raises(InputError, match="exists already"):
         done.opt.writeto(paths["opt"])

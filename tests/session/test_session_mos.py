@@ -4,8 +4,10 @@ import calibration_cases as cases
 import hand
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.table import QTable
 
-from specwcs import FitError, InputError, ModelsCalibration
+from specwcs import FitError, InputError, Markers, ModelsCalibration
 from specwcs.simulate import example, wrong
 
 DIRECTIONS = ("LR", "RL", "BU", "UB")
@@ -133,7 +135,7 @@ def test_the_calibration_says_what_is_not_fitted(calib, mos):
     calib.fit_opt_model()
     cal = calib.calibration
     assert {status.flag for status in cal.slits.values()} == {"not fitted"}
-    assert "CRV and IDS not fitted" in cal.slits["05"].reason
+    assert "CRV: nominal values; IDS: nominal values" in cal.slits["05"].reason
     assert np.isnan(cal.wavelength_uncertainty("05", *cal.geometry("05").pixel(7200.0, 0.5)))
 
 
@@ -203,10 +205,173 @@ def test_a_fit_repeated_is_the_same_fit(fitted, mos):
     assert third.rms == pytest.approx(first.rms, rel=1e-6)
 
 
-def test_untouched_markers_are_said_to_be_no_test(calib):
-    calib.plot_opt_model()
-    summary = calib.fit_opt_model()
+def test_untouched_markers_are_no_data(fitted):
+    """A fit to what the model drew itself is perfect, and worth nothing."""
+    fitted.plot_ids_model(hand.bright_lamp())
+    summary = fitted.fit_ids_model()
     assert any("they confirm it" in sentence for sentence in summary.advice)
+    cal = fitted.calibration
+    assert cal.good() == []
+    assert "its markers stand where the model had put them" in cal.slits["05"].reason
+    assert np.isnan(cal.wavelength_uncertainty("05", *cal.geometry("05").pixel(7200.0, 0.5)))
+
+
+def test_a_plot_to_look_at_is_no_data_either(fitted, mos, capsys):
+    before = fitted.crv.parameters.copy()
+    first = fitted.fit_crv_model()
+    fitted.plot_crv_model(20, pos=0.4)
+    assert fitted.fit_crv_model() == first
+    assert "the fit stays as it is" in capsys.readouterr().out
+    assert np.array_equal(fitted.crv.parameters, before)
+
+
+def test_points_of_another_place_in_the_slits_are_others(fitted, mos):
+    """Those placed on the left edges must not be taken for points of t = 0.4."""
+    fitted.plot_crv_model(9, 0.4)
+    hand.place(fitted, mos, 0.1)
+    fitted.fit_crv_model()
+    assert set(np.asarray(fitted.calibration.residuals.group_by("kind").groups[1]["t"])) == {0.4}
+    x, y = hand.true_places(mos, fitted.markers)
+    direction = mos.instrument.direction
+    off = direction.split(fitted.markers["x"].value - x, fitted.markers["y"].value - y)[1]
+    assert np.abs(off).max() < 0.5
+
+
+def test_rows_may_be_removed_sorted_and_added(fitted, mos):
+    fitted.plot_ids_model(hand.bright_lamp())
+    hand.place(fitted, mos)
+    first = fitted.fit_ids_model()
+    markers = fitted.markers
+    gone = markers[5:6]
+    markers.remove_row(5)
+    markers.sort("wavelength")
+    fitted.markers = Markers.join([markers, markers[:3]])  # three of them twice
+    second = fitted.fit_ids_model()
+    assert (second.n_used, second.n_dropped) == (first.n_used - 1, first.n_dropped + 1)
+    assert second.rms == pytest.approx(first.rms, rel=0.02)
+    table = fitted.calibration.residuals
+    mine = (table["slit"] == gone["slit"][0]) & (table["wavelength"] == gone["wavelength"][0])
+    assert not np.any(mine & (table["kind"] == "line"))
+
+
+def test_errors_given_with_markers_are_kept(fitted, mos):
+    fitted.plot_ids_model(hand.bright_lamp())
+    markers = fitted.markers
+    markers["sigma"] = 0.02 * markers["x"].unit
+    fitted.markers = markers
+    hand.place(fitted, mos)
+    assert np.all(np.isnan(fitted.markers["sigma"].value))  # moved by hand since
+    markers = fitted.markers
+    markers["x"] += 0.5 * markers["x"].unit
+    markers["sigma"] = 0.03 * markers["x"].unit
+    fitted.markers = markers
+    assert np.all(fitted.markers["sigma"].value == 0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda _: None, "NoneType. Must be a table of markers"),
+        (lambda m: m["kind", "slit"], "no column t, x, y"),
+        (lambda m: m[:0], "markers of kinds none"),
+        (lambda m: with_column(m, "sigma", 0.0), "a sigma that is not above 0"),
+        (lambda m: with_column(m, "t", np.nan), "a marker without t"),
+        (lambda m: with_column(m, "slit", "99"), "markers of unknown slits 99"),
+        (lambda m: with_column(m, "kind", "blob"), "invalid kind 'blob'"),
+        (lambda m: with_column(m, "x", 5 * u.s), "column x cannot be used"),
+    ],
+)
+def test_tables_that_are_no_markers(calib, change, match):
+    calib.plot_opt_model()
+    before = calib.markers
+    with pytest.raises(InputError, match=match):
+        calib.markers = change(before)
+    assert np.array_equal(calib.markers["x"], before["x"])
+
+
+def with_column(markers, name, value):
+    markers = QTable(markers, copy=True)
+    markers.remove_column(name)
+    markers[name] = np.full(len(markers), 1) * value if not isinstance(value, str) else value
+    return markers
+
+
+def test_wavelengths_may_come_in_nanometres(fitted, mos):
+    fitted.plot_ids_model(hand.bright_lamp())
+    hand.place(fitted, mos)
+    first = fitted.fit_ids_model()
+    table = QTable(fitted.markers)
+    table["wavelength"] = table["wavelength"].to(u.nm)
+    fitted.markers = table
+    assert fitted.fit_ids_model().rms == pytest.approx(first.rms)
+
+
+def test_a_stray_box_is_the_one_that_drops_out(calib, mos):
+    calib.plot_opt_model()
+    hand.place(calib, mos)
+    markers = calib.markers
+    top = np.argmax(markers["y"].value)
+    low = np.argmin(markers["y"].value)
+    markers["y"][low] = markers["y"][top] + 50 * markers["y"].unit
+    calib.markers = markers
+    summary = calib.fit_opt_model()
+    assert summary.n_dropped == 1
+    assert summary.rms < 0.5
+
+
+def test_the_calibration_holds_models_of_its_own(fitted):
+    cal = fitted.calibration
+    before = fitted.opt.parameters.copy()
+    cal.opt.y0_0 = cal.opt.y0_0.value + 30
+    fitted.plot_opt_model()
+    assert np.array_equal(fitted.opt.parameters, before)
+
+
+def test_changes_of_opt_by_hand_reach_what_was_fitted_on_it(fitted, mos, capsys):
+    fitted.plot_ids_model(hand.bright_lamp())
+    hand.place(fitted, mos)
+    fitted.fit_ids_model()
+    before = cases.rms(cases.wavelength_errors(mos, fitted.calibration, band=BAND))
+    fitted.opt.x0_0 = fitted.opt.x0_0.value + 50.0
+    cal = fitted.calibration
+    assert "CRV is fitted again on it" in capsys.readouterr().out
+    assert cal.good() == []  # nobody fitted this OPT
+    errors = cases.wavelength_errors(mos, cal, keys=["05", "08"], band=BAND)
+    assert cases.rms(errors) < 2 * before
+    fitted.opt.flipx()
+    assert {s.flag for s in fitted.calibration.slits.values()} == {"not fitted"}
+    assert "fitted on another OPT" in fitted.calibration.slits["05"].reason
+
+
+def test_coefficients_that_are_not_finite_are_put_back(fitted):
+    before = fitted.opt.parameters.copy()
+    fitted.opt.x0_0 = np.nan
+    with pytest.raises(InputError, match="a coefficient of OPT is not finite"):
+        fitted.plot_opt_model()
+    assert np.array_equal(fitted.opt.parameters, before)
+
+
+def test_the_medium_goes_with_the_lines(fitted, mos):
+    """Undo brings the medium back with the lines that are in it."""
+    fitted.plot_ids_model(hand.bright_lamp())
+    hand.place(fitted, mos)
+    fitted.fit_ids_model()
+    fitted.new_ids_model(3, 1, 1)
+    fitted.plot_ids_model(hand.bright_lamp().to_medium("vacuum"))
+    assert fitted.calibration.medium == "vacuum"
+    fitted.undo()
+    fitted.undo()
+    assert fitted.calibration.medium == "air"
+    assert fitted.ids.meta["medium"] == "air"
+
+
+def test_after_close_the_session_goes_on(calib, mos):
+    calib.plot_opt_model()
+    calib.close()
+    hand.place(calib, mos)
+    assert calib.fit_opt_model().n_used == 14
+    calib.undo()
+    calib.show()
 
 
 def test_markers_off_the_detector_are_not_used(fitted):
@@ -290,6 +455,15 @@ def test_nothing_left_is_refused(calib):
         (lambda c: c.ids_iter("Ne"), "Call new_ids_model"),
         (lambda c: c.new_ids_model(0, 1, 1), "Must be at least 1"),
         (lambda c: c.new_opt_model(-1, 2), "Must be an integer >= 0"),
+        (lambda c: c.plot_crv_model("abc"), "invalid number of points 'abc'"),
+        (lambda c: c.plot_crv_model(5, pos="left"), "invalid pos 'left'"),
+        (lambda c: c.plot_crv_model(5, pos=()), "invalid pos"),
+        (lambda c: c.set_trace_limits("a", 1), "invalid trace limits 'a', 1. Must be px"),
+        (lambda c: c.set_trace_limits(0, 0), "not both 0"),
+        (lambda c: c.plot_ids_model("Ne", nsplit="x"), "invalid nsplit 'x'"),
+        (lambda c: c.plot_ids_model("Ne", wstart=5 * u.s), "wstart or wend is no wavelength"),
+        (lambda c: c.new_opt_model("auto", 1), "invalid x_degree 'auto'"),
+        (lambda c: c.new_crv_model(None, 1, 1), "invalid degree None"),
         (lambda c: c.plot_residuals(), "Fit a model first"),
         (lambda c: c.measure_crv(), "there is no image"),
         (lambda c: c.write_regions("x.reg"), "Plot a model first"),

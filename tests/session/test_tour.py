@@ -75,6 +75,7 @@ def test_back_and_forth_keeps_what_was_placed(touring, mos):
 
 def test_only_slits_that_were_fitted_count(touring, mos):
     """Browsing without a fit leaves a slit out of the whole."""
+    touring.stop_iter(fit=False)
     touring.new_ids_model(4, 0, 1)
     touring.ids_iter(hand.bright_lamp())
     hand.place(touring, mos)
@@ -132,3 +133,35 @@ def test_the_way_can_be_undone(touring, mos):
     assert at_hand(touring) == first
     touring.redo()
     assert at_hand(touring) != first
+
+
+def test_a_slit_that_was_only_entered_does_not_count(touring, mos):
+    touring.stop_iter(fit=False)
+    touring.new_ids_model(3, 0, 0)
+    touring.ids_iter(hand.bright_lamp())
+    hand.place(touring, mos)
+    first = at_hand(touring)
+    touring.next()
+    touring.stop_iter()
+    assert set(touring.markers["slit"]) == {first}
+
+
+def test_nothing_fitted_is_said(touring):
+    with pytest.raises(InputError, match=r"no slit was fitted.*stop_iter\(fit=False\)"):
+        touring.stop_iter()
+
+
+def test_only_lines_of_the_slit_at_hand_are_taken(touring, mos, fitted):
+    lines = touring.markers
+    lines["slit"] = "12"
+    with pytest.raises(InputError, match="Only lines of slit 07 are at hand"):
+        touring.markers = lines
+    assert at_hand(touring) == "07"
+
+
+def test_lines_at_several_places_of_each_slit(fitted, mos):
+    fitted.ids_iter(hand.bright_lamp(), nsplit=3)
+    assert len(set(np.asarray(fitted.markers["t"]).tolist())) == 3
+    hand.place(fitted, mos)
+    fitted.next()
+    assert len(set(np.asarray(fitted.markers["t"]).tolist())) == 3
