@@ -1,9 +1,11 @@
 """``specwcs view``: a calibration, or a mask from scratch, on a frame in a viewer."""
 
 import argparse
+import io
 import sys
 import time
 from contextlib import nullcontext, redirect_stdout, suppress
+from importlib.util import find_spec
 
 from specwcs.cli.console import Outcome, Status
 from specwcs.errors import InputError
@@ -13,12 +15,11 @@ __all__ = ["add_arguments", "run"]
 _POLL = 0.5  # s
 _POINTS = 20  # a trace
 _BANNER = """\
-calib is the session on {name}, with {shown} on the frame; cal = calib.calibration is what it has.
+calib is the session on {name}: its {shown} are on the frame; cal is what it began with.
 Move, delete or copy the markers in the viewer, then type calib.fit_{model}_model().
-calib.plot_opt_model(), plot_crv_model(9), plot_ids_model(catalog) draw others; undo(), redo().
+calib.plot_opt_model(), plot_crv_model(n), plot_ids_model(catalog) draw others; undo(), redo().
 calib.load_image(file) shows another frame{frames}.
-calib.{model}.writeto(file) and cal.write(file) keep the result. Leave with Ctrl-D; calib.journal \
-keeps every step."""
+calib.calibration.write(file) keeps the result; calib.journal has every step. Leave with Ctrl-D."""
 
 
 def add_arguments(parser):
@@ -60,12 +61,12 @@ def run(args, console):
         raise InputError("--web is not there yet", "", "Use --ds9 or --running")
     console.step("reading the inputs")
     given, catalog = _given(args)
-    kind, frame = _frame(args.frames, given["icf"])
+    _check_frames(args.frames)
     console.step("opening the viewer")
     redirected = redirect_stdout(sys.stderr) if args.json else nullcontext()
     with redirected, open_viewer("ds9-running" if args.running else "ds9") as viewer:
         session = _session(given, viewer)
-        session.load_image(frame)
+        kind = _show(session, args.frames)
         model, shown = _plot(session, kind, catalog)
         n = len(session.markers)
         with suppress(KeyboardInterrupt):
@@ -114,17 +115,27 @@ def _given(args):
     return given, read_catalog(args.catalog, medium) if args.catalog else None
 
 
-def _frame(frames, instrument):
-    """Return the kind and the pixels of the first frame; without any, of an empty one."""
+def _check_frames(frames):
+    """Raise `InputError` for a missing file before a window is opened."""
+    from specwcs.inputs._text import local_path
+
+    for _, paths in frames:
+        for path in paths:
+            local_path(path)
+
+
+def _show(session, frames):
+    """Show the first frame, or an empty one where there is none; return its kind."""
     import numpy as np
     from astropy.nddata import CCDData
 
-    from specwcs.inputs import read_frame
-
-    if not frames:
-        return "", CCDData(np.zeros(instrument.shape), unit="adu")
-    kind, paths = frames[0]
-    return kind, read_frame(paths, instrument)
+    if frames:
+        kind, paths = frames[0]
+        session.load_image(paths)
+        return kind
+    with redirect_stdout(io.StringIO()):  # that it is no file is clear
+        session.load_image(CCDData(np.zeros(session.instrument.shape), unit="adu"))
+    return ""
 
 
 def _session(given, viewer):
@@ -157,18 +168,21 @@ def _prompt(session, model, shown, frames, catalog):
         model=model,
         frames=f", such as {', '.join(others)}" if others else "",
     )
-    names = {**frames, "catalog": catalog, "calib": session, "cal": session.calibration}
+    names = {**frames, "calib": session, "cal": session.calibration}
+    names |= {"catalog": catalog} if catalog is not None else {}
+    ask = _ipython if find_spec("IPython") else _python
     with suppress(SystemExit):
-        try:
-            from IPython import start_ipython
-        except ModuleNotFoundError:
-            _plain_prompt(banner, names)
-        else:
-            print(banner)
-            start_ipython(argv=["--no-banner"], user_ns=names)
+        ask(banner, names)
 
 
-def _plain_prompt(banner, names):
+def _ipython(banner, names):
+    from IPython import start_ipython
+
+    print(banner)
+    start_ipython(argv=["--no-banner"], user_ns=names)
+
+
+def _python(banner, names):
     import code
 
     with suppress(ModuleNotFoundError):  # where Python was built without it

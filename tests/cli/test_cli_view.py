@@ -229,7 +229,8 @@ def test_a_prompt_on_a_terminal(started, observed, state, tmp_path):
     saved = tmp_path / "kept.asdf"
     lines = [
         "print('n is', len(calib.markers), cal.medium, arc, len(catalog))",
-        f"_ = calib.fit_ids_model(); cal.write('{saved}')",
+        "m = calib.markers; m['x'] += 0.05 * m['x'].unit; calib.markers = m",
+        f"_ = calib.fit_ids_model(); calib.calibration.write('{saved}')",
         "exit()",
     ]
     journal_holds(state, "plot_ids_model")
