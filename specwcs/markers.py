@@ -95,7 +95,7 @@ class Markers(QTable):
         unknown = set(np.unique(table["kind"])) - set(KINDS)
         if unknown:
             raise InputError(
-                f"invalid kind {unknown.pop()!r}", f"Must be one of {', '.join(KINDS)}"
+                f"invalid kind '{unknown.pop()}'", f"Must be one of {', '.join(KINDS)}"
             )
         return table
 
