@@ -59,6 +59,7 @@ class Screen:
 
     def show_again(self, image, title):
         """Show an image in a viewer that lost it, has gone, or could not be opened before."""
+        self._failed = -np.inf  # the user has asked: try at once
         if not self.there:
             self._open()
         elif not self.alive:

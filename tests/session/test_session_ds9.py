@@ -17,7 +17,7 @@ __all__ = ["display", "x_server"]
 
 pytestmark = pytest.mark.slow
 
-VIEW = 150.0  # px of the frame that fill the window while a marker is moved
+VIEW = 90.0  # px of the frame that fill the window while a marker is moved
 BAND = (5400.0, 8800.0)
 
 
@@ -85,9 +85,9 @@ def test_the_tutorial_by_mouse_and_keys(session, small):
     move_all(calib, obs)
     summary = calib.fit_opt_model()
     assert (summary.n_used, summary.n_dropped) == (8, 0)
-    calib.new_crv_model(1, 1, 1)
+    calib.new_crv_model(2, 1, 1)
     calib.load_image(obs.flat(1))
-    calib.plot_crv_model(3)
+    calib.plot_crv_model(4)
     n = len(calib.markers)
     delete(calib, 1)
     assert int(np.sum(calib.markers["used"])) == n - 1
@@ -160,7 +160,7 @@ def test_the_whole_tutorial_in_ds9(direction, display):
 
 def process_of(calib):
     """The process id of the session's DS9."""
-    return calib._screen._viewer._link._process.pid
+    return calib._screen._viewer._console.link._process.pid
 
 
 def test_a_killed_ds9_loses_nothing(session, small, capsys):
