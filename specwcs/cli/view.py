@@ -97,15 +97,7 @@ def _given(args):
                 f"'{args.mask}' after a calibration, which has its mask", "", "Omit it"
             )
         cal = Calibration.read(args.target)
-        ids = cal.ids.copy()
-        ids.meta["medium"] = cal.medium
-        given = {
-            "icf": cal.instrument,
-            "mask": cal.mask,
-            "opt": cal.opt,
-            "crv": cal.crv,
-            "ids": ids,
-        }
+        given = {"icf": cal.instrument, "mask": cal.mask, **_models(cal)}
         medium = cal.medium
     elif args.mask is None:
         raise InputError("no mask", "", "Give the mask file after the instrument")
@@ -113,6 +105,27 @@ def _given(args):
         given = {"icf": Instrument.read(args.target), "mask": Mask.read(args.mask)}
         medium = None
     return given, read_catalog(args.catalog, medium) if args.catalog else None
+
+
+def _models(cal):
+    """Return the models of a calibration with what is known of their fits, for a session."""
+    import numpy as np
+
+    from specwcs.calibration import MODELS, ModelFit
+    from specwcs.session.layer import KINDS_OF
+    from specwcs.session.stored import note_fit
+
+    models = {}
+    for name in MODELS:
+        model = models[name] = getattr(cal, name).copy()
+        mine = cal.residuals[np.isin(cal.residuals["kind"], KINDS_OF[name])]
+        fit = ModelFit.unfitted(model, "read")
+        if len(mine):
+            covariance = {key: cal.covariance[key] for key in fit.covariance}
+            ranks = tuple(len(matrix) for matrix in covariance.values())
+            fit = ModelFit(model, "fitted", covariance, mine, ranks)
+        note_fit(model, fit, cal.instrument, cal.medium)
+    return models
 
 
 def _check_frames(frames):

@@ -25,6 +25,7 @@ __all__ = ["display", "x_server"]
 
 SCRIPT = Path(sys.executable).with_name("specwcs")
 SOON = 60  # s
+DRAWN = 5  # s, for DS9 to show what the journal has
 
 
 # -- wrong input, and no viewer -------------------------------------------------------------
@@ -111,6 +112,7 @@ def test_a_session_on_a_calibration_has_its_left_and_right(direction, flips, tmp
         found = observation.world(marker["slit"], marker["x"].value, marker["y"].value)
         assert found[1] == pytest.approx(marker["t"], abs=0.02)
     assert session.calibration.medium == "vacuum"
+    assert session.calibration.good() == cal.good()
     np.testing.assert_array_equal(session.calibration.opt.parameters, cal.opt.parameters)
 
 
@@ -171,7 +173,7 @@ def test_until_ctrl_c(started, observed, state, given, model, calibrated):
     target = [observed.calibration] if calibrated else [observed.instrument, observed.mask]
     process = started(*target, *files, "--json")
     journal_holds(state, f"plot_{model}_model")
-    time.sleep(2)
+    time.sleep(DRAWN)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=SOON)
@@ -189,7 +191,7 @@ def test_until_ctrl_c(started, observed, state, given, model, calibrated):
 def test_until_the_window_is_closed(started, observed, state):
     process = started(observed.calibration, "--flat", observed.flat)
     journal_holds(state, "plot_crv_model")
-    time.sleep(2)
+    time.sleep(DRAWN)
     (ds9,) = children(process)
     os.kill(ds9, signal.SIGTERM)
     out, err = process.communicate(timeout=SOON)

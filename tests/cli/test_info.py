@@ -6,6 +6,7 @@ from io import StringIO
 import numpy as np
 import pytest
 from astropy.io import fits
+from hand import place
 
 SHIPPED = {
     "mods1r_g670l": "instrument",
@@ -91,15 +92,15 @@ def test_facts_of_a_model_with_its_fit(specwcs, tmp_path):
     observation = example("LR", (240, 500), 8, offset=(4.0, -2.0))
     calib = ModelsCalibration(observation.instrument, observation.mask, viewer=None)
     opt = calib.new_opt_model(1, 1)
-    opt.flipy()
     calib.plot_opt_model()
+    place(calib, observation)
     with redirect_stdout(StringIO()):
         fit = calib.fit_opt_model()
     opt.writeto(tmp_path / "m.opt")
     status, out, _ = specwcs("info", tmp_path / "m.opt", "--json")
     facts = json.loads(out)
     assert status == 0
-    assert (facts["type"], facts["degrees"], facts["flipped"]) == ("OpticalModel", [1, 1], ["y"])
+    assert (facts["type"], facts["degrees"], facts["flipped"]) == ("OpticalModel", [1, 1], [])
     assert (facts["origin"], facts["instrument"]["name"]) == ("fitted", "simulated")
     assert facts["fit"]["rms_px"] == pytest.approx(fit.rms)
     assert (facts["fit"]["points"], facts["fit"]["used"]) == (8, fit.n_used)
