@@ -16,7 +16,8 @@ _HEAD = (
     "global color=green select=1 edit=1 move=1 rotate=1 delete=1 highlite=1 include=1 fixed=0\n"
     "image\n"
 )
-_UNTOUCHABLE = f" select=0 edit=0 move=0 rotate=0 delete=0 highlite=0 tag={{{BACKGROUND}}}"
+# Not delete=0: DS9 would not even delete it to make room for the next shapes.
+_UNTOUCHABLE = f" select=0 edit=0 move=0 rotate=0 highlite=0 tag={{{BACKGROUND}}}"
 _STYLES = {"vector": " vector=1", "point": " point=cross"}
 _UNSAFE_TEXT = re.compile(r"[{}\r\n\0]")
 _TAG_KEY = re.compile(r"[a-z]+")

@@ -69,9 +69,7 @@ class Ds9(Viewer):
 
     def draw(self, shapes, frame=1):
         """Replace all shapes of a frame."""
-        # What must not be deleted, DS9 does not even delete to make room for the next
-        # shapes. That it cannot be selected keeps the user from deleting it.
-        text = format_regions(shapes).replace(" delete=0 ", " delete=1 ")
+        text = format_regions(shapes)
         with self._console.lock:
             file = self._folder / "shapes.reg"
             file.write_text(text, encoding="utf-8")

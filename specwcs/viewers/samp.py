@@ -3,7 +3,8 @@
 SAMP needs a hub. Ours serves nobody but the DS9 that was started with its lock file: it
 listens on this machine only, leaves the user's own hub and ``~/.samp`` alone, and takes part
 in nothing that could hang: each question has its time limit, and its threads end with the
-interpreter.
+interpreter. That is why pyvo's hub does not serve here: it follows ``SAMP_HUB``, tidies in the
+user's home, and its threads wait for a stopped DS9 without limit when the interpreter ends.
 """
 
 import threading
