@@ -1,6 +1,10 @@
 """What all pictures share: colours, the stretch of frames, slit labels, and the way to disk."""
 
+import sys
+
 import numpy as np
+from matplotlib import get_backend
+from matplotlib.backends import BackendFilter, backend_registry
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -26,11 +30,23 @@ _DISPLAYED = 1400  # px of a frame's longer side that a picture can show
 _NOISE_STEPS = 2.0  # noise levels above the background at which the stretch turns logarithmic
 
 
-def new_figure(width, height, layout=None):
-    """Make an empty figure of `width` × `height` inches that belongs to nobody else."""
+def new_figure(width, height, layout=None, *, at_prompt=False):
+    """Make an empty figure of `width` × `height` inches that belongs to nobody else.
+
+    With `at_prompt` it belongs to pyplot where that shows windows, as ``%pylab`` has it.
+    """
+    if at_prompt and _pyplot_shows_windows():
+        pyplot = sys.modules["matplotlib.pyplot"]
+        return pyplot.figure(figsize=(width, height), dpi=_DPI, layout=layout, facecolor="white")
     figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _pyplot_shows_windows():
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    windows = backend_registry.list_builtin(BackendFilter.INTERACTIVE)
+    return pyplot is not None and pyplot.isinteractive() and get_backend().lower() in windows
 
 
 def write_figure(figure, path, overwrite=False):

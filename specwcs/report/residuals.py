@@ -27,7 +27,7 @@ def residual_figure(table, name, shape, worst=()):
     -------
     matplotlib.figure.Figure
     """
-    figure = new_figure(*_SIZE, "constrained")
+    figure = new_figure(*_SIZE, "constrained", at_prompt=True)
     over, by = figure.subplots(1, 2, width_ratios=(1.3, 1.0))
     used = np.asarray(table["used"])
     residual = table["residual"].value

@@ -33,7 +33,7 @@ def slice_figure(cut, slit_id, lines=None, labels=(), medium="air", title=""):
     matplotlib.figure.Figure
         Pixels below, wavelengths above where they are known.
     """
-    figure = new_figure(_WIDTH, _HEIGHT, "constrained")
+    figure = new_figure(_WIDTH, _HEIGHT, "constrained", at_prompt=True)
     axes = figure.add_subplot()
     axes.plot(cut.pixel, cut.flux, color=_INK, linewidth=0.8)
     axes.set_xlabel("pixel along the dispersion, from 0")
