@@ -13,8 +13,6 @@ _MODEL_OF = {"box": "opt", "polygon": "opt", "point": "crv", "vector": "ids"}
 _SHAPES = {"opt": "boxes or polygons", "crv": "points", "ids": "vectors"}
 _ENOUGH = 0.6  # of the shapes: where fewer are matched, they were drawn in another way
 _LEAST = 0.5  # of the shapes, matched without a doubt
-_MOST_ODD = 0.1  # of the shapes that were matched: where more do not fit, they were matched wrongly
-_FAR = 5.0  # px, rms: no hand is that bad
 _SAME_WAVELENGTH = 0.05  # Angstrom; air and vacuum differ by more
 _MOST_PIECES = 20  # of a slit, with a vector a line in each
 
@@ -119,26 +117,12 @@ def replay(instrument, mask, files, catalog, degrees):
 
 def _fit(session, name, paths, catalog, degrees):
     """Fit one model to its files."""
-    markers, matched = _markers(session, name, paths, catalog)
+    markers = _markers(session, name, paths, catalog)
     if degrees == "auto":
         degrees = _degrees(session, name, markers)
     getattr(session, f"new_{name}_model")(*degrees)
     session.markers = markers
-    fit = getattr(session, f"fit_{name}_model")()
-    if matched:
-        _check_matching(fit, len(markers.select(used=True)), paths)
-    return fit
-
-
-def _check_matching(fit, n, paths):
-    """Refuse a fit that shapes contradict: they were taken for other markers than they are."""
-    odd = n - fit.n_used
-    if odd > _MOST_ODD * n or fit.rms > _FAR:
-        raise FitError(
-            f"{', '.join(map(str, paths))}: matched by their places, {odd} of {n} markers "
-            f"contradict the others, which scatter by {fit.rms:.2f} px. "
-            f"{_label(fit.model.lower())}."
-        )
+    return getattr(session, f"fit_{name}_model")()
 
 
 def _label(name):
@@ -183,9 +167,7 @@ def _markers(session, name, paths, catalog):
 
     Returns
     -------
-    markers : Markers
-    matched : bool
-        Whether there were such shapes.
+    Markers
     """
     from specwcs.regions import markers_from_shapes
 
@@ -205,11 +187,11 @@ def _markers(session, name, paths, catalog):
             line=untagged[0].line,
         )
     if untagged:
-        return _matched(session, name, paths, catalog, len(shapes)), True
+        return _matched(session, name, paths, catalog, len(shapes))
     markers = _read(session, paths)
     if name == "ids" and catalog is not None:
         _check_wavelengths(markers, catalog, paths)
-    return markers, False
+    return markers
 
 
 def _matched(session, name, paths, catalog, n_shapes):
@@ -274,13 +256,19 @@ def _best_read(session, paths, ways, enough):
             continue
         explained = len(markers.select(used=True))
         if explained > most:
-            best, most = (markers, said.getvalue()), explained
+            best, most = (markers, said.getvalue(), prepare), explained
         if explained >= enough:
             break
     if best is None:
         raise fault
-    print(best[1], end="")
-    return best[0]
+    markers, text, way = best
+    print(text, end="")
+    if way is not prepare and enough < math.inf:
+        # The session goes by what it plotted last.
+        with redirect_stdout(io.StringIO()):
+            way()
+            _read(session, paths)
+    return markers
 
 
 def _read(session, paths):

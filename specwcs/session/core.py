@@ -414,7 +414,8 @@ class SessionCore:
             state = replace(state, medium=medium)
         if catalog is not None:
             state = replace(state, catalog=catalog)
-        content = {"model": layer.model, "markers": layer.markers, "placed": layer.placed}
+        content = {"model": layer.model, "markers": layer.markers, "placed": layer.placed,
+                   "guessed": layer.guessed}  # fmt: skip
         self._commit(state, layer={**content, "medium": medium, "catalog": catalog})
 
     def _inherit(self, state, name, markers):

@@ -23,7 +23,7 @@ from specwcs.errors import FitError, InputError
 from specwcs.inputs import Mask
 from specwcs.markers import Markers
 from specwcs.models import SlitGeometry
-from specwcs.regions import Shape, check_order
+from specwcs.regions import Shape, check_order, match_shapes
 
 from .core import SessionCore
 from .cut import slit_cut
@@ -33,6 +33,9 @@ from .summary import summarise
 __all__ = ["SessionFits"]
 
 _SAID = 5  # sentences on the order of markers
+_MOST_ODD = 0.1  # of shapes matched by their places: where more do not fit, the match is wrong
+_NO_HAND = 5.0  # px, rms: no hand is that bad
+_MATCHINGS = 5  # at most
 _FAR = 3.0  # px: lines that have passed each other by less may be a close pair
 _COLORS = ("green", "yellow", "red")
 _WORST = 5  # slits that are listed
@@ -122,12 +125,45 @@ class SessionFits(SessionCore):
         return summary
 
     def _fit_lines(self, state, layer, **step):
-        """Fit IDS to the lines of all slits, and draw them where it has them."""
+        """Fit IDS to the lines of all slits, and draw them where it has them.
+
+        Shapes without tags are matched again by the model that they gave, until that changes
+        no more.
+        """
+        fit, notes = self._fit_ids(state, layer)
+        for _ in range(_MATCHINGS if layer.guessed is not None and state.catalog else 0):
+            better = self._matched_again(state, layer, fit.model)
+            if len(better) == len(layer) and not layer.differs_from(better.markers):
+                break
+            layer = better
+            fit, notes = self._fit_ids(state, layer)
+        return self._take_fit(state, layer, fit, notes, **step)
+
+    def _fit_ids(self, state, layer):
         markers, notes = self._ordered(layer, "ids")
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
         with _one_thread():
-            fit = self._fitter(state).fit_ids(opt, crv, markers[np.asarray(markers["used"])])
-        return self._take_fit(state, layer, fit, notes, **step)
+            return self._fitter(state).fit_ids(
+                opt, crv, markers[np.asarray(markers["used"])]
+            ), notes
+
+    def _matched_again(self, state, layer, ids):
+        """Return the layer with shapes that bore no tags matched to where `ids` has the lines."""
+        models = [self._model(state, name) for name in ("opt", "crv")]
+        expected = predict_lines(
+            *models, ids, self.mask, self.instrument, state.catalog, state.nsplit
+        )
+        blue = self._direction.join(-self._direction.sign, 0.0)
+        vectors = [
+            Shape("vector", ((x + blue[0], y + blue[1]), (x, y))) for x, y in layer.guessed.tolist()
+        ]
+        size = (self.instrument.xpixels, self.instrument.ypixels)
+        found = match_shapes(vectors, expected, direction=self._direction, size=size)
+        places = set(map(tuple, layer.guessed.tolist()))
+        here = zip(*(layer.markers[name].value.tolist() for name in "xy"), strict=True)
+        tagged = np.array([xy not in places for xy in here], dtype=bool)
+        markers = Markers.join([layer.markers[tagged], found.markers])
+        return Layer.measured("ids", markers, layer.guessed)
 
     def _fit_slit(self, state, layer):
         """Fit the lines of the slit at hand alone."""
@@ -167,6 +203,8 @@ class SessionFits(SessionCore):
     def _take_fit(self, state, layer, fit, notes, **step):
         """Go on with a new fit, and with the later models fitted anew on it."""
         name = fit.model_name
+        if layer.guessed is not None:
+            _check_guess(fit)
         if layer.n_untouched > 0.5 * np.sum(fit.residuals["used"]):
             fit = replace(fit.unfitted(fit.model, "untested"), residuals=fit.residuals,
                           ranks=fit.ranks, notes=fit.notes)  # fmt: skip
@@ -474,6 +512,21 @@ class SessionFits(SessionCore):
 def _one_thread():
     # The matrices are small: more than one BLAS thread only waits for the other.
     return threadpool_limits(limits=1, user_api="blas")
+
+
+def _check_guess(fit):
+    """Refuse a fit that shapes contradict: they were taken for other markers than they are."""
+    used = np.asarray(fit.residuals["used"])
+    rms = np.sqrt(np.mean(fit.residuals["residual"].value[used] ** 2))
+    odd = int(np.sum(~used))
+    wild = rms > _NO_HAND and fit.model_name != "opt"  # of low degree, OPT says little
+    if odd > _MOST_ODD * len(used) or wild:
+        msg = (
+            f"{fit.model_name.upper()}: the shapes of the file were matched by their places, but "
+            f"{odd} of {len(used)} contradict the others, which scatter by {rms:.2f} px. Label "
+            "them with the slit's id or the wavelength, or save them from a session."
+        )
+        raise FitError(msg)
 
 
 def _to_drop(clashes):

@@ -36,11 +36,14 @@ class Layer:
     placed : ndarray, shape (n, 2)
         Where each was placed, by hand or by a measurement: px; NaN where it stands as the
         model has it. A fit moves what is drawn, and leaves what was placed.
+    guessed : ndarray, shape (m, 2), or None
+        Places of shapes of a file that told only by these which markers they are, px.
     """
 
     model: str
     markers: Markers = field(repr=False)
     placed: np.ndarray = field(repr=False)
+    guessed: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def predicted(cls, model, markers):
@@ -48,9 +51,9 @@ class Layer:
         return cls(model, markers, np.full((len(markers), 2), np.nan))
 
     @classmethod
-    def measured(cls, model, markers):
+    def measured(cls, model, markers, guessed=None):
         """Make a layer of markers that were placed."""
-        return cls(model, markers, _positions(markers))
+        return cls(model, markers, _positions(markers), guessed)
 
     def edited(self, markers):
         """Return the layer with markers moved, unused, or added after the others.
@@ -73,7 +76,7 @@ class Layer:
         # The error of a measurement no longer holds where a hand has moved the marker.
         same = np.equal(markers["sigma"].value[:n], self.markers["sigma"].value)
         markers["sigma"][np.flatnonzero(moved[:n] & same)] = np.nan * u.pix
-        return Layer(self.model, markers, placed)
+        return replace(self, markers=markers, placed=placed)
 
     def taking(self, markers):
         """Return the layer with the rows of a table that a script made of its markers.

@@ -99,7 +99,9 @@ def _do(session, step):
     elif "layer" in step:
         node = step["layer"]
         placed = np.array(node["placed"], dtype=float).reshape(-1, 2)
-        layer = Layer(node["model"], markers_from_json(node["markers"]), placed)
+        markers = markers_from_json(node["markers"])
+        guessed = node["guessed"] and np.array(node["guessed"])
+        layer = Layer(node["model"], markers, placed, guessed)
         catalog = node["catalog"] and catalog_from_json(node["catalog"])
         session._replace_layer(layer, node["medium"], catalog)
     else:

@@ -137,14 +137,13 @@ class ModelsCalibration(SessionFits):
             kinds = ", ".join(sorted(set(markers["kind"].tolist()))) or "none"
             raise InputError(f"markers of kinds {kinds}", "Must be of one model")
         self._check_markers(markers, name)
-        layer = state.layer
-        if layer is not None and layer.model == name:
-            taken = layer.taking(markers)
-            if taken is not None:
-                self._take_edit(taken, "edit")
-                self._draw()
-                return
-        self._replace_layer(Layer.measured(name, markers))
+        layer = state.layer if state.layer and state.layer.model == name else None
+        taken = layer and layer.taking(markers)
+        if taken is None:
+            self._replace_layer(Layer.measured(name, markers, layer and layer.guessed))
+        else:
+            self._take_edit(taken, "edit")
+            self._draw()
 
     # -- frames -----------------------------------------------------------------------
 
@@ -503,7 +502,10 @@ class ModelsCalibration(SessionFits):
         for note in notes:
             self._say(note)
         self._check_markers(markers, name)
-        self._replace_layer(Layer.measured(name, markers), medium)
+        guessed = (
+            np.array([shape.points[-1] for shape in edited.untagged]) if edited.untagged else None
+        )
+        self._replace_layer(Layer.measured(name, markers, guessed), medium)
 
     def _shapes_of(self, path):
         shapes = read_regions(path)

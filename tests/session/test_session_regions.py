@@ -7,7 +7,7 @@ import hand
 import numpy as np
 import pytest
 
-from specwcs import InputError, ModelsCalibration
+from specwcs import FitError, InputError, ModelsCalibration
 from specwcs.simulate import example, wrong
 
 BAND = (5300.0, 8900.0)
@@ -139,3 +139,49 @@ def test_what_was_drawn_by_hand_beside_is_taken(fitted, mos):
     fitted._take_markers([*shapes, new])
     added = fitted.markers[-1]
     assert (added["slit"], added["x"].value) == ("08", pytest.approx(x + 3.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_lines", [12, 50, 100, 160])
+@pytest.mark.parametrize(("direction", "seed"), [("RL", 3), ("BU", 4)])
+def test_lines_without_tags_are_found_however_crowded(n_lines, direction, seed, tmp_path):
+    """What cannot be told by places alone is told by the model that the others give."""
+    obs = example(direction, n_slits=14, seed=seed)
+    calib = ModelsCalibration(wrong(obs.instrument), obs.mask, viewer=None)
+    calib.new_opt_model(2, 2)
+    calib.plot_opt_model()
+    hand.place(calib, obs)
+    calib.fit_opt_model()
+    calib.new_crv_model(2, 2, 2)
+    calib.plot_crv_model(9)
+    hand.place(calib, obs)
+    calib.fit_crv_model()
+    calib.new_ids_model(3, 2, 2)
+    calib.plot_ids_model(hand.bright_lamp(n_lines))
+    nominal = calib.markers.copy()
+    hand.place(calib, obs, delete=0.1)
+    path = tmp_path / "ids.reg"
+    calib.write_regions(path)
+    calib.markers = nominal
+    calib.read_regions(untagged(path))
+    calib.fit_ids_model()
+    errors = cases.wavelength_errors(obs, calib.calibration, band=BAND)
+    worst = max(np.sqrt(np.nanmean(e**2)) for e in errors.values())
+    assert worst < 0.5
+
+
+def test_shapes_that_were_matched_wrongly_are_refused(fitted, mos, tmp_path):
+    """Arrows drawn for another lamp: no model fits them, and none is made."""
+    fitted.plot_ids_model(hand.bright_lamp(25))
+    hand.place(fitted, mos)
+    rng = np.random.default_rng(2)
+    markers = fitted.markers
+    markers["x"] += rng.uniform(-40, 40, len(markers)) * markers["x"].unit
+    fitted.markers = markers
+    path = tmp_path / "ids.reg"
+    fitted.write_regions(path)
+    before = fitted.ids.parameters.copy()
+    fitted.read_regions(untagged(path))
+    with pytest.raises(FitError, match=r"matched by their places.*Label|Lower the degrees"):
+        fitted.fit_ids_model()
+    assert np.array_equal(fitted.ids.parameters, before)
