@@ -85,9 +85,17 @@ class SessionFits(SessionCore):
     def fit_crv_model(self):
         """Fit CRV to the points of traces as they stand now; those left are used.
 
+        IDS, where it was fitted, is fitted again on it.
+
         Returns
         -------
         FitSummary
+            It is printed, too.
+
+        Raises
+        ------
+        FitError, InputError
+            As `fit_opt_model`.
         """
         state = self._pull()
         opt = self._model(state, "opt")
@@ -108,6 +116,13 @@ class SessionFits(SessionCore):
         Returns
         -------
         FitSummary
+            It is printed, too.
+
+        Raises
+        ------
+        FitError, InputError
+            As `fit_opt_model`; also if shapes without tags were matched to lines that no model
+            holds.
         """
         state = self._pull()
         self._need(state, "ids")
@@ -368,6 +383,13 @@ class SessionFits(SessionCore):
         ----------
         catalog : str, path-like, list of them, or LineCatalog, optional
             Of the lamps; by default the lines that were plotted last.
+
+        Raises
+        ------
+        FitError
+            If neither slits nor lines can be told on the frame.
+        InputError
+            If there is no image, or no catalogue.
         """
         state, frame = self._untoured(), self._need_frame("an arc")
         self._model(state, "opt")
@@ -385,7 +407,15 @@ class SessionFits(SessionCore):
         self._show_measured("opt", _one_a_slit(boxes), flips, lines_of)
 
     def measure_crv(self):
-        """Measure the edges of all slits on the flat on the screen, and show them as points."""
+        """Measure the edges of all slits on the flat on the screen, and show them as points.
+
+        Raises
+        ------
+        FitError
+            If the slits cannot be found on the frame, or only with the mask mirrored.
+        InputError
+            If there is no image.
+        """
         state, frame = self._untoured(), self._need_frame("a flat")
         self._model(state, "opt")
         candidates, _ = frame_traces(frame, frame, self._mask, self.instrument)
@@ -408,6 +438,13 @@ class SessionFits(SessionCore):
         ----------
         catalog : str, path-like, list of them, or LineCatalog, optional
             Of the lamps; by default the lines that were plotted last.
+
+        Raises
+        ------
+        FitError
+            If the lines cannot be identified along the traces of OPT and CRV.
+        InputError
+            If there is no image, or no catalogue.
         """
         state, frame = self._untoured(), self._need_frame("an arc")
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
@@ -456,6 +493,11 @@ class SessionFits(SessionCore):
         -------
         matplotlib.figure.Figure
             With a pixel axis and, where there is an IDS model, one of wavelengths.
+
+        Raises
+        ------
+        InputError
+            If there is no image, or no such slit.
         """
         from specwcs.report import slice_figure
 
@@ -493,6 +535,11 @@ class SessionFits(SessionCore):
         Returns
         -------
         matplotlib.figure.Figure
+
+        Raises
+        ------
+        InputError
+            If the model was not fitted.
         """
         from specwcs.report import residual_figure
 

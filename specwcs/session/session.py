@@ -114,7 +114,11 @@ class ModelsCalibration(SessionFits):
 
     @property
     def calibration(self):
-        """The `Calibration` of what is fitted so far; nominal models stand in for the rest."""
+        """The `Calibration` of what is fitted so far; nominal models stand in for the rest.
+
+        A value of its own: what the session does later does not change it. Slits count as
+        calibrated only if all three models rest on markers that were placed.
+        """
         return self._assembled(self._pull())
 
     @property
@@ -124,7 +128,17 @@ class ModelsCalibration(SessionFits):
 
     @property
     def markers(self):
-        """The `Markers` on the screen, as they stand now; set them to move them all."""
+        """The `Markers` on the screen, a copy, as they are drawn now.
+
+        Set them to a table that was made of it: rows that were moved count as placed, those
+        that are missing or unused as deleted, new ones as added; their order does not matter.
+        Any other table of markers takes the place of what was there, as placed.
+
+        Raises
+        ------
+        InputError
+            If the table is none of markers of one model, or none of them is used.
+        """
         layer = self._pull().layer
         return Markers.join([]) if layer is None else layer.markers.copy()
 
@@ -153,6 +167,11 @@ class ModelsCalibration(SessionFits):
         Parameters
         ----------
         path : str, path-like, list of them, or CCDData
+
+        Raises
+        ------
+        InputError
+            If a frame cannot be read, or has another shape than the detector.
         """
         frame = path if isinstance(path, CCDData) else read_frame(path, self.instrument)
         if frame.shape != self.instrument.shape:
@@ -204,6 +223,11 @@ class ModelsCalibration(SessionFits):
         edit : bool, optional
             Draw polygons whose corners can be moved, instead of boxes: where there are few
             slits, size and tilt are to be calibrated too.
+
+        Raises
+        ------
+        InputError
+            If there is no optical model.
         """
         state = self._untoured()
         make = predict_corners if edit else predict_boxes
@@ -233,12 +257,17 @@ class ModelsCalibration(SessionFits):
         return self._start(state, "crv", model, (n, nx, ny), n=n, nx=nx, ny=ny)
 
     def set_trace_limits(self, blue, red):
-        """Say how far traces are followed from the reference wavelength.
+        """Say how far traces are followed from the reference wavelength; else, over the frame.
 
         Parameters
         ----------
         blue, red : float
             px towards the blue and towards the red, not below 0.
+
+        Raises
+        ------
+        InputError
+            If they are no such numbers.
         """
         try:
             limits = tuple(float(u.Quantity(v, u.pix).value) for v in (blue, red))
@@ -262,6 +291,11 @@ class ModelsCalibration(SessionFits):
             Points a trace.
         pos : float or tuple of float, optional
             Where in the slits, from 0, the left edge, to 1, the right; see the conventions.
+
+        Raises
+        ------
+        InputError
+            If `n` or `pos` cannot be, or no trace falls on the detector.
         """
         n = _count(n, "number of points")
         try:
@@ -317,6 +351,12 @@ class ModelsCalibration(SessionFits):
             Only lines between them are drawn; Angstrom.
         nsplit : int, optional
             Into how many pieces a slit is divided, with each line in each.
+
+        Raises
+        ------
+        InputError
+            If the catalogue cannot be read or is in another medium than a fitted IDS, or no
+            line falls on the detector.
         """
         nsplit = _count(nsplit, "nsplit")
         state = self._untoured()
@@ -338,6 +378,11 @@ class ModelsCalibration(SessionFits):
         ----------
         catalog, wstart, wend, nsplit
             As for `plot_ids_model`.
+
+        Raises
+        ------
+        InputError
+            As `plot_ids_model`; also if there is no IDS, or the way has begun already.
         """
         nsplit = _count(nsplit, "nsplit")
         state = self._untoured()
@@ -362,6 +407,13 @@ class ModelsCalibration(SessionFits):
         ----------
         fit : bool, optional
             Whether to fit the slit at hand first.
+
+        Raises
+        ------
+        FitError
+            If its lines are too few: the slit stays at hand.
+        InputError
+            If no way slit by slit has begun.
         """
         state = self._touring()
         tour = self._kept(state, fit)
@@ -385,6 +437,11 @@ class ModelsCalibration(SessionFits):
         ----------
         fit : bool, optional
             Whether to fit the slit at hand first.
+
+        Raises
+        ------
+        FitError, InputError
+            As `next`; also if the slit at hand is the first.
         """
         state = self._touring()
         if state.tour.index == 0:
@@ -398,11 +455,17 @@ class ModelsCalibration(SessionFits):
         Parameters
         ----------
         fit : bool, optional
-            Whether to fit IDS to the slits that were fitted and the one at hand.
+            Whether to fit IDS to the slits that were fitted and, if an arrow of it was moved,
+            the one at hand.
 
         Returns
         -------
         FitSummary or None
+
+        Raises
+        ------
+        FitError, InputError
+            As `fit_ids_model`: the slit stays at hand.
         """
         state = self._touring()
         tour = state.tour.keep(state.layer)
@@ -478,6 +541,12 @@ class ModelsCalibration(SessionFits):
         ----------
         path : str, path-like, or list of them
             Boxes or polygons (OPT), points (CRV), or vectors (IDS).
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read, names a slit that the mask lacks, has shapes of several
+            models or none, or lines in another medium; the markers stay as they are.
         """
         state = self._pull()
         paths = path if isinstance(path, (list, tuple)) else [path]
@@ -530,6 +599,11 @@ class ModelsCalibration(SessionFits):
         path : str or path-like
         overwrite : bool, optional
             Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If there are no markers, or the file exists or cannot be written.
         """
         layer = self._pull().layer
         if layer is None:
