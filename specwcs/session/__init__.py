@@ -7,7 +7,9 @@ Around it:
 - `state`: what the session knows at one moment, immutable, and the way back and forth;
 - `journal`: every step on disk, from which a session that died is resumed;
 - `screen`: what a viewer is told, and what happens when it does not answer;
-- `tour`: slit by slit through the mask;
+- `core`, `fits`, `measuring`, `looking`, `touring`, `session`: its calls, each built on those
+  before;
+- `tour`: where the way slit by slit stands;
 - `cut`: the spectrum along one slit;
 - `summary`: the table of a fit;
 - `stored`: models from and to files.

@@ -40,7 +40,7 @@ from .screen import Screen, outline
 from .state import History, State
 from .stored import note_fit, open_model
 
-__all__ = ["SessionCore"]
+__all__ = ["SessionCore", "check_count"]
 
 _HOW = {
     "opt": "plot_opt_model() or measure_opt()",
@@ -267,6 +267,12 @@ class SessionCore:
         mask = Mask([mask[state.tour.slit]]) if state.tour else mask
         return predict_lines(opt, crv, ids, mask, self.instrument, catalog, state.nsplit)
 
+    def _untoured(self):
+        state = self._pull(strict=False)
+        if state.tour is not None:
+            raise InputError(f"slit {state.tour.slit} is at hand", "", "End with stop_iter() first")
+        return state
+
     def _layer(self, state, name):
         if state.layer is None or state.layer.model != name:
             shown = "" if state.layer is None else f", but of {state.layer.model.upper()}"
@@ -464,3 +470,10 @@ def _path_of(what):
         return None
     path = Path(what.source.path)
     return path.stem if path.parts[0] == "specwcs.conf" else str(path.absolute())
+
+
+def check_count(value, what):
+    """Return `value` if it is an integer above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"invalid {what} {value!r}", "Must be an integer above 0")
+    return int(value)

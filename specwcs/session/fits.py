@@ -1,6 +1,5 @@
-"""What moves the models: fits to the markers on the screen, and measurements for the eye."""
+"""What moves the models: fits to the markers on the screen."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -10,40 +9,30 @@ from specwcs.calibration import (
     MODELS,
     ModelFit,
     ModelFitter,
-    arc_lines,
-    derive_boxes,
-    edge_markers,
-    frame_traces,
-    identified,
     loose_ends,
-    model_traces,
     predict_lines,
 )
 from specwcs.errors import FitError, InputError
-from specwcs.inputs import Mask
 from specwcs.markers import Markers
 from specwcs.models import SlitGeometry
 from specwcs.regions import Shape, check_order, match_shapes
 
 from .core import SessionCore
-from .cut import slit_cut
 from .layer import Layer
 from .summary import summarise
 
-__all__ = ["SessionFits"]
+__all__ = ["SessionFits", "one_thread"]
 
 _SAID = 5  # sentences on the order of markers
 _MOST_ODD = 0.1  # of shapes matched by their places: where more do not fit, the match is wrong
 _NO_HAND = 5.0  # px, rms: no hand is that bad
 _MATCHINGS = 5  # at most
 _FAR = 3.0  # px: lines that have passed each other by less may be a close pair
-_COLORS = ("green", "yellow", "red")
-_WORST = 5  # slits that are listed
 _SWAPPED = "has changed places with another"
 
 
 class SessionFits(SessionCore):
-    """The fits and measurements of a session; see `ModelsCalibration`."""
+    """The fits of a session; see `ModelsCalibration`."""
 
     # -- fits ------------------------------------------------------------------------
 
@@ -76,7 +65,7 @@ class SessionFits(SessionCore):
         if flips != self._flips(state):
             notes.append("The markers stand mirrored: OPT is flipped accordingly.")
         try:
-            with _one_thread():
+            with one_thread():
                 fit = self._fitter(state, flips).fit_opt(used, flips)
         except FitError as error:
             raise FitError(f"{error} {_opt_remedy(used)}".rstrip()) from error
@@ -104,7 +93,7 @@ class SessionFits(SessionCore):
         if (known := self._unchanged(state, layer)) is not None:
             return known
         markers, notes = self._ordered(layer, "crv")
-        with _one_thread():
+        with one_thread():
             fit = self._fitter(state).fit_crv(opt, markers[np.asarray(markers["used"])])
         return self._take_fit(state, layer, fit, notes, call="fit_crv_model", args={})
 
@@ -157,7 +146,7 @@ class SessionFits(SessionCore):
     def _fit_ids(self, state, layer):
         markers, notes = self._ordered(layer, "ids")
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
-        with _one_thread():
+        with one_thread():
             return self._fitter(state).fit_ids(
                 opt, crv, markers[np.asarray(markers["used"])]
             ), notes
@@ -188,7 +177,7 @@ class SessionFits(SessionCore):
         degrees = {"opt": (0, 0), "crv": (0, 0, 0), "ids": (local, 0, 0)}
         fitter = ModelFitter(self.instrument, mask, degrees, by_hand=False)
         try:
-            with _one_thread():
+            with one_thread():
                 fit = fitter.fit_ids(opt, crv, markers[np.asarray(markers["used"])])
         except FitError as error:
             raise FitError(
@@ -290,7 +279,7 @@ class SessionFits(SessionCore):
         fitter = self._fitter(state)
         crv = fits["crv"].model if "crv" in fits else self._model(state, "crv")
         try:
-            with _one_thread():
+            with one_thread():
                 if later == "crv":
                     return fitter.fit_crv(before[0], known)
                 return fitter.fit_ids(before[0], crv, known)
@@ -371,193 +360,9 @@ class SessionFits(SessionCore):
                 f"there is no {name.upper()} model", "", f"Call new_{name}_model(…) first"
             )
 
-    # -- measurements --------------------------------------------------------------------
 
-    def measure_opt(self, catalog=None):
-        """Measure where the slits fall at the reference wavelength, and show it as boxes.
-
-        The lines of the arc on the screen are identified with no hand, and moved to the
-        reference wavelength; no bright isolated line is needed there.
-
-        Parameters
-        ----------
-        catalog : str, path-like, list of them, or LineCatalog, optional
-            Of the lamps; by default the lines that were plotted last.
-
-        Raises
-        ------
-        FitError
-            If neither slits nor lines can be told on the frame.
-        InputError
-            If there is no image, or no catalogue.
-        """
-        state, frame = self._untoured(), self._need_frame("an arc")
-        self._model(state, "opt")
-        lines_of = self._lamp(state, catalog)
-        candidates, _ = frame_traces(None, frame, self._mask, self.instrument)
-        traces, found = identified(candidates, frame, self.instrument, lines_of)
-        lines = arc_lines(frame, traces, found, lines_of, self.instrument)
-        edges = edge_markers(traces, self.instrument)
-        flips = (found.flip_u, traces.flip_v)
-        flips = flips if self._direction.along_x else flips[::-1]
-        degrees = dict.fromkeys(MODELS, "auto")
-        fitter = ModelFitter(self.instrument, self._oriented(flips), degrees, by_hand=False)
-        with _one_thread():
-            boxes, _ = derive_boxes(fitter, lines.select(used=True), _shown(edges, edges))
-        self._show_measured("opt", _one_a_slit(boxes), flips, lines_of)
-
-    def measure_crv(self):
-        """Measure the edges of all slits on the flat on the screen, and show them as points.
-
-        Raises
-        ------
-        FitError
-            If the slits cannot be found on the frame, or only with the mask mirrored.
-        InputError
-            If there is no image.
-        """
-        state, frame = self._untoured(), self._need_frame("a flat")
-        self._model(state, "opt")
-        candidates, _ = frame_traces(frame, frame, self._mask, self.instrument)
-        flips = self._flips(state)
-        flip_v = flips[1 if self._direction.along_x else 0]
-        traces = next((t for t in candidates if t.flip_v == flip_v), None)
-        if traces is None:
-            axis = "y" if self._direction.along_x else "x"
-            raise FitError(
-                "the edges on this frame fit the mask only if it is mirrored: call "
-                f"opt.flip{axis}(), fit OPT, and measure again."
-            )
-        edges = edge_markers(traces, self.instrument)
-        self._show_measured("crv", _shown(edges, edges), flips)
-
-    def measure_ids(self, catalog=None):
-        """Measure the lines of the arc on the screen along the traces, and show them.
-
-        Parameters
-        ----------
-        catalog : str, path-like, list of them, or LineCatalog, optional
-            Of the lamps; by default the lines that were plotted last.
-
-        Raises
-        ------
-        FitError
-            If the lines cannot be identified along the traces of OPT and CRV.
-        InputError
-            If there is no image, or no catalogue.
-        """
-        state, frame = self._untoured(), self._need_frame("an arc")
-        opt, crv = (self._model(state, name) for name in ("opt", "crv"))
-        lines_of = self._lamp(state, catalog)
-        traces = model_traces(opt, crv, self.mask, self.instrument)
-        traces, found = identified([traces], frame, self.instrument, lines_of)
-        lines = arc_lines(frame, traces, found, lines_of, self.instrument)
-        self._show_measured("ids", lines.select(used=True), self._flips(state), lines_of)
-
-    def _show_measured(self, name, markers, flips, catalog=None):
-        if not len(markers):
-            raise FitError(f"{name.upper()}: nothing was measured on this frame.")
-        state = self._state
-        if flips != self._flips(state):
-            self._state.live["opt"].x_flipped, self._state.live["opt"].y_flipped = flips
-            self._take_models()
-            self._say("OPT is flipped as the frame shows it.")
-        medium = None if catalog is None else catalog.medium
-        self._replace_layer(Layer.measured(name, markers), medium, catalog)
-        self._say(f"{len(markers)} markers of {name.upper()} measured: look, correct, and fit.")
-
-    def _lamp(self, state, catalog):
-        if catalog is None:
-            if state.catalog is None:
-                raise InputError(
-                    "the lamp is not known", "", "Give the catalogue, as to plot_ids_model"
-                )
-            return state.catalog
-        return self._catalog(catalog, None, None)
-
-    def _need_frame(self, what="a frame"):
-        if self._frame is None:
-            raise InputError("there is no image", "", f"Call load_image with {what} first")
-        return self._frame
-
-    # -- looking ------------------------------------------------------------------------
-
-    def plot_slice(self, slit_id):
-        """Draw the spectrum along a slit, with the lines of the catalogue named on it.
-
-        Parameters
-        ----------
-        slit_id : str
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            With a pixel axis and, where there is an IDS model, one of wavelengths.
-
-        Raises
-        ------
-        InputError
-            If there is no image, or no such slit.
-        """
-        from specwcs.report import slice_figure
-
-        state, frame = self._pull(), self._need_frame()
-        mask = self.mask
-        slit_id = str(slit_id)
-        if slit_id not in mask:
-            raise InputError(f"unknown slit {slit_id!r}", f"Must be one of {', '.join(mask)}")
-        models = [self._model(state, name) for name in MODELS]
-        if state.tour is not None and slit_id in state.tour.order:
-            known = state.tour
-            models[2] = known.solved.get(slit_id, known.carried[slit_id])
-        geometry = SlitGeometry.from_models(*models, mask[slit_id], self._direction)
-        cut = slit_cut(frame, geometry, self._direction)
-        lines = None
-        if state.catalog is not None and not mask[slit_id].reference:
-            with suppress(InputError):  # none falls on the frame
-                one = Mask([mask[slit_id]])
-                lines = predict_lines(*models, one, self.instrument, state.catalog)
-        labels = [] if lines is None else self._labels(state.catalog, lines)
-        return slice_figure(cut, slit_id, lines, labels, state.medium or "air", self._title)
-
-    def _labels(self, catalog, lines):
-        by_wavelength = dict(zip(catalog.wavelength.tolist(), catalog.label.tolist(), strict=True))
-        return [by_wavelength.get(w, "") for w in lines["wavelength"].value.tolist()]
-
-    def plot_residuals(self, model=None):
-        """Draw the residuals of a fit: on the frame, coloured by size, and as a figure.
-
-        Parameters
-        ----------
-        model : {"opt", "crv", "ids"}, optional
-            By default the last that was fitted.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-
-        Raises
-        ------
-        InputError
-            If the model was not fitted.
-        """
-        from specwcs.report import residual_figure
-
-        state = self._pull()
-        fitted = [name for name in MODELS if getattr(state.fits.get(name), "residuals", None)]
-        name = model or (fitted[-1] if fitted else None)
-        if name not in fitted:
-            raise InputError("there are no residuals", "", "Fit a model first")
-        table = state.fits[name].residuals
-        if self._screen.alive and self._frame is not None and state.tour is None:
-            self._screen.show_only(_residual_shapes(table))
-        worst = _worst_slits(table)
-        self._say("worst slits: " + ", ".join(f"{k} {rms:.2f} px" for k, rms in worst))
-        return residual_figure(table, name, self.instrument.shape, worst)
-
-
-def _one_thread():
-    # The matrices are small: more than one BLAS thread only waits for the other.
+def one_thread():
+    """Keep BLAS to one thread: on small matrices, more only wait for each other."""
     return threadpool_limits(limits=1, user_api="blas")
 
 
@@ -601,48 +406,3 @@ def _opt_remedy(used):
     if "polygon" in used["kind"]:
         return ""
     return "With plot_opt_model(edit=True) each slit gives four corners instead of one box."
-
-
-def _shown(edges, default):
-    """Return the edges in use; where a frame shows none, those that were laid out."""
-    used = edges.select(used=True)
-    return used if len(used) else default
-
-
-def _one_a_slit(boxes):
-    """Return one box a slit, in its middle, of boxes at several places along it."""
-    rows = []
-    for key in np.unique(boxes["slit"]):
-        mine = boxes.select(slit=key)
-        t, sigma = np.asarray(mine["t"]), mine["sigma"].value
-        degree = 1 if np.ptp(t) > 0.2 else 0
-        at = [
-            np.polynomial.Polynomial.fit(t, mine[c].value, degree, w=1 / sigma, domain=[0, 1])(0.5)
-            for c in "xy"
-        ]
-        error = 1 / np.sqrt(np.sum(sigma**-2.0))
-        wavelength = mine["wavelength"].value[0]
-        rows.append(Markers.of("box", key, [0.5], *at, wavelength=wavelength, sigma=error))
-    return Markers.join(rows)
-
-
-def _residual_shapes(table):
-    """Return a point for each marker of a fit, green, yellow or red by its residual."""
-    used, size = np.asarray(table["used"]), np.abs(table["residual"].value)
-    rms = np.sqrt(np.mean(size[used] ** 2)) if used.any() else 1.0
-    grade = np.where(used, np.digitize(size, [rms, 2 * rms]), 2)
-    return [
-        Shape("point", ((x, y),), color=_COLORS[g])
-        for x, y, g in zip(table["x"].value.tolist(), table["y"].value.tolist(),
-                           grade.tolist(), strict=True)
-    ]  # fmt: skip
-
-
-def _worst_slits(table):
-    """Return ids and rms (px) of the slits whose markers scatter most."""
-    used = table[np.asarray(table["used"])]
-    rms = {
-        str(key): float(np.sqrt(np.mean(used["residual"].value[used["slit"] == key] ** 2)))
-        for key in np.unique(used["slit"])
-    }
-    return sorted(rms.items(), key=lambda item: -item[1])[:_WORST]

@@ -20,7 +20,7 @@ from specwcs.calibration import (
     sources_of,
 )
 from specwcs.errors import InputError
-from specwcs.inputs import Mask, read_frame
+from specwcs.inputs import read_frame
 from specwcs.markers import Markers
 from specwcs.regions import (
     check_slits,
@@ -30,14 +30,14 @@ from specwcs.regions import (
     write_regions,
 )
 
-from .fits import SessionFits
+from .core import check_count
 from .layer import Layer, model_of
-from .tour import Tour, first_slit, next_slit
+from .touring import SessionTour
 
 __all__ = ["ModelsCalibration"]
 
 
-class ModelsCalibration(SessionFits):
+class ModelsCalibration(SessionTour):
     """A session in which models are calibrated by eye and hand, with what helps them.
 
     The session draws markers where the models expect slits, traces and lines on a frame;
@@ -297,7 +297,7 @@ class ModelsCalibration(SessionFits):
         InputError
             If `n` or `pos` cannot be, or no trace falls on the detector.
         """
-        n = _count(n, "number of points")
+        n = check_count(n, "number of points")
         try:
             ts = np.atleast_1d(np.asarray(pos, dtype=float))
         except (TypeError, ValueError):
@@ -358,7 +358,7 @@ class ModelsCalibration(SessionFits):
             If the catalogue cannot be read or is in another medium than a fitted IDS, or no
             line falls on the detector.
         """
-        nsplit = _count(nsplit, "nsplit")
+        nsplit = check_count(nsplit, "nsplit")
         state = self._untoured()
         chosen = self._catalog(catalog, wstart, wend)
         markers = predict_lines(
@@ -368,151 +368,6 @@ class ModelsCalibration(SessionFits):
         layer = self._inherit(state, "ids", markers)
         new = replace(state, layer=layer, catalog=chosen, medium=chosen.medium, nsplit=nsplit)
         self._commit(new, call="plot_ids_model", args={"catalog": chosen, "nsplit": nsplit})
-
-    # -- slit by slit -----------------------------------------------------------------
-
-    def ids_iter(self, catalog, wstart=None, wend=None, nsplit=1):
-        """Begin to calibrate slit by slit, with the one nearest to the centre of the mask.
-
-        Parameters
-        ----------
-        catalog, wstart, wend, nsplit
-            As for `plot_ids_model`.
-
-        Raises
-        ------
-        InputError
-            As `plot_ids_model`; also if there is no IDS, or the way has begun already.
-        """
-        nsplit = _count(nsplit, "nsplit")
-        state = self._untoured()
-        if "ids" not in state.fits:
-            raise InputError("there is no IDS model", "", "Call new_ids_model(n, nx, ny) first")
-        chosen = self._catalog(catalog, wstart, wend)
-        slit = first_slit(self.mask)
-        if slit is None:
-            raise InputError("the mask has reference slits only")
-        solution = state.fits["ids"].model
-        begun = replace(state, catalog=chosen, medium=chosen.medium, nsplit=nsplit)
-        layer = self._lines_of(begun, slit, solution)
-        tour = Tour(chosen, (slit,), 0, {slit: layer}, {}, {slit: solution})
-        new = replace(begun, layer=layer, tour=tour)
-        self._commit(new, call="ids_iter", args={"catalog": chosen, "nsplit": nsplit})
-        self._say(f"slit {slit}: move the arrows, then next().")
-
-    def next(self, fit=True):
-        """Go to the nearest slit that is left, with the solution of the one at hand.
-
-        Parameters
-        ----------
-        fit : bool, optional
-            Whether to fit the slit at hand first.
-
-        Raises
-        ------
-        FitError
-            If its lines are too few: the slit stays at hand.
-        InputError
-            If no way slit by slit has begun.
-        """
-        state = self._touring()
-        tour = self._kept(state, fit)
-        if tour.index + 1 < len(tour.order):
-            tour = tour.go(tour.index + 1)
-        else:
-            slit = next_slit(self.mask, tour.order)
-            if slit is None:
-                self._commit(replace(state, tour=tour), call="next", args={"fit": bool(fit)})
-                self._say("that was the last slit: stop_iter() fits the whole.")
-                return
-            solution = tour.solution
-            layer = self._lines_of(state, slit, solution)
-            tour = tour.enter(slit, layer, solution)
-        self._turn_to(state, tour, "next", fit)
-
-    def prev(self, fit=True):
-        """Go back to the slit before.
-
-        Parameters
-        ----------
-        fit : bool, optional
-            Whether to fit the slit at hand first.
-
-        Raises
-        ------
-        FitError, InputError
-            As `next`; also if the slit at hand is the first.
-        """
-        state = self._touring()
-        if state.tour.index == 0:
-            raise InputError(f"slit {state.tour.slit} is the first one", "", "Call next()")
-        tour = self._kept(state, fit)
-        self._turn_to(state, tour.go(tour.index - 1), "prev", fit)
-
-    def stop_iter(self, fit=True):
-        """End the way slit by slit, and show the whole frame again.
-
-        Parameters
-        ----------
-        fit : bool, optional
-            Whether to fit IDS to the slits that were fitted and, if an arrow of it was moved,
-            the one at hand.
-
-        Returns
-        -------
-        FitSummary or None
-
-        Raises
-        ------
-        FitError, InputError
-            As `fit_ids_model`: the slit stays at hand.
-        """
-        state = self._touring()
-        tour = state.tour.keep(state.layer)
-        args = {"fit": bool(fit)}
-        if not fit:
-            self._commit(replace(state, tour=None, layer=None), call="stop_iter", args=args)
-            return None
-        # Arrows that nobody touched yet are no lines: the slit was only entered.
-        touched = tour.slit if state.layer.n_placed else None
-        wanted = [key for key in tour.order if key in tour.solved or key == touched]
-        if not wanted:
-            raise InputError("no slit was fitted", "", "Place its arrows, or stop_iter(fit=False)")
-        layer = _joined([tour.layers[key] for key in wanted])
-        return self._fit_lines(replace(state, tour=None), layer, call="stop_iter", args=args)
-
-    def _kept(self, state, fit):
-        """Return the tour with the slit at hand as it stands, fitted if wanted."""
-        tour, layer = state.tour, state.layer
-        if not fit:
-            return tour.keep(layer)
-        solution, summary = self._fit_slit(state, layer)
-        self._say(f"slit {tour.slit}: {summary}")
-        return tour.keep(layer, solution)
-
-    def _turn_to(self, state, tour, call, fit):
-        new = replace(state, tour=tour, layer=tour.layers[tour.slit])
-        self._commit(new, call=call, args={"fit": bool(fit)})
-        left = len([s for s in self.mask.values() if not s.reference]) - len(tour.order)
-        self._say(f"slit {tour.slit} ({tour.index + 1} of {len(tour.order)} visited, {left} left)")
-
-    def _lines_of(self, state, slit, solution):
-        mask = Mask([self.mask[slit]])
-        models = [self._model(state, name) for name in ("opt", "crv")]
-        where = (mask, self.instrument, state.catalog, state.nsplit)
-        return Layer.predicted("ids", predict_lines(*models, solution, *where))
-
-    def _touring(self):
-        state = self._pull()
-        if state.tour is None:
-            raise InputError("no way slit by slit has begun", "", "Call ids_iter(catalog) first")
-        return state
-
-    def _untoured(self):
-        state = self._pull(strict=False)
-        if state.tour is not None:
-            raise InputError(f"slit {state.tour.slit} is at hand", "", "End with stop_iter() first")
-        return state
 
     # -- back and forth, region files ---------------------------------------------------
 
@@ -651,19 +506,6 @@ class ModelsCalibration(SessionFits):
         )
         self._commit(new, call=f"new_{name}_model", args=args)
         return self._state.live[name]
-
-
-def _count(value, what):
-    """Return an integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"invalid {what} {value!r}", "Must be an integer above 0")
-    return int(value)
-
-
-def _joined(layers):
-    markers = Markers.join([layer.markers for layer in layers])
-    placed = np.concatenate([layer.placed for layer in layers if len(layer)])
-    return Layer("ids", markers, placed)
 
 
 def _medium_of(shapes):
