@@ -14,7 +14,14 @@ from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFit, ModelFitter
 from .measured import arc_lines, edge_markers, frame_traces, identified, model_traces
 from .nominal import nominal_crv, nominal_ids, nominal_opt
-from .predict import box_outlines, predict_boxes, predict_corners, predict_edges, predict_lines
+from .predict import (
+    box_outlines,
+    dispersion_at,
+    predict_boxes,
+    predict_corners,
+    predict_edges,
+    predict_lines,
+)
 from .provenance import provenance, sources_of
 from .solve import assemble, check_slits, loose_ends, solve
 
@@ -30,6 +37,7 @@ __all__ = [
     "calibrate",
     "check_slits",
     "derive_boxes",
+    "dispersion_at",
     "edge_markers",
     "frame_traces",
     "identified",

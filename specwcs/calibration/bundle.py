@@ -11,6 +11,7 @@ from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
 
+from .predict import dispersion_at
 from .provenance import setup_of
 
 __all__ = ["Calibration", "SlitStatus"]
@@ -183,13 +184,8 @@ class Calibration:
         -------
         ndarray, shape (n,)
         """
-        slopes = np.full(len(markers), np.nan)
-        for key in np.unique(markers["slit"]):
-            mine = np.asarray(markers["slit"] == key)
-            slopes[mine] = self.geometry(str(key)).dispersion.slope(
-                markers["wavelength"].value[mine], np.asarray(markers["t"])[mine]
-            )
-        return slopes
+        direction = self.instrument.direction
+        return dispersion_at(self.opt, self.crv, self.ids, self.mask, direction, markers)
 
     def check_frame(self, frame):
         """Check that a frame can be of this calibration: its shape and its set-up.

@@ -7,7 +7,14 @@ from specwcs.markers import Markers
 from specwcs.models import SlitGeometry
 from specwcs.models.slit import TraceShape
 
-__all__ = ["box_outlines", "predict_boxes", "predict_corners", "predict_edges", "predict_lines"]
+__all__ = [
+    "box_outlines",
+    "dispersion_at",
+    "predict_boxes",
+    "predict_corners",
+    "predict_edges",
+    "predict_lines",
+]
 
 _BEYOND = 0.1  # of the frame: how far outside of it a marker can still be dragged in
 _CORNERS = ((0.0, -1.0), (0.0, 1.0), (1.0, 1.0), (1.0, -1.0))  # (t, side), in a ring
@@ -138,6 +145,33 @@ def predict_lines(opt, crv, ids, mask, instrument, catalog, nsplit=1):
             "Check wstart, wend, and reference_lambda and linear_dispersion of the instrument",
         )
     return found
+
+
+def dispersion_at(opt, crv, ids, mask, direction, markers):
+    """Return the local dispersion at markers that have a wavelength.
+
+    Parameters
+    ----------
+    opt, crv, ids
+        The models.
+    mask : Mask
+    direction : Direction
+    markers : QTable
+        With slit, t and wavelength.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        px per Angstrom.
+    """
+    slopes = np.full(len(markers), np.nan)
+    for key in np.unique(markers["slit"]):
+        mine = np.asarray(markers["slit"] == key)
+        geometry = SlitGeometry.from_models(opt, crv, ids, mask[str(key)], direction)
+        slopes[mine] = geometry.dispersion.slope(
+            markers["wavelength"].value[mine], np.asarray(markers["t"])[mine]
+        )
+    return slopes
 
 
 def _measured(mask):

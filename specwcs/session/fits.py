@@ -9,6 +9,7 @@ from specwcs.calibration import (
     MODELS,
     ModelFit,
     ModelFitter,
+    dispersion_at,
     loose_ends,
     predict_lines,
 )
@@ -183,7 +184,8 @@ class SessionFits(SessionCore):
             raise FitError(
                 f"slit {state.tour.slit}: {error} Go on without it by next(fit=False)."
             ) from error
-        slopes = self._slopes(opt, crv, fit.model, fit.residuals)
+        where = (mask, self._direction, fit.residuals)
+        slopes = dispersion_at(opt, crv, fit.model, *where)
         return fit.model, summarise(fit, layer, slope=slopes, also=notes)
 
     def _unchanged(self, state, layer):
@@ -225,7 +227,9 @@ class SessionFits(SessionCore):
         slope = None
         if name == "ids":
             models = [self._model(new, other) for other in MODELS]
-            slope = self._slopes(*models, fit.residuals)
+            slope = dispersion_at(
+                *models, self._oriented(self._flips(new)), self._direction, fit.residuals
+            )
             notes += self._open_ends(new)
         summary = summarise(fit, layer, slope=slope, also=notes)
         new = replace(new, summaries={**new.summaries, name: summary})
@@ -342,17 +346,6 @@ class SessionFits(SessionCore):
             geometry = SlitGeometry.from_models(opt, crv, ids, self.mask[key], self._direction)
             x[mine], y[mine] = geometry.pixel(w[mine], t[mine])
         return layer.moved_to(x, y)
-
-    def _slopes(self, opt, crv, ids, lines):
-        """Return px per Angstrom at lines."""
-        slopes = np.full(len(lines), np.nan)
-        for key in np.unique(lines["slit"]):
-            mine = np.asarray(lines["slit"] == key)
-            geometry = SlitGeometry.from_models(opt, crv, ids, self.mask[key], self._direction)
-            slopes[mine] = geometry.dispersion.slope(
-                lines["wavelength"].value[mine], np.asarray(lines["t"])[mine]
-            )
-        return slopes
 
     def _need(self, state, name):
         if name not in state.fits:
