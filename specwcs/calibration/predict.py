@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 _BEYOND = 0.1  # of the frame: how far outside of it a marker can still be dragged in
+_INSIDE = 0.02  # of the frame: how far from its ends a trace is marked, where it can be seen
 _CORNERS = ((0.0, -1.0), (0.0, 1.0), (1.0, 1.0), (1.0, -1.0))  # (t, side), in a ring
 
 
@@ -93,7 +94,8 @@ def predict_edges(opt, crv, mask, instrument, n, positions, limits):
     for key, slit in _measured(mask):
         shape = TraceShape.from_models(opt, crv, slit, direction)
         middle = direction.split(*shape.pixel_from_trace(0.0, 0.5))[0]
-        to_ends = sorted(direction.sign * (end - middle) for end in (0.0, size - 1.0))
+        ends = (_INSIDE * size, (1 - _INSIDE) * size - 1.0)
+        to_ends = sorted(direction.sign * (end - middle) for end in ends)
         blue, red = to_ends if limits is None else (-limits[0], limits[1])
         d = np.linspace(blue, red, n) if n > 1 else np.array([0.5 * (blue + red)])
         t, distance = (a.ravel() for a in np.meshgrid(positions, d, indexing="ij"))

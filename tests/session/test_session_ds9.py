@@ -240,3 +240,51 @@ def test_five_thousand_markers_in_ds9(display):
                 equal_nan=markers[name].dtype.kind == "f",
             )
         assert not calib._state.layer.differs_from(again)
+
+
+def move_polygon(calib, obs, close=60.0):
+    """Drag a polygon to its place by its middle, then its corners by their handles."""
+    viewer = calib._screen._viewer
+    mouse = Hand(viewer)
+    x1, y1 = truth.true_places(obs, calib.markers)
+
+    def now():
+        return (calib.markers[axis].value for axis in "xy")
+
+    x, y = now()
+    viewer.look(x.mean(), y.mean(), close, close * 0.6)
+    mouse.drag(x.mean(), y.mean(), x1.mean(), y1.mean())
+    for row in range(4):
+        x, y = now()
+        viewer.look(x[row], y[row], close, close * 0.6)
+        end = np.asarray(calib.markers["t"]) == calib.markers["t"][row]
+        inside = np.array([x[end].mean(), y[end].mean()])
+        inside += 4.0 * np.sign(np.array([0.0, y.mean() - inside[1]]))
+        mouse.click(*inside)
+        mouse.drag(x[row], y[row], x1[row], y1[row])
+
+
+def test_the_long_slit_by_mouse(display):
+    """Corners of the polygon, both edges, lines in three pieces of the slit; ≤ 0.1 px rms."""
+    obs = example("LR", shape=(256, 1024), kind="longslit", offset=(6.0, -3.0))
+    with ModelsCalibration(wrong(obs.instrument), obs.mask, viewer="ds9") as calib:
+        calib.load_image(obs.arc(truth.lamp(), 1))
+        calib.new_opt_model(1, 1)
+        calib.plot_opt_model(edit=True)
+        move_polygon(calib, obs)
+        calib.fit_opt_model()
+        calib.new_crv_model(1, 0, 1)
+        calib.load_image(obs.flat(1))
+        calib.set_trace_limits(350, 350)
+        calib.plot_crv_model(3, pos=(0, 1))
+        move_all(calib, obs)
+        calib.fit_crv_model()
+        calib.new_ids_model(4, 0, 2)
+        calib.load_image(obs.arc(truth.lamp(), 1))
+        calib.plot_ids_model(lines(), nsplit=3)
+        delete(calib, 4)
+        move_all(calib, obs)
+        summary = calib.fit_ids_model()
+        assert summary.n_dropped >= 1
+        errors = cases.wavelength_errors(obs, calib.calibration, band=BAND)
+        assert cases.rms(errors) < 0.1
