@@ -1,7 +1,7 @@
 """The fits of OPT, CRV and IDS to markers, one by one: of a session, and of `solve`."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy import units as u
@@ -60,6 +60,15 @@ class ModelFit:
         if name == "opt":
             unknown = {f"opt_{axis}": np.full((n // 2, n // 2), np.nan) for axis in "xy"}
         return cls(model, origin, unknown)
+
+    def untested(self):
+        """Return the record of a fit to markers that mostly stand where the model had put them."""
+        return replace(
+            ModelFit.unfitted(self.model, "untested"),
+            residuals=self.residuals,
+            ranks=self.ranks,
+            notes=self.notes,
+        )
 
     @property
     def model_name(self):

@@ -196,7 +196,7 @@ class SessionCore:
         if self._flips(new) != self._flips(state):
             if new.tour is not None:
                 self._say("the way slit by slit ends with the flip; undo() brings it back.")
-            new = replace(new, layer=None, tour=None)  # t runs the other way now
+            new = replace(new, layer=None, tour=None, fitted={})  # t runs the other way now
         first = min(MODELS.index(name) for name in changed)
         notes = self._follow_all(state, new, MODELS[first])
         for note in notes:

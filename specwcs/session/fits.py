@@ -212,15 +212,16 @@ class SessionFits(SessionCore):
         if layer.guessed is not None:
             _check_guess(fit)
         if layer.n_untouched > 0.5 * np.sum(fit.residuals["used"]):
-            fit = replace(fit.unfitted(fit.model, "untested"), residuals=fit.residuals,
-                          ranks=fit.ranks, notes=fit.notes)  # fmt: skip
+            fit = fit.untested()
         new = replace(
             state,
             fits={**state.fits, name: fit},
             fitted={**state.fitted, name: layer},
             layer=layer if name != "ids" else self._redrawn(state, layer, fit.model),
-            medium=state.medium or "air",
+            medium=state.medium or ("air" if name == "ids" else None),
         )
+        if self._flips(new) != self._flips(state):
+            new = replace(new, fitted={})  # t runs the other way now
         notes += self._follow_all(state, new, name)
         if self._flips(new) != self._flips(state) and layer.model != "opt":
             notes += ["Plot the markers again."]
@@ -269,7 +270,7 @@ class SessionFits(SessionCore):
             stale = ModelFit.unfitted(old.model, "stale")
             fits[later] = replace(stale, residuals=old.residuals, ranks=old.ranks)
             return [f"{label} was fitted to what came before: fit it again."]
-        fits[later] = refitted
+        fits[later] = refitted.untested() if old.origin == "untested" else refitted
         return [f"{label} is fitted again on it."]
 
     def _refitted(self, state, fits, later):

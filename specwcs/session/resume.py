@@ -37,6 +37,8 @@ def resume(cls, journal, viewer):
     session._journal, session._quiet = Journal(None, {}), True
     _replay(session, steps, path)
     session._quiet, session._journal = False, Journal.going_on(path)
+    if steps and "seen" in steps[-1]:
+        session._journal.write(edit=steps[-1]["seen"])  # it is taken now, whatever follows
     session._screen = Screen(viewer, session._notice)
     session._screen.show_again(session._image(), session._title)
     session._draw()

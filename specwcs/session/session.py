@@ -497,12 +497,14 @@ class ModelsCalibration(SessionTour):
         return f"<ModelsCalibration {self.instrument.name}: {made or 'no models'}; {shown}>"
 
     def _start(self, state, name, model, degrees, **args):
-        """Go on with a new model; markers that were placed for it stay."""
+        """Go on with a new model; the markers on the screen stay, to be fitted again."""
+        fitted = {other: layer for other, layer in state.fitted.items() if other != name}
         new = replace(
             state,
             fits={**state.fits, name: ModelFit.unfitted(model, "nominal")},
             live={**state.live, name: model.copy()},
             degrees={**state.degrees, name: degrees},
+            fitted=fitted,
         )
         self._commit(new, call=f"new_{name}_model", args=args)
         return self._state.live[name]

@@ -161,6 +161,8 @@ def test_what_was_seen_last_is_taken(mos_files):
     again = ModelsCalibration.resume(calib.journal, viewer=None)
     assert (again.markers["x"][0].value, again.markers["y"][0].value) == (11.0, 12.0)
     assert np.asarray(again.markers["used"]).tolist()[:3] == [True, False, True]
+    again.new_crv_model(1, 0, 0)  # what was seen is not lost by what follows
+    same(again, ModelsCalibration.resume(again.journal, viewer=None))
 
 
 def test_a_line_cut_off_is_passed_over(mos_files, mos):

@@ -488,3 +488,37 @@ def test_a_catalogue_in_another_medium_is_refused_once_ids_is_fitted(fitted, mos
     fitted.fit_ids_model()
     with pytest.raises(InputError, match="the catalogue is in vacuum, IDS in air"):
         fitted.plot_ids_model(hand.bright_lamp().to_medium("vacuum"))
+
+
+def test_what_nobody_tested_stays_untested_when_it_is_fitted_again(calib, mos):
+    calib.plot_opt_model()
+    hand.place(calib, mos)
+    calib.fit_opt_model()
+    calib.new_crv_model(1, 1, 1)
+    calib.plot_crv_model(9)
+    calib.fit_crv_model()  # straight, as the model drew it
+    assert "CRV: its markers stand" in calib.calibration.slits["05"].reason
+    calib.plot_opt_model()
+    hand.place(calib, mos, seed=3)
+    calib.fit_opt_model()
+    assert "CRV: its markers stand" in calib.calibration.slits["05"].reason
+
+
+def test_a_flip_forgets_which_edge_was_which(fitted, mos):
+    """What was t = 0 is t = 1 then: old places must not come back under the new name."""
+    fitted.opt.flipy()
+    fitted.plot_crv_model(9)
+    assert fitted._state.layer.n_placed == 0
+
+
+def test_a_new_model_is_drawn_where_it_is(fitted):
+    fitted.new_opt_model(2, 2)
+    fitted.plot_opt_model()
+    assert fitted._state.layer.n_placed == 0
+
+
+def test_a_fit_of_opt_says_nothing_of_the_medium(calib, mos):
+    calib.plot_opt_model()
+    hand.place(calib, mos)
+    calib.fit_opt_model()
+    assert calib._state.medium is None
