@@ -24,12 +24,13 @@ def random_mask(
     arcsec_per_mm=1.7,
     width=0.9,
     spread=0.1,
+    gaps=(4.0, 12.0),
     half_off=False,
 ):
     """Design a mask whose spectra fill the frame without overlap.
 
-    The slits are packed across the dispersion with gaps of 4 to 12 pixels, in random
-    order, with random lengths and random positions along the dispersion.
+    The slits are packed across the dispersion with random gaps, in random order, with
+    random lengths and random positions along the dispersion.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def random_mask(
     spread : float
         Largest distance of a slit from the field's centre along the dispersion, as a
         fraction of the frame.
+    gaps : tuple of float
+        Smallest and largest distance between neighbouring slits, px; negative: they overlap.
     half_off : bool
         Whether the first slit (the one of largest v) is half off the frame.
 
@@ -70,7 +73,7 @@ def random_mask(
         kind = np.sort(kind)  # the slit at the border is an ordinary one
     rot = np.where(kind == 1, rng.uniform(25, 40, n_slits) * rng.choice([-1, 1], n_slits), 0.0)
     box = 4.0 / instrument.pixel_scale  # px
-    gaps = rng.uniform(4, 12, n_slits)
+    gaps = rng.uniform(*gaps, n_slits)
     share = np.where(kind == 2, 0.0, rng.uniform(0.7, 1.3, n_slits))
     room = 0.94 * across - gaps.sum() - box * reference
     extent = np.where(kind == 2, box, share * room / share.sum())  # px across the dispersion

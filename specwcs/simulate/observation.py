@@ -44,6 +44,12 @@ class Observation:
         Amplitude by which the illumination along a slit varies, as a fraction.
     scattered : float
         Scattered light, as a fraction of the mean of the frame.
+    vignetting : float
+        Share of the light that is lost in the corners of the frame; it grows as the square
+        of the distance from the middle.
+    second_order : float
+        How bright arc lines of the second order are, which fall at twice their wavelength,
+        relative to those of the first.
     dark : tuple of str
         Ids of the slits that no light comes through.
     arcless : tuple of str
@@ -66,6 +72,8 @@ class Observation:
     detector: Detector = field(default_factory=Detector)
     slit_function: float = 0.0
     scattered: float = 0.0
+    vignetting: float = 0.0
+    second_order: float = 0.0
     dark: tuple[str, ...] = ()
     arcless: tuple[str, ...] = ()
     seed: int = 1
@@ -204,8 +212,11 @@ class Observation:
             ``meta["lines"]`` holds wavelength and strength of the lines of the lamp.
         """
         rng = np.random.default_rng([self.seed, _LAMP])
-        catalog = catalog.to_medium(self.medium).select(*self.passband)
-        lines = sources.arc_lines(catalog, rng, missing=missing, unknown=unknown)
+        catalog = catalog.to_medium(self.medium)
+        first = catalog.select(*self.passband)
+        lines = sources.arc_lines(first, rng, missing=missing, unknown=unknown)
+        if self.second_order:
+            lines = sources.with_second_order(lines, catalog, self.passband, rng, self.second_order)
 
         def shine(image, truth):
             self._add_lines(image, truth, lines, level)
@@ -324,7 +335,7 @@ class Observation:
         for name, truth in self._truth.items():
             if name not in unlit:
                 shine(image, truth)
-        view[...] = image
+        view[...] = image * self._unvignetted(image.shape)
         return self.detector.expose(light + self._scatter(light), seed, cosmic_rays)
 
     def _add_lines(self, image, truth, lines, level):
@@ -379,6 +390,13 @@ class Observation:
         phase = rng.uniform(0, 2 * np.pi, 2)
         waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])
         return 1 + self.slit_function * waves
+
+    def _unvignetted(self, shape):
+        """Share of the light that reaches each pixel of a canonical frame."""
+        if self.vignetting == 0:
+            return 1.0
+        row, column = (np.linspace(-1, 1, size) ** 2 for size in shape)
+        return 1 - self.vignetting * (row[:, np.newaxis] + column) / 2
 
     def _scatter(self, light):
         """Scattered light: the frame itself, blurred beyond recognition."""

@@ -4,7 +4,14 @@ import numpy as np
 
 from specwcs.inputs import LineCatalog
 
-__all__ = ["arc_lines", "flat_lamp", "night_sky", "star", "throughput"]
+__all__ = [
+    "arc_lines",
+    "flat_lamp",
+    "night_sky",
+    "star",
+    "throughput",
+    "with_second_order",
+]
 
 _COMPRESSION = 0.6  # exponent: tables of intensities stem from other lamps and ranges
 
@@ -83,6 +90,33 @@ def arc_lines(catalog, rng, *, missing=0.0, unknown=0):
         np.concatenate([catalog.wavelength[shown], extra]),
         np.concatenate([strength[shown], extra_strength]),
     )
+
+
+def with_second_order(lines, catalog, passband, rng, share):
+    """Add the lines of half the wavelengths, which a grating's second order puts on the frame.
+
+    Parameters
+    ----------
+    lines : tuple of ndarray
+        Wavelength, Angstrom, and strength.
+    catalog : LineCatalog
+        All that is known of the lamp.
+    passband : tuple of float
+        First and last wavelength on the frame, Angstrom.
+    rng : numpy.random.Generator
+    share : float
+        Strength of the second order relative to the first.
+
+    Returns
+    -------
+    wavelength, strength : ndarray, shape (n,)
+        Those of the second order stand at twice their wavelengths.
+    """
+    first, last = (end / 2 for end in passband)
+    if not np.any((catalog.wavelength >= first) & (catalog.wavelength <= last)):
+        return lines
+    wavelength, strength = arc_lines(catalog.select(first, last), rng)
+    return np.append(lines[0], 2 * wavelength), np.append(lines[1], share * strength)
 
 
 def _strength(catalog):
