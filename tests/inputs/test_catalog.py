@@ -125,7 +125,7 @@ def test_round_trip(tmp_path_factory, rows):
 # -- the catalogues that ship ------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*LAMPS, "OH"])
+@pytest.mark.parametrize("name", [*LAMPS, "OH", "sky"])
 def test_shipped_catalogues(name):
     catalog = LineCatalog.read(name)
     assert catalog.medium == ("vacuum" if name == "OH" else "air")
@@ -136,6 +136,19 @@ def test_shipped_catalogues(name):
     other = catalog.to_medium("air" if name == "OH" else "vacuum")
     assert np.all(np.abs(other.wavelength - catalog.wavelength) > 0.8)
     assert np.allclose(other.to_medium(catalog.medium).wavelength, catalog.wavelength, atol=1e-8)
+
+
+def test_sky_has_the_bright_lines_and_those_of_oh():
+    """[O I], Na I D and street lamps as in the NIST tables, and OH, all in air."""
+    sky, hydroxyl = LineCatalog.read("sky"), LineCatalog.read("OH").to_medium("air")
+    for label, lines in (
+        ("OI", [5577.3387, 6300.304, 6363.776]),
+        ("NaI", [5889.951, 5895.924]),
+        ("HgI", [4046.565, 4358.335, 5460.750, 5769.610, 5790.670]),
+    ):
+        assert np.allclose(sky.wavelength[sky.label == label], lines, atol=0.001)
+    ours, theirs = (c.wavelength[c.label == "OH"] for c in (sky, hydroxyl))
+    assert np.allclose(ours, theirs, atol=0.0051)
 
 
 def test_neon_lines_are_differences_of_levels():
