@@ -142,8 +142,8 @@ def degree_limits(what, wanted, highest):
     return degrees, degrees
 
 
-def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, exact=False,
-              **domains):  # fmt: skip
+def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
+              exact=False, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -157,6 +157,8 @@ def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, e
         For messages.
     include : sequence of float
         Values of u that the domain must contain.
+    domain : tuple of float, optional
+        Of u; by default as far as the points and `include` reach, and a little further.
     constant_degrees : tuple of int, optional
         Field degrees that the constant term is given where that improves the fit beyond
         chance: those of OPT, whose errors it then takes up.
@@ -182,9 +184,10 @@ def fit_field(cls, points, limits, *, what, include=(), constant_degrees=None, e
     if not finite.any():
         msg = f"{what}: no point to fit. Measure lines and edges first."
         raise FitError(msg)
-    u = np.append(points.u[finite], include)
-    margin = _MARGIN * max(np.ptp(u), 1.0)
-    domain = (u.min() - margin, u.max() + margin)
+    if domain is None:
+        u = np.append(points.u[finite], include)
+        margin = _MARGIN * max(np.ptp(u), 1.0)
+        domain = (u.min() - margin, u.max() + margin)
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     try:

@@ -291,6 +291,54 @@ class FieldPolynomial(Stored, PolynomialBase):
             **dict(zip(other.param_names, other.parameters, strict=True)),
         )
 
+    def plus(self, other):
+        """Return the sum with a polynomial of the same domains, a model of this class.
+
+        Parameters
+        ----------
+        other : FieldPolynomial
+
+        Returns
+        -------
+        FieldPolynomial
+            Of the higher of the degrees on each axis.
+
+        Raises
+        ------
+        InputError
+            If a domain differs.
+        """
+        if other._domains != self._domains:
+            raise InputError(
+                f"domains {other._domains}", f"Must be those of the other term, {self._domains}"
+            )
+        total = type(self)(
+            *np.maximum(self.degrees, other.degrees).tolist(),
+            constant_degrees=np.maximum(self.constant_degrees, other.constant_degrees).tolist(),
+            domain=self.domain,
+            x_domain=self.x_domain,
+            y_domain=self.y_domain,
+        )
+        sums = np.zeros(len(total.parameters))
+        for term in (self, other):
+            sums[term.places_in(total)] += term.parameters
+        total.parameters = sums
+        return total
+
+    def places_in(self, other):
+        """Return the index of each parameter among those of a model that has them all.
+
+        Parameters
+        ----------
+        other : FieldPolynomial
+
+        Returns
+        -------
+        ndarray of int
+        """
+        place = {name: index for index, name in enumerate(other.param_names)}
+        return np.array([place[name] for name in self.param_names])
+
     def evaluate(self, x, y, u, *coefficients):
         """Return f(x, y, u); the inputs broadcast against each other."""
         c = self._array([np.ravel(value)[0] for value in coefficients])
