@@ -19,9 +19,13 @@ def add_arguments(parser):
     add("mask", metavar="MASK", help="mask file (.mdf), or a name that ships")
     add("--arc", nargs="+", metavar="A", help="arc frames, summed; required without --regions")
     add("--flat", nargs="+", metavar="F", help="flat frames, summed; without: edges by the arc")
-    add("--catalog", nargs="+", metavar="C",
-        help="line catalogues of the lamps: files, or names that ship, such as Ne Ar; required "
-        "without --regions, and for vectors that do not tell their wavelength")  # fmt: skip
+    lines_of = parser.add_mutually_exclusive_group()
+    lines_of.add_argument("--lamps", nargs="+", metavar="L",
+        help="lamps by name, whose line catalogues ship: Ne,Ar or as in FITS headers, HgNe; "
+        "taken in air unless --medium says vacuum")  # fmt: skip
+    lines_of.add_argument("--catalog", nargs="+", metavar="C",
+        help="line catalogues of the lamps instead: files, or names that ship; one of the two is "
+        "required without --regions, and for vectors that tell no wavelength")  # fmt: skip
     add("--regions", nargs="+", type=Path, metavar="R.reg",
         help="region files of a session, in any order: boxes or polygons (OPT), points (CRV), "
         "vectors (IDS); nothing is measured on frames then")  # fmt: skip
@@ -59,14 +63,14 @@ def run(args, console):
     -------
     Outcome
     """
-    from specwcs.cli.facts import calibration_facts, calibration_lines
+    from specwcs.cli.facts import calibration_facts, calibration_lines, lamp_lines
     from specwcs.cli.outputs import check_output, draw
     from specwcs.inputs import Instrument, Mask, read_frame
 
     start, picture = console.seconds, _picture_of(args.output)
     _check_arguments(args)
     instrument, mask = Instrument.read(args.instrument), Mask.read(args.mask)
-    catalog = read_catalog(args.catalog, args.medium) if args.catalog else None
+    catalog = _lines_of(args, console)
     for path in (args.output, picture):
         check_output(path, args.overwrite)
     console.step("reading frames")
@@ -83,14 +87,16 @@ def run(args, console):
     facts = calibration_facts(cal) | more
     facts |= {"calibration": args.output, "picture": picture, "seconds": console.seconds - start}
     lines = [f"calibrated {facts['instrument']} in {facts['seconds']:.0f} s"]
-    lines += [*calibration_lines(facts), f"  wrote        {args.output}"]
+    lines += [*calibration_lines(facts), *lamp_lines(facts.get("lamps"))]
+    lines += [f"  wrote        {args.output}"]
     lines += [f"  look at      {picture}"] if picture else []
     status = Status.SOME_FAILED if facts["failed"] else Status.GOOD
     return Outcome(status, facts, lines)
 
 
 def _check_arguments(args):
-    missing = [f"--{name}" for name in ("arc", "catalog") if not getattr(args, name)]
+    missing = [] if args.arc else ["--arc"]
+    missing += [] if args.lamps or args.catalog else ["--lamps or --catalog"]
     if missing and not args.regions:
         raise InputError(
             f"the following arguments are required: {', '.join(missing)}",
@@ -100,18 +106,32 @@ def _check_arguments(args):
         )
 
 
+def _lines_of(args, console):
+    """Return the lines of the lamps, or of the catalogues; None where neither is given."""
+    from specwcs.inputs import LineCatalog
+
+    if not args.lamps:
+        return read_catalog(args.catalog, args.medium) if args.catalog else None
+    catalog = LineCatalog.of_lamps(args.lamps, args.medium or "air")
+    for note in catalog.notes:
+        console.warn(note)
+    return catalog
+
+
 def _degrees(args):
     return {name: getattr(args, name) for name in ("opt", "crv", "ids")}
 
 
 def _from_frames(args, console, instrument, mask, catalog, flat, arc):
-    """Return the calibration that frames give with no hand, and no further facts."""
+    """Return the calibration that frames give with no hand, and what their resolution tells."""
     from specwcs.calibration import calibrate
+    from specwcs.cli.facts import lamp_facts
 
-    return calibrate(
+    cal = calibrate(
         instrument, mask, flat=flat, arc=arc, catalog=catalog, progress=console.step,
         **_degrees(args),
-    ), {}  # fmt: skip
+    )  # fmt: skip
+    return cal, {"lamps": lamp_facts(cal, catalog)}
 
 
 def _from_regions(args, console, instrument, mask, catalog, flat, arc):

@@ -1,8 +1,16 @@
 """What is told about a calibration, as facts and as lines of text."""
 
+from pathlib import Path
+
 import numpy as np
 
-__all__ = ["calibration_facts", "calibration_lines", "failure_lines"]
+__all__ = [
+    "calibration_facts",
+    "calibration_lines",
+    "failure_lines",
+    "lamp_facts",
+    "lamp_lines",
+]
 
 _NAMED = 40  # failed slits that are listed one by one
 
@@ -89,6 +97,45 @@ def calibration_lines(facts):
         f"  edges        {edges['rms_px']:.3f} px rms, {edges['used']} of {edges['points']} points",
         f"  degrees      {models}",
         *failure_lines(facts["failed"]),
+    ]
+
+
+def lamp_facts(cal, catalog):
+    """Tell which lines of the lamps the resolution of the arc separates.
+
+    Parameters
+    ----------
+    cal : Calibration
+        From frames.
+    catalog : LineCatalog
+        That it was made with.
+
+    Returns
+    -------
+    dict
+        ``"catalogs"``, the resolution ``"fwhm_angstrom"``, ``"lines"`` within the calibrated
+        range, and ``"resolved"``, the wavelengths of those that are separable.
+    """
+    low, high = cal.ids.domain
+    inside = catalog.select(low, high)
+    lines = cal.residuals[cal.residuals["kind"] == "line"]
+    scale = float(np.median(np.abs(cal.dispersion_at(lines))))  # px/Å
+    fwhm = cal.provenance["identification"]["fwhm_px"] / scale
+    return {
+        "catalogs": [Path(source.path).stem for source in catalog.sources],
+        "fwhm_angstrom": fwhm,
+        "lines": len(inside),
+        "resolved": inside.separable(fwhm).wavelength.tolist(),
+    }
+
+
+def lamp_lines(facts):
+    """Write the facts of `lamp_facts` for people; nothing where there are none."""
+    if not facts:
+        return []
+    return [
+        f"  lamps        {len(facts['resolved'])} of {facts['lines']} lines of "
+        f"{', '.join(facts['catalogs'])} are resolved at {facts['fwhm_angstrom']:.1f} Å"
     ]
 
 

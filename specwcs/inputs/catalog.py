@@ -19,6 +19,7 @@ from specwcs.inputs._text import (
     read_text,
     split_lines,
 )
+from specwcs.inputs.lamps import lamp_catalogs, names_lamps
 
 __all__ = ["LineCatalog", "air_from_vacuum", "vacuum_from_air"]
 
@@ -36,6 +37,12 @@ _PLAUSIBLE = (2000.0, 300000.0)
 
 _SURELY_ANGSTROM = 2600.0
 """Where no unit is declared, a list that ends below this may be one in nm."""
+
+_SAME = 0.02
+"""Å; lines of one species in two catalogues that are closer are one: both are rounded."""
+
+_SEPARATE, _COMPARABLE = 1.3, 0.05
+"""FWHM, and part of a line's intensity: what a neighbour must be to blend with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +114,64 @@ class LineCatalog:
             )
         return self._take(inside)
 
+    def separable(self, fwhm):
+        """Return the lines that a resolution separates from their neighbours.
+
+        A line blends with each neighbour that is closer than 1.3 FWHM and has 5 % of its
+        intensity or more, whatever the neighbour's flag; neither takes the other's place. Of
+        two close lines the bright one may thus stay and the faint one go.
+
+        Parameters
+        ----------
+        fwhm : float or Quantity
+            Width of a line, Å where no unit is given.
+
+        Returns
+        -------
+        LineCatalog
+            Perhaps of no lines; those of flag 0 are left out.
+
+        Raises
+        ------
+        InputError
+            If `fwhm` is not a length above 0.
+
+        Notes
+        -----
+        Intensities of different species (labels) are not on one scale; they are compared
+        after each is divided by the largest of its species, a rough guide. Where either
+        intensity is not known, the neighbour counts.
+
+        Examples
+        --------
+        >>> from specwcs import LineCatalog
+        >>> helium = LineCatalog.read("He")
+        >>> len(helium), len(helium.separable(20.0))
+        (23, 21)
+        """
+        width = u.Quantity(fwhm, u.AA).value
+        if np.ndim(width) or not 0 < width < np.inf:
+            raise InputError(f"invalid fwhm {fwhm}", "Must be one width above 0 Å.")
+        strength = self._strength()
+        blended = np.zeros(len(self), bool)
+        for step in range(1, len(self)):
+            near = self.wavelength[step:] - self.wavelength[:-step] < _SEPARATE * width
+            if not near.any():
+                break
+            low, high = strength[:-step], strength[step:]
+            blended[:-step] |= near & ~(high < _COMPARABLE * low)
+            blended[step:] |= near & ~(low < _COMPARABLE * high)
+        return self._take(~blended & (self.flag == 1))
+
+    def _strength(self):
+        """Intensity as a part of the largest of its species; NaN where unknown."""
+        strength = np.array(self.intensity, float)
+        for species in np.unique(self.label):
+            mine = (self.label == species) & np.isfinite(strength)
+            if np.any(strength[mine] > 0):
+                strength[mine] /= strength[mine].max()
+        return strength
+
     def to_medium(self, medium):
         """Return the catalogue with its wavelengths in `medium`.
 
@@ -145,8 +210,8 @@ class LineCatalog:
         Parameters
         ----------
         path : str, path-like, or list of them
-            Files, or names of catalogues that ship with specwcs, such as ``"Ne"``. Several
-            must agree on the medium.
+            Files, or names of lamps whose catalogues ship with specwcs, in any case and apart
+            or joined: ``"Ne"``, ``"Ne,Ar"``, ``"HgNe"``. Several must agree on the medium.
         medium : {"air", "vacuum"}, optional
             Needed where the file does not say it.
         unit : str, optional
@@ -164,6 +229,9 @@ class LineCatalog:
         """
         if isinstance(path, (list, tuple)):
             return _merged([cls.read(one, medium, unit) for one in path])
+        if names_lamps(path):
+            names, notes = lamp_catalogs(path)
+            return _merged([cls.read(name, medium, unit) for name in names], notes)
         path = locate(path, "catalogs", ".dat")
         text, source = read_text(path)
         declared, rows = {}, []
@@ -193,6 +261,30 @@ class LineCatalog:
         unsorted = np.any(np.diff(wavelength) < 0)
         notes = ("lines were not in order of wavelength: sorted",) if unsorted else ()
         return _tidy(cls(wavelength, label, flag, intensity, medium, notes, (source,)))
+
+    @classmethod
+    def of_lamps(cls, lamps, medium="air"):
+        """Join the catalogues of lamps that ship, in one medium.
+
+        Parameters
+        ----------
+        lamps : str or list of str
+            Names in any case, apart or joined: ``"Ne,Ar"``, ``"HgNe"``, ``"sky"``.
+        medium : {"air", "vacuum"}, optional
+            What the wavelengths are to be in; each catalogue is converted to it.
+
+        Returns
+        -------
+        LineCatalog
+
+        Raises
+        ------
+        InputError
+            If a name is no lamp that ships; the sentence lists those that do.
+        """
+        text = lamps if isinstance(lamps, str) else ",".join(lamps)
+        names, notes = lamp_catalogs(text)
+        return _merged([cls.read(name).to_medium(medium) for name in names], notes)
 
 
 def air_from_vacuum(wavelength):
@@ -341,8 +433,8 @@ def _tidy(catalog):
     return replace(catalog._take(np.delete(order, again)), notes=(*catalog.notes, *notes))
 
 
-def _merged(catalogs):
-    """Join catalogues of one medium."""
+def _merged(catalogs, notes=()):
+    """Join catalogues of one medium; what two of them have is taken from the first."""
     if not catalogs:
         msg = "an empty list of catalogues"
         raise InputError(msg, "", "Name at least one.")
@@ -355,11 +447,29 @@ def _merged(catalogs):
         name: np.concatenate([getattr(catalog, name) for catalog in catalogs])
         for name in ("wavelength", "label", "flag", "intensity")
     }
+    origin = np.repeat(np.arange(len(catalogs)), [len(catalog) for catalog in catalogs])
+    again = _again(joined["wavelength"], joined["label"], origin)
+    if again.any():
+        notes = (*notes, f"{again.sum()} lines are in two catalogues: taken once")
     return _tidy(
         LineCatalog(
-            **joined,
+            **{name: column[~again] for name, column in joined.items()},
             medium=media.pop(),
-            notes=sum((catalog.notes for catalog in catalogs), ()),
+            notes=(*sum((catalog.notes for catalog in catalogs), ()), *notes),
             sources=sum((catalog.sources for catalog in catalogs), ()),
         )
     )
+
+
+def _again(wavelength, label, origin):
+    """Find the lines that an earlier catalogue has too, but for the rounding."""
+    order = np.argsort(wavelength, kind="stable")
+    again = np.zeros(len(wavelength), bool)
+    for step in range(1, len(wavelength)):
+        low, high = order[:-step], order[step:]
+        near = wavelength[high] - wavelength[low] <= _SAME
+        if not near.any():
+            break
+        same = near & (label[low] == label[high]) & (origin[low] != origin[high])
+        again[np.where(origin[low] > origin[high], low, high)[same]] = True
+    return again

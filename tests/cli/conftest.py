@@ -26,6 +26,7 @@ def observed(tmp_path_factory):
         crv=(2, 1, 1),
         ids=(4, 1, 1),
         faults={DARK: ("dark", "no light on the flat")},
+        provenance={"identification": {"fwhm_px": 3.0}},  # as calibrate records it
     )
     path = folder / "truth.asdf"
     cal.write(path)

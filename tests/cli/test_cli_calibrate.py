@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -107,6 +108,31 @@ def test_lamps_by_name_are_joined(specwcs, argv, quick):
     assert len(joined) > 0.99 * sum(len(LineCatalog.read(name)) for name in ("Ne", "Ar"))
 
 
+@pytest.mark.parametrize("medium", [None, "vacuum"])
+def test_lamps_by_name(specwcs, argv, quick, observed, medium):
+    i = argv.index("--catalog")
+    asked = ["--medium", medium] if medium else []
+    status, out, err = specwcs(*argv[:i], "--lamps", "HgNe,argon", *argv[i + 2 :], *asked)
+    assert (status, err) == (3, "")
+    given = quick[0][2]["catalog"]
+    expected = LineCatalog.read(["Hg", "Ne", "Ar"]).to_medium(medium or "air")
+    np.testing.assert_array_equal(given.wavelength, expected.wavelength)
+    assert given.medium == expected.medium
+    # 3 px of 9 Angstrom, give or take a tenth over the frame.
+    told = re.search(r"lamps +(\d+) of (\d+) lines of Hg, Ne, Ar are resolved at (.*) Å", out)
+    inside = expected.select(*observed.cal.ids.domain)
+    assert float(told[3]) == pytest.approx(27, rel=0.15)
+    assert int(told[2]) == len(inside)
+    assert len(inside.separable(32)) <= int(told[1]) <= len(inside.separable(22)) < len(inside)
+
+
+def test_lamps_without_a_list_are_named(specwcs, argv, quick):
+    i = argv.index("--catalog")
+    _, _, err = specwcs(*argv[:i], "--lamps", "CuAr", *argv[i + 2 :])
+    assert "lamp CuAr: no list of Cu lines ships" in err
+    assert set(quick[0][2]["catalog"].label) == {"ArI"}
+
+
 # -- wrong input, known before the work ------------------------------------------------
 
 
@@ -134,6 +160,18 @@ def test_existing_outputs_are_kept(specwcs, argv, quick, tmp_path, name):
 def test_output_must_be_an_asdf_file(specwcs, argv, quick, tmp_path):
     argv[-1] = tmp_path / "cal.png"
     assert_refused(specwcs, argv, quick, ["cal.png", "Must end in .asdf"])
+
+
+def test_lamps_and_catalogues_exclude_each_other(specwcs, argv, quick):
+    words = ["argument --lamps", "not allowed with argument --catalog"]
+    assert_refused(specwcs, [*argv, "--lamps", "Ne"], quick, words)
+
+
+def test_unknown_lamps(specwcs, argv, quick):
+    i = argv.index("--catalog")
+    argv[i : i + 2] = ["--lamps", "Nq,Ar"]
+    words = ["unknown lamp 'Nq'", "The lamps are Ar, Cd, FeAr, He, Hg, Kr, Ne, Xe"]
+    assert_refused(specwcs, argv, quick, words)
 
 
 def test_folder_that_is_missing(specwcs, argv, quick, tmp_path):

@@ -297,7 +297,12 @@ def test_degrees_that_the_markers_do_not_allow(specwcs, command):
 
 @pytest.mark.parametrize(
     ("given", "missing"),
-    [((), "--arc, --catalog"), (("--arc", "a.fits"), "--catalog"), (("--catalog", "Ne"), "--arc")],
+    [
+        ((), "--arc, --lamps or --catalog"),
+        (("--arc", "a.fits"), "--lamps or --catalog"),
+        (("--catalog", "Ne"), "--arc"),
+        (("--lamps", "Ne"), "--arc"),
+    ],
 )
 def test_neither_frames_nor_regions(specwcs, command, given, missing):
     complaint = refused(specwcs, [*command[:5], *given])

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -75,6 +77,96 @@ def test_merge(read, tmp_path):
     other.write_text("# medium: vacuum\n5500 x 1\n")
     with pytest.raises(InputError, match="differ in medium"):
         LineCatalog.read([tmp_path / "lines.dat", other])
+
+
+# -- lines that a resolution separates ------------------------------------------
+
+
+def test_separable(read):
+    """Neighbours within 1.3 FWHM, of 5 % of the line or of unknown intensity, blend."""
+    catalog = read(
+        "# medium: air\n"
+        "5000 a 1 100\n5012 a 1 6\n"  # each has its part of the other
+        "5100 a 1 100\n5112 a 1 4\n"  # the fainter one does not matter, the brighter one does
+        "5200 a 1 100\n5213.1 a 1 100\n"  # just separate
+        "5300 a 1 100\n5312 a 0 100\n"  # not to be used, but there
+        "5400 a 1 100\n5412 b 1\n"  # nobody knows
+        "5500 a 1 100\n5512 c 1 9\n5560 c 1 300\n"  # 3 % of its species, 9 % of the number
+    )
+    assert list(catalog.separable(10.0).wavelength) == [5100, 5200, 5213.1, 5500, 5560]
+    assert list(catalog.separable(1 * u.nm).wavelength) == [5100, 5200, 5213.1, 5500, 5560]
+    assert len(catalog.separable(1.0)) == len(catalog) - 1
+    assert len(catalog.separable(1e4)) == 0
+
+
+def test_separable_looks_beyond_the_next_line(read):
+    """A comparable line behind a faint one blends all the same."""
+    catalog = read("# medium: air\n5000 a 1 100\n5003 a 1 1\n5006 a 1 100\n")
+    assert len(catalog.separable(5.0)) == 0
+
+
+@pytest.mark.parametrize("fwhm", [0, -1, np.nan, np.inf, [1, 2]])
+def test_separable_needs_a_width(read, fwhm):
+    with pytest.raises(InputError, match="Must be one width above 0"):
+        read("# medium: air\n5000 a 1").separable(fwhm)
+
+
+# -- lamps by name --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("ne", ["Ne"]),
+        ("SKY", ["sky"]),
+        ("Ne,Ar", ["Ne", "Ar"]),
+        ("HgNe", ["Hg", "Ne"]),
+        ("HENEAR", ["He", "Ne", "Ar"]),
+        ("Hg(Ar) + Neon", ["Hg", "Ar", "Ne"]),
+        ("Ne_Ar, ne", ["Ne", "Ar"]),
+        ("FeAr", ["FeAr"]),
+    ],
+)
+def test_lamps_by_name(text, names):
+    catalog, expected = LineCatalog.read(text), LineCatalog.read(names)
+    np.testing.assert_array_equal(catalog.wavelength, expected.wavelength)
+    assert catalog.sources == expected.sources
+    assert catalog.notes == ()
+
+
+def test_lamps_of_one_medium():
+    catalog = LineCatalog.of_lamps(["Ne", "OH"], "vacuum")
+    assert catalog.medium == "vacuum"
+    assert len(catalog) == sum(len(LineCatalog.read(name)) for name in ("Ne", "OH"))
+    assert LineCatalog.of_lamps("OH").medium == "air"
+
+
+def test_lines_of_two_catalogues_are_taken_once():
+    """FeAr has lines of Ar, to other digits; sky has those of OH."""
+    catalog = LineCatalog.read("FeAr,Ar")
+    argon = catalog.wavelength[catalog.label == "ArI"]
+    assert np.diff(argon).min() > 0.02
+    assert re.fullmatch(r"\d+ lines are in two catalogues: taken once", *catalog.notes)
+    assert len(LineCatalog.of_lamps("sky,OH")) == len(LineCatalog.read("sky"))
+
+
+def test_a_lamp_that_is_known_in_part_says_so():
+    catalog = LineCatalog.read("CuAr")
+    assert set(catalog.label) == {"ArI"}
+    assert catalog.notes == ("lamp CuAr: no list of Cu lines ships, they are unknown",)
+
+
+@pytest.mark.parametrize("text", ["Ne,Qq", "Zn", "NeZ,Ar", "tungsten+Ne"])
+def test_unknown_lamps(text):
+    for read in (LineCatalog.read, LineCatalog.of_lamps):
+        with pytest.raises(InputError, match="The lamps are Ar, Cd, FeAr, He, Hg, Kr, Ne, Xe"):
+            read(text)
+
+
+def test_a_file_comes_before_a_lamp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "NeAr").write_text("# medium: air\n5000 x 1")
+    assert list(LineCatalog.read("NeAr").label) == ["x"]
 
 
 # -- air and vacuum --------------------------------------------------------------
