@@ -5,7 +5,8 @@
 - `calibrate`: from frames to a calibration, with no hand;
 - `ModelFitter`, `assemble`: the same model by model, as a session goes about it;
 - `nominal_opt` and its like, `predict_boxes` and its like: models that nothing was fitted
-  to, and the markers that models predict.
+  to, and the markers that models predict;
+- `moved`: where light falls by one calibration and by another.
 """
 
 from .automatic import calibrate
@@ -13,6 +14,7 @@ from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFit, ModelFitter
 from .measured import arc_lines, edge_markers, frame_traces, identified, model_traces
+from .moved import moved
 from .nominal import nominal_crv, nominal_ids, nominal_opt
 from .predict import (
     box_outlines,
@@ -43,6 +45,7 @@ __all__ = [
     "identified",
     "loose_ends",
     "model_traces",
+    "moved",
     "nominal_crv",
     "nominal_ids",
     "nominal_opt",
