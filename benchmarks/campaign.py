@@ -174,7 +174,8 @@ class Outcome:
         head = (
             f"{self.seed:4d} {t['direction']} {t['kind'][:4]} "
             f"{t['shape'][1]:4d}x{t['shape'][0]:<4d} {t['lamps']:8s} "
-            f"{t['A/px']:5.2f} {t['level']:6d} {self.good:2d}/{self.usable:2d}/{self.slits:2d} {self.seconds:5.1f}s"
+            f"{t['A/px']:5.2f} {t['level']:6d} "
+            f"{self.good:2d}/{self.usable:2d}/{self.slits:2d} {self.seconds:5.1f}s"
         )
         if self.failure:
             return f"{head} FAILED {self.failure}"
