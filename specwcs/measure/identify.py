@@ -1,7 +1,8 @@
 """Blind identification: the wavelengths of all slits of an arc from nominal values alone.
 
-Steps: peaks → vote over all slits → polish → verify by held-out lines → a verdict for each
-slit. What cannot be told from its rivals is "not identified", with the reason.
+Steps: peaks → vote over all slits → polish → verify by held-out lines → take crowded lines
+apart, and verify again → a verdict for each slit. What cannot be told from its rivals is "not
+identified", with the reason.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from numpy.polynomial import chebyshev
 from specwcs.errors import InputError
 from specwcs.measure.explore import search
 from specwcs.measure.peaks import find_peaks
+from specwcs.measure.refine import SlitLines, refine
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable, PeakTable
 from specwcs.measure.verify import verify
@@ -32,8 +34,8 @@ _LINES, _CONTRAST, _EXPLAINED = 6, 5.0, 0.5
 _CHANCE, _CHANCE_PER_PEAK = 15.0, 0.5
 # Bright lines lie so close to where the others put them, px, if they are what they seem.
 _HELD_OUT = 0.12
-# A slit is trusted between its own lines where its wavelength is better known than this, px.
-_KNOWN = 0.08
+# A slit is trusted about its own lines where its wavelength is better known than this, px.
+_KNOWN = 0.2
 _GRID = 256
 
 
@@ -52,11 +54,13 @@ class SlitWavelengths:
     length : int
         Columns of the frame.
     domain : tuple of float
-        First and last column, px, where the wavelength is known to about 0.08 px.
+        First and last column, px, where the wavelength is known to about 0.2 px.
     place : ndarray, shape (2,)
         Where the slit lies, along and across the dispersion, in half lengths of the frame.
     line, p, sigma : ndarray, shape (n,)
         Wavelengths of the lines found, Å, their columns and errors, px.
+    lines : SlitLines or None
+        All lines that were looked for, and what was found of them.
     """
 
     status: str
@@ -68,6 +72,7 @@ class SlitWavelengths:
     line: np.ndarray
     p: np.ndarray
     sigma: np.ndarray
+    lines: SlitLines | None = None
 
     @property
     def ok(self):
@@ -172,14 +177,21 @@ def identify(arcs, traces, instrument, catalog):
             "The instrument's nominal values put these wavelengths on the frame.",
             "Check linear_dispersion and reference_lambda, and the unit of the catalogue.",
         )
-    peaks = _peak_tables(arcs, names, prior)
+    found = _peaks(arcs, names, prior)
+    peaks = {flip: PeakTable.from_peaks(f, arcs.fwhm, _PEAKS, _FEWEST_PEAKS)
+             for flip, f in found.items()}  # fmt: skip
     count = {flip: np.bincount(table.slit, minlength=len(names)) for flip, table in peaks.items()}
     if max(n.max(initial=0) for n in count.values()) < _LINES:
         reason = f"no slit shows the {_LINES} lines that an identification needs"
         return _nothing(names, "no lines", reason, prior, arcs, catalog)
     verdict = search(peaks, lines, prior, arcs.fwhm)
+    flip = verdict.best.flip_u
     trusted = verdict.agreed & (verdict.best.line >= 0)
     verified = verify(verdict.best, verdict.peaks, lines, trusted, arcs.fwhm)
+    table, fitted = verdict.peaks, [None] * len(names)
+    if verified is not None:
+        spectra = [arcs.by_flip[flip].get(name) for name in names]
+        verified, table, fitted = refine(verified, spectra, found[flip], lines, arcs.fwhm)
     explained = _explained(verdict.best.line, verdict.peaks)
     reason = _doubt(verdict, verified, explained)
     if reason:
@@ -188,13 +200,13 @@ def identify(arcs, traces, instrument, catalog):
             score=verdict.best.score, contrast=verdict.contrast, explained=explained,
         )  # fmt: skip
     slits = {
-        name: _slit(i, verified, verdict.peaks, lines, count[verdict.best.flip_u][i])
+        name: _slit(i, verified, table, lines, count[flip][i], fitted[i])
         for i, name in enumerate(names)
     }
     ok = any(slit.ok for slit in slits.values())
     return Identification(
         slits, "ok" if ok else "not identified", "" if ok else next(iter(slits.values())).reason,
-        verdict.best.flip_u, arcs.fwhm, catalog.medium, verdict.best.score, verdict.contrast,
+        flip, arcs.fwhm, catalog.medium, verdict.best.score, verdict.contrast,
         explained, verified.rms,
     )  # fmt: skip
 
@@ -212,18 +224,17 @@ def _prior(arcs, traces, instrument):
     return prior, names
 
 
-def _peak_tables(arcs, names, prior):
-    """Peaks for the flips that can be told apart."""
-    tables = {}
+def _peaks(arcs, names, prior):
+    """Find the peaks of each slit, for the flips that can be told apart."""
+    flips = {}
     for flip, spectra in enumerate(arcs.by_flip):
         tilted = arcs.by_flip[0] is not arcs.by_flip[1]
         if flip and not tilted and np.ptp(prior.offset) < prior.blur:
             continue
-        found = [
+        flips[bool(flip)] = [
             find_peaks(spectra[name], arcs.fwhm) if name in spectra else None for name in names
         ]
-        tables[bool(flip)] = PeakTable.from_peaks(found, arcs.fwhm, _PEAKS, _FEWEST_PEAKS)
-    return tables
+    return flips
 
 
 def _explained(line, peaks):
@@ -259,34 +270,32 @@ def _doubt(verdict, verified, explained):
     return ""
 
 
-def _slit(i, verified, peaks, lines, n_peaks):
+def _slit(i, verified, peaks, lines, n_peaks, fitted):
     """Judge one slit."""
     series, length = verified.fitted.solution.coefficients[i], verified.fitted.solution.length
     mine = verified.used & (peaks.slit == i)
     line = lines.wavelength[verified.line[mine]]
     order = np.argsort(line)
     found = line[order], peaks.p[mine][order], peaks.sigma[mine][order]
-    status, reason = "ok", ""
+    known, status, reason = None, "ok", ""
     if n_peaks < _FEWEST_PEAKS:
         status, reason = "no lines", f"{n_peaks} peaks, {_FEWEST_PEAKS} needed"
     elif len(line) < _FEWEST_LINES:
         status = "not identified"
         reason = f"{len(line)} of its {n_peaks} peaks are lines of the solution"
-    grid = np.linspace(0, length - 1, _GRID)
-    sigma = verified.sigma(np.full(_GRID, i), grid)
-    known = None
-    if status == "ok":
-        first, last = found[1].min(), found[1].max()
-        trusted = (sigma < _KNOWN) & (grid >= first) & (grid <= last)
+    else:
+        grid = np.linspace(0, length - 1, _GRID)
+        trusted = verified.sigma(np.full(_GRID, i), grid) < _KNOWN
         known = _around(trusted, grid, np.median(found[1]))
-    if known is None:
-        status, reason = (status, reason) if status != "ok" else ("not identified", _VAGUE)
-        known = np.nan, np.nan
+        if known is None:
+            status, reason = "not identified", _VAGUE
     place = verified.fitted.solution.place[i]
-    return SlitWavelengths(status, reason, series, length, known, place, *found)
+    return SlitWavelengths(
+        status, reason, series, length, known or (np.nan, np.nan), place, *found, fitted
+    )
 
 
-_VAGUE = "its lines do not determine its wavelengths to 0.08 px"
+_VAGUE = f"its lines do not determine its wavelengths to {_KNOWN} px"
 
 
 def _around(known, grid, p):

@@ -51,10 +51,10 @@ class Peaks:
         return Peaks(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def continuum(flux, fwhm):
+def continuum(flux, fwhm, percentile=_PERCENTILE):
     """Estimate the continuum under the lines, shape (nx,): a running low percentile."""
     size = 2 * int(0.5 * _WINDOW * fwhm) + 1
-    return gaussian_filter1d(percentile_filter(flux, _PERCENTILE, size, mode="nearest"), size / 4)
+    return gaussian_filter1d(percentile_filter(flux, percentile, size, mode="nearest"), size / 4)
 
 
 def filled(flux, good):

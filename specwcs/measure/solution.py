@@ -20,6 +20,8 @@ _RANGE = 20.0
 # fluxes) within reach of a bright one pulls it by this part of the width, at equal flux.
 _FLOOR = 0.02
 _FAINT, _PULL = 10, 0.4
+# Points on which columns are looked up, and the longest step from there, px.
+_GRID, _LONGEST = 256, 10.0
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,25 @@ class Solution:
         """Return dlambda/dp, Å/px, of the pairs (slit, p)."""
         slope = chebyshev.chebder(self.coefficients, axis=1)
         return self._sum(slope, slit, p) * 2.0 / (self.length - 1)
+
+    @property
+    def scale(self):
+        """Mean dispersion of all slits, Å/px."""
+        return float(self.coefficients[:, 1].mean() / (0.5 * self.length))
+
+    def column(self, i, wavelength):
+        """Return columns, px, of wavelengths, Å, in slit i: NaN off the frame by 5 % of it."""
+        margin = 0.05 * self.length
+        grid = np.linspace(-margin, self.length - 1 + margin, _GRID)
+        slit = np.full(_GRID, i)
+        # Where a series turns round, far from its lines, it is no wavelength any more.
+        rising = np.maximum.accumulate(self.wavelength(slit, grid))
+        p = np.interp(wavelength, rising, grid, left=np.nan, right=np.nan)
+        slit = np.full(np.shape(p), i)
+        for _ in range(3):
+            step = (wavelength - self.wavelength(slit, p)) / self.dispersion(slit, p)
+            p = p + np.clip(step, -_LONGEST, _LONGEST)
+        return p
 
     def _sum(self, series, slit, p):
         basis = chebyshev.chebvander(self.x(p), series.shape[1] - 1)

@@ -12,7 +12,7 @@ import numpy as np
 from specwcs.measure.solution import DEGREE
 from specwcs.measure.wavefit import WavelengthFit, fit
 
-__all__ = ["Verified", "hold_out_lines", "verify"]
+__all__ = ["Verified", "hold_out_lines", "line_distance", "verify"]
 
 # A line with another of the same species within this distance, FWHM, of at least this relative
 # weight, is a blend: its peak is explained, its position is not its own. How species compare
@@ -218,7 +218,7 @@ def _hold_out(solution, peaks, lines, line, used, degree):
     weight = used / error**2
     for _ in range(3):
         fitted = fit(solution, peaks, target, weight, degree)
-        z = _distance(fitted.solution, peaks, target) / error
+        z = line_distance(fitted.solution, peaks, target) / error
         weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), _LEAST_SCATTER))) ** 2)
     left_out = np.full(len(used), np.nan)
     median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
@@ -269,7 +269,7 @@ def _grow(verified, peaks, lines, fwhm):
     return np.where(verified.used | added, line, -1), added
 
 
-def _distance(solution, peaks, target):
+def line_distance(solution, peaks, target):
     """From where the solution puts the target wavelengths to the peaks, px."""
     at = solution.wavelength(peaks.slit, peaks.p)
     return (at - target) / solution.dispersion(peaks.slit, peaks.p)

@@ -1,0 +1,381 @@
+"""The arc of a slit as a sum of lines: how bright each is, and where, blends taken apart.
+
+Every line that may be on the spectrum has the same profile, at the column where the
+wavelengths so far put it: brightness and a shift of its own are fitted to all lines at once.
+What two neighbours cannot tell apart shows in their errors.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.ndimage import maximum_filter1d
+from scipy.optimize import nnls
+from scipy.signal import find_peaks as local_maxima
+from scipy.special import ndtr
+
+from specwcs.measure.centroid import centroid, sigma_from_fwhm
+from specwcs.measure.peaks import continuum, filled
+
+__all__ = ["Profile", "SlitLamp", "fit_lamp", "fit_profile"]
+
+# By how much the true profile may differ from the model, relative to the brightest light near;
+# where light that is not explained is looked for.
+_MISMATCH, _BESIDE = 0.01, 0.03
+# Percentile of the light that is no less than the background.
+_LOWEST = 5
+# A line is there, or unexplained light is a line, above so many standard deviations.
+_SEEN, _UNEXPLAINED = 4.0, 6.0
+_ROUNDS = 6
+# px; and how well the squares of blur and box are known from lines that stand alone, or from
+# the width of all, relative to the square of the FWHM.
+_SHARPEST, _WIDTHS = 0.35, 0.03
+# The longest step of a position, FWHM, and of a squared width, FWHM^2; and how well the heights
+# are known beforehand: not at all, but for a singular matrix.
+_LONGEST, _WIDER, _LOOSE = 0.3, 0.04, 0.01
+# The part of a line, in units of its squared profile, that must be on good pixels.
+_VISIBLE = 0.7
+# In units of the prior's standard deviation: the farthest that a line may move from where it
+# is looked for, and the error at which the spectrum says no more than the prior.
+_FARTHEST, _OPEN = 3.0, 3.0
+_STEP = 0.05  # FWHM: for the derivatives of the profile
+_REACH = 2.2  # FWHM: where a profile ends
+# Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
+_CLEAR, _ALONE, _FEWEST = 40.0, 3.5, 4
+_BOXES = (0.0, 0.5, 0.7, 0.8, 0.87)
+"""Widths of the slit's image tried, in units of the FWHM of the line."""
+_STRETCHES = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.16, 1.22)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The profile of a line: the slit's image, a box, blurred by a Gaussian; 1 at its peak.
+
+    Attributes
+    ----------
+    box : float
+        Width of the box, px; 0 for a Gaussian.
+    blur : float
+        Standard deviation of the Gaussian, px, the pixel included.
+    """
+
+    box: float
+    blur: float
+
+    @classmethod
+    def of(cls, fwhm, share=0.0):
+        """Make the profile of a FWHM whose box is `share` of it."""
+        if not share:
+            return cls(0.0, sigma_from_fwhm(fwhm))
+        low, high = 0.05 * fwhm, sigma_from_fwhm(fwhm)
+        for _ in range(40):  # the half maximum rises with the blur
+            blur = 0.5 * (low + high)
+            wide = cls(share * fwhm, blur)(0.5 * fwhm) > 0.5
+            low, high = (low, blur) if wide else (blur, high)
+        return cls(share * fwhm, blur)
+
+    def changed(self, blur, box):
+        """Return it with other squares of blur and box, within what lines can be, px^2."""
+        least = _SHARPEST**2
+        return Profile(np.sqrt(max(self.box**2 + box, 0.0)), np.sqrt(max(self.blur**2 + blur, least)))
+
+    def __call__(self, x):
+        """Return the profile at distances x, px."""
+        if not self.box:
+            return np.exp(-0.5 * (x / self.blur) ** 2)
+        a, b = (x + self.box / 2) / self.blur, (x - self.box / 2) / self.blur
+        return (ndtr(a) - ndtr(b)) / self._peak
+
+    def slope(self, x):
+        """Return its derivative, per px."""
+        if not self.box:
+            return -x / self.blur**2 * self(x)
+        a, b = (x + self.box / 2) / self.blur, (x - self.box / 2) / self.blur
+        step = np.exp(-0.5 * a**2) - np.exp(-0.5 * b**2)
+        return step / (np.sqrt(2 * np.pi) * self.blur * self._peak)
+
+    @property
+    def _peak(self):
+        return ndtr(self.box / 2 / self.blur) - ndtr(-self.box / 2 / self.blur)
+
+
+def fit_profile(spectrum, peaks, fwhm):
+    """Find the profile of the lines of a slit from those that stand alone.
+
+    Parameters
+    ----------
+    spectrum : ArcSpectrum
+    peaks : Peaks
+    fwhm : float
+        px, of all slits.
+
+    Returns
+    -------
+    Profile
+        A Gaussian of that FWHM where too few lines stand alone.
+    """
+    gap = np.diff(peaks.p, prepend=-np.inf, append=np.inf)
+    alone = np.minimum(gap[:-1], gap[1:]) > _ALONE * fwhm
+    clear = alone & (peaks.snr > _CLEAR) & ~peaks.saturated
+    reach = int(np.ceil(1.6 * fwhm))
+    columns = np.rint(peaks.p[clear]).astype(int)[:, None] + np.arange(-reach, reach + 1)
+    inside = ((columns >= 0) & (columns < len(spectrum.flux))).all(axis=1)
+    usable = inside & spectrum.good[np.clip(columns, 0, len(spectrum.good) - 1)].all(axis=1)
+    if usable.sum() < _FEWEST:
+        return Profile.of(fwhm)
+    x = columns[usable] - peaks.p[clear][usable][:, None]
+    light = spectrum.flux[columns[usable]]
+    trials = [Profile.of(fwhm * stretch, box) for stretch in _STRETCHES for box in _BOXES]
+    # Bright lines and faint ones count alike: each is scaled by its own height.
+    return min(trials, key=lambda trial: np.median(_misfit(trial, x, light)))
+
+
+def _misfit(profile, x, light):
+    """Relative squared residual of each line about its best fit, with a shift and a floor."""
+    design = np.stack([profile(x), profile.slope(x), np.ones_like(x)], axis=-1)
+    normal = np.einsum("nij,nik->njk", design, design)
+    value = np.linalg.solve(normal, np.einsum("nij,ni->nj", design, light)[..., None])
+    residual = light - (design @ value)[..., 0]
+    return np.sum(residual**2, axis=1) / value[:, 0, 0] ** 2
+
+
+@dataclass(frozen=True)
+class SlitLamp:
+    """The lines of one slit, in the order in which they were given; arrays of shape (n,).
+
+    Attributes
+    ----------
+    p : ndarray
+        Columns as measured, px; where a line was looked for, if it was not seen.
+    sigma : ndarray
+        Their errors, px, from the noise and from what neighbours leave open; infinite for a
+        line that was not seen.
+    blend : ndarray
+        The part of `sigma` that neighbours make.
+    height : ndarray
+        Peak above the background, units of the spectrum; 0 for a line that is not there.
+    pull, skew, width : ndarray
+        What `centroid` makes of the lines: by how much their neighbours pull it, px, the
+        skewness and the relative width that it finds.
+    unexplained : ndarray, shape (m,)
+        Columns where there is light that no line explains, px.
+    """
+
+    p: np.ndarray
+    sigma: np.ndarray
+    blend: np.ndarray
+    height: np.ndarray
+    pull: np.ndarray
+    skew: np.ndarray
+    width: np.ndarray
+    unexplained: np.ndarray
+
+
+def fit_lamp(spectrum, p, freedom, profile, fwhm):
+    """Fit the lines of a slit to its spectrum.
+
+    Parameters
+    ----------
+    spectrum : ArcSpectrum
+    p : ndarray, shape (n,)
+        Columns where the lines are looked for, px.
+    freedom : ndarray, shape (n,)
+        How far from there they may be (1 sigma), px.
+    profile : Profile
+    fwhm : float
+        px.
+
+    Returns
+    -------
+    SlitLamp
+    """
+    fit = _LampFit(spectrum, p, freedom, profile, fwhm)
+    for _ in range(_ROUNDS):
+        if np.max(np.abs(fit.move()), initial=0) < 1e-3:
+            break
+    step, _ = fit.step()
+    variance, alone = fit.position_variance()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # What the data say by themselves: where a line was looked for is no measurement.
+        information = 1 / variance - 1 / freedom**2
+        measured = p + (fit.at + step - p) / variance / information
+        seen = fit.lit & (information * (_OPEN * freedom) ** 2 > 1)
+        sigma = np.where(seen, 1 / np.sqrt(information), np.inf)
+    with np.errstate(invalid="ignore"):
+        blend = np.where(seen, np.sqrt(np.maximum(sigma**2 - alone, 0.0)), np.inf)
+    shape = fit.shape()
+    return SlitLamp(
+        np.where(seen, measured, p), sigma, blend, np.where(fit.lit, fit.height, 0.0),
+        shape.p - fit.at, shape.skew, shape.width, fit.unexplained(),
+    )  # fmt: skip
+
+
+class _LampFit:
+    """The state of a fit: positions and heights of the lines, and the background."""
+
+    def __init__(self, spectrum, p, freedom, profile, fwhm):
+        self.flux = filled(spectrum.flux, spectrum.good)
+        self.variance, self.good = np.asarray(spectrum.variance, float), spectrum.good
+        self.p, self.freedom, self.profile, self.fwhm = p, freedom, profile, fwhm
+        self.at = np.array(p, float)
+        # Lines only add light: the background is between what they let be seen of it, and this.
+        self.background = self.highest = continuum(self.flux, fwhm)
+        self.lowest = np.minimum(continuum(self.flux, fwhm, _LOWEST), self.highest)
+        self.model = np.zeros_like(self.flux)
+        self.weight = self.good / (self.variance + (_MISMATCH * self._near(1.0)) ** 2)
+        self.fit_heights()
+
+    def _near(self, reach):
+        """Brightest light within some FWHM of each column, above the background."""
+        size = 2 * int(np.ceil(reach * self.fwhm)) + 1
+        return maximum_filter1d(np.where(self.good, self.flux - self.lowest, 0.0), size)
+
+    def _window(self):
+        """Columns from the middle of a line to where it ends."""
+        reach = int(np.ceil(_REACH * self.fwhm)) + 2
+        return np.arange(-reach, reach + 1)
+
+    def matrix(self, lines, values):
+        """Return values(distance) of lines at each column, sparse, shape (nx, n)."""
+        at = self.at[lines]
+        columns = np.rint(at).astype(int)[:, None] + self._window()
+        inside = (columns >= 0) & (columns < len(self.flux))
+        line = np.broadcast_to(np.arange(len(at))[:, None], columns.shape)
+        data = values(columns - at[:, None])
+        return sparse.csc_array(
+            (data[inside], (columns[inside], line[inside])), shape=(len(self.flux), len(at))
+        )
+
+    def fit_heights(self):
+        """Fit heights >= 0, and the background under them."""
+        shape = self.matrix(slice(None), self.profile)
+        for _ in range(2):
+            weighted = shape.multiply(self.weight[:, None]).tocsc()
+            gram = (shape.T @ weighted).toarray()
+            self.height = _non_negative(gram, weighted.T @ (self.flux - self.background))
+            self.model = shape @ self.height
+            rest = np.where(self.good, self.flux - self.model, self.background)
+            self.background = np.clip(continuum(rest, self.fwhm), self.lowest, self.highest)
+        whole = shape.power(2).T @ self.good > _VISIBLE * np.sum(self.profile(self._window()) ** 2)
+        self.lit = whole & (self.height * np.sqrt(np.diag(gram)) > _SEEN)
+
+    def move(self):
+        """Shift the lines once; return by how much, px."""
+        step, widths = self.step()
+        before, limit = self.at, _FARTHEST * self.freedom
+        self.at = np.clip(self.at + step, self.p - limit, self.p + limit)
+        self.profile = self.profile.changed(*widths)
+        self.fit_heights()
+        return self.at - before
+
+    def step(self):
+        """One Gauss-Newton step for positions, heights and profile of all lines together."""
+        lit = np.flatnonzero(self.lit)
+        normal, right = self._system(lit)
+        value = linalg.solve(normal, right, assume_a="pos")
+        step = np.zeros(len(self.p))
+        step[lit] = np.clip(value[: len(lit)], -_LONGEST * self.fwhm, _LONGEST * self.fwhm)
+        widths = value[-2:] / self.fwhm**2
+        return step, np.clip(widths, -_WIDER, _WIDER) * self.fwhm**2
+
+    def position_variance(self):
+        """Variance of the positions, and that of lines that stand alone, shape (n,).
+
+        A line that got no light may have some if another near it is as bright as both.
+        """
+        lit = np.flatnonzero(self.lit)
+        normal, _ = self._system(np.arange(len(self.p)))
+        alone, variance = np.full(len(self.p), np.inf), self.freedom**2
+        alone[lit] = 1 / (np.diag(normal)[: len(lit)] - self.freedom[lit] ** -2.0)
+        variance[lit] = np.diag(linalg.inv(normal))[: len(lit)]
+        return variance, alone
+
+    def _system(self, shining):
+        """Set up the equations for the positions of the lit lines, heights, and the profile.
+
+        Parameters
+        ----------
+        shining : ndarray of int, shape (k,)
+            Lines whose heights are fitted.
+
+        Returns
+        -------
+        normal : ndarray, shape (m + k + 2, m + k + 2)
+        right : ndarray, shape (m + k + 2,)
+        """
+        lit = np.flatnonzero(self.lit)
+        moves = self.matrix(lit, lambda x: -self.profile.slope(x)).multiply(self.height[None, lit])
+        columns = [moves, self.matrix(shining, self.profile), self._by_width(lit)]
+        design = sparse.hstack(columns).tocsc()
+        weighted = design.multiply(self.weight[:, None]).tocsc()
+        normal = (design.T @ weighted).toarray()
+        right = weighted.T @ (self.flux - self.background - self.model)
+        near = self._near(0.5)[np.clip(np.rint(self.at), 0, len(self.flux) - 1).astype(int)]
+        scale = np.where(self.lit, self.height, np.maximum(near, 1e-9))[shining]
+        precision = self.freedom[lit] ** -2.0
+        # Heights of lines that coincide are not told apart: the loosest of priors.
+        widths = np.full(2, (_WIDTHS * self.fwhm**2) ** -2)
+        normal[np.diag_indices_from(normal)] += np.concatenate(
+            [precision, (_LOOSE / scale) ** 2, widths]
+        )
+        right[: len(lit)] -= precision * (self.at - self.p)[lit]
+        return normal, right
+
+    def _by_width(self, index):
+        """Derivatives of the model by the squared widths of its profile, shape (nx, 2)."""
+        unit = (_STEP * self.fwhm) ** 2
+        columns = [
+            self.matrix(index, self._difference(*change)) @ self.height[index] / unit
+            for change in ((unit, 0.0), (0.0, unit))
+        ]
+        return np.stack(columns, axis=1)
+
+    def variance(self, normal):
+        """Variance of the positions, and that of lines that stand alone, shape (n,).
+
+        Lines that got no light may have some, where others are near them.
+        """
+        index, dark = np.flatnonzero(self.lit), np.flatnonzero(~self.lit)
+        m = len(index)
+        alone, variance = np.full(len(self.p), np.inf), self.freedom**2
+        if not m:
+            return variance, alone
+        alone[index] = 1 / (np.diag(normal)[:m] - self.freedom[index] ** -2.0)
+        hidden = self.matrix(dark, self.profile)
+        light = self._near(0.5)[np.clip(np.rint(self.at[dark]), 0, len(self.flux) - 1).astype(int)]
+        ...
+        return variance, alone
+
+    def _difference(self, blur, box):
+        changed = self.profile.changed(blur, box)
+        return lambda x: changed(x) - self.profile(x)
+
+    def shape(self):
+        """Measure the lines on the model as they are measured on frames."""
+        everywhere, rows = np.ones((1, len(self.flux)), bool), np.zeros(len(self.p))
+        noise = np.ones((1, len(self.flux)))
+        return centroid(self.model[None], noise, everywhere, rows, self.at, fwhm=self.fwhm)
+
+    def unexplained(self):
+        """Return the columns of peaks of what is left, px."""
+        rest = np.where(self.good, self.flux - self.background - self.model, 0.0)
+        weight = self.good / (self.variance + (_BESIDE * self._near(1.5)) ** 2)
+        kernel = self.profile(self._window())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            matched = np.convolve(rest * weight, kernel, "same")
+            matched /= np.sqrt(np.convolve(weight, kernel**2, "same"))
+        found, _ = local_maxima(np.nan_to_num(matched), height=_UNEXPLAINED, distance=self.fwhm)
+        return found.astype(float)
+
+
+def _non_negative(gram, right):
+    """Solve normal equations for values >= 0."""
+    if not len(right):
+        return np.zeros(0)
+    scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    scale[np.diag(gram) <= 0] = 0.0
+    normal = gram * scale * scale[:, None]
+    normal[np.diag_indices_from(normal)] += 1e-9
+    factor = linalg.cholesky(normal)
+    target = linalg.solve_triangular(factor, right * scale, trans="T")
+    return nnls(factor, target, maxiter=20 * len(right))[0] * scale

@@ -1,0 +1,195 @@
+"""From a solution to the same, as good as the spectra allow: crowded lines taken apart.
+
+The wavelengths so far say where each line of the catalogue is, and how well that is known;
+the spectra of all slits, modelled with them, say where the lines really are. Light that is
+left in many slits at one wavelength is a line that the catalogue lacks: it takes part as one
+that may be anywhere near, so that it does not pull the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from specwcs.measure.lamp import fit_lamp, fit_profile
+from specwcs.measure.solution import GRADES, PeakTable
+from specwcs.measure.verify import hold_out_lines, line_distance
+
+__all__ = ["SlitLines", "refine"]
+
+_ROUNDS = 4
+# Lines are looked for where their columns are known to this, FWHM.
+_KNOWN = 0.3
+# How far a line may be from its column however well that is known, px; and a line that the
+# catalogue lacks, FWHM.
+_LEAST, _ANYWHERE = 0.04, 0.15
+# A line that the catalogue lacks shows in this part of the slits; lines so near, FWHM, are one.
+_COMMON, _SAME = 0.4, 0.6
+# A position whose error is larger than this, FWHM, says nothing; no error is smaller, px.
+_USELESS, _FLOOR = 0.15, 0.01
+# Faint lines (this percentile) that no one sees beside a line pull it by this part of the width,
+# at equal height.
+_FAINT, _PULL = 20, 0.1
+# A peak is a line's if it is nearer than so many standard deviations and this, FWHM. A slit
+# takes part with so many lines, and this part of its brightest.
+_SIGMAS, _OFF = 3.0, 0.25
+_FEWEST, _AGREE = 3, 0.35
+
+
+@dataclass(frozen=True)
+class SlitLines:
+    """Lines of one slit, those that the catalogue lacks among them; arrays of shape (n,).
+
+    Attributes
+    ----------
+    line : ndarray of int
+        Index in the line table; -1 for a line that it lacks.
+    wavelength : ndarray
+        Å.
+    lamp : SlitLamp
+    """
+
+    line: np.ndarray
+    wavelength: np.ndarray
+    lamp: object
+
+
+def refine(verified, spectra, peaks, lines, fwhm):
+    """Fit the lines of all slits to the spectra, and the wavelengths to the lines.
+
+    Parameters
+    ----------
+    verified : Verified
+    spectra : sequence of ArcSpectrum or None
+        One for each slit.
+    peaks : sequence of Peaks or None
+        Likewise.
+    lines : LineTable
+    fwhm : float
+        px.
+
+    Returns
+    -------
+    verified : Verified
+    peaks : PeakTable
+        The lines as measured, which `verified` refers to.
+    slits : list of SlitLines or None
+        One for each slit.
+    """
+    profiles = [
+        None if spectrum is None else fit_profile(spectrum, found, fwhm)
+        for spectrum, found in zip(spectra, peaks, strict=True)
+    ]
+    unknown = np.zeros(0)
+    for _ in range(_ROUNDS):
+        slits = [
+            None if spectrum is None else
+            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, fwhm)
+            for i, spectrum in enumerate(spectra)
+        ]  # fmt: skip
+        table, line = _table(slits, fwhm)
+        own = _consistent(verified, table, lines, line, fwhm)
+        better = hold_out_lines(verified.fitted.solution, table, lines, line, own)
+        if better is None:
+            return None, table, slits
+        unknown = _merge(unknown, _unexplained(slits, better, fwhm), better, fwhm)
+        verified = better
+    return verified, table, slits
+
+
+def _fit_slit(i, verified, spectrum, profile, lines, unknown, fwhm):
+    """Fit the lines of one slit that may be on its spectrum."""
+    solution = verified.fitted.solution
+    wavelength = np.concatenate([lines.wavelength, unknown])
+    line = np.concatenate([np.arange(len(lines.wavelength)), np.full(len(unknown), -1)])
+    p = solution.column(i, wavelength)
+    near = np.flatnonzero((p > -fwhm) & (p < len(spectrum.flux) - 1 + fwhm))
+    sigma = verified.sigma(np.full(len(near), i), p[near])
+    known = sigma < _KNOWN * fwhm
+    near, sigma = near[known], sigma[known]
+    freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, _LEAST))
+    lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm)
+    return SlitLines(line[near], wavelength[near], lamp)
+
+
+def _table(slits, fwhm):
+    """Join the measured lines of all slits.
+
+    Returns
+    -------
+    PeakTable
+    line : ndarray of int
+        Of each peak.
+    """
+    parts = [(np.zeros(0, int), *np.zeros((3, 0)), np.zeros(0, int), np.zeros(0, int))]
+    for i, slit in enumerate(slits):
+        if slit is None:
+            continue
+        lamp = slit.lamp
+        lit = lamp.height > 0
+        faint = np.percentile(lamp.height[lit], _FAINT) if lit.any() else 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pull = _PULL * fwhm * np.minimum(faint / lamp.height, 1.0)
+        sigma = np.sqrt(lamp.sigma**2 + pull**2 + _FLOOR**2)
+        use = np.flatnonzero((slit.line >= 0) & (sigma < _USELESS * fwhm))
+        use = use[np.argsort(-lamp.height[use])]
+        grade = np.searchsorted(np.cumsum(GRADES), np.arange(len(use)), side="right")
+        parts.append((np.full(len(use), i), lamp.p[use], sigma[use], lamp.height[use], grade,
+                      slit.line[use]))  # fmt: skip
+    *columns, line = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return PeakTable(*columns), line
+
+
+def _consistent(verified, table, lines, line, fwhm):
+    """Whether peaks are where the solution has their lines; none of a slit whose peaks are not.
+
+    A slit without light of its own shows the lines of others, at other places.
+    """
+    away = line_distance(verified.fitted.solution, table, lines.wavelength[line])
+    error = np.hypot(verified.sigma(table.slit, table.p), table.sigma)
+    near = np.abs(away) < np.minimum(_SIGMAS * error, _OFF * fwhm)
+    for i in np.unique(table.slit):
+        mine = table.slit == i
+        bright = mine & (table.grade < 2)
+        if near[mine].sum() < _FEWEST or near[bright].mean() < _AGREE:
+            near[mine] = False
+    return near
+
+
+def _unexplained(slits, verified, fwhm):
+    """Return the wavelengths at which many slits have light that no line explains, Å."""
+    solution = verified.fitted.solution
+    found, slit = [], []
+    for i, lines in enumerate(slits):
+        if lines is None:
+            continue
+        p = lines.lamp.unexplained
+        p = p[verified.sigma(np.full(len(p), i), p) < _KNOWN * fwhm]
+        found.append(solution.wavelength(np.full(len(p), i), p))
+        slit.append(np.full(len(p), i))
+    if not found:
+        return np.zeros(0)
+    found, slit = np.concatenate(found), np.concatenate(slit)
+    order = np.argsort(found)
+    found, slit = found[order], slit[order]
+    step = _SAME * fwhm * solution.scale
+    groups = np.split(np.arange(len(found)), np.flatnonzero(np.diff(found) > step) + 1)
+    common = []
+    for group in groups:
+        if not len(group):
+            continue
+        middle = np.median(found[group])
+        column = np.array([solution.column(i, middle) for i in range(len(slits))])
+        shown = sum(
+            s is not None and 0 <= p <= solution.length - 1
+            for s, p in zip(slits, column, strict=True)
+        )
+        if len(np.unique(slit[group])) >= _COMMON * shown:
+            common.append(middle)
+    return np.array(common)
+
+
+def _merge(unknown, new, verified, fwhm):
+    """Add new wavelengths to those known so far, unless they are the same."""
+    step = 0.5 * _SAME * fwhm * verified.fitted.solution.scale
+    fresh = [w for w in new if not np.any(np.abs(unknown - w) < step)]
+    return np.sort(np.concatenate([unknown, fresh]))
