@@ -9,7 +9,6 @@ from astropy import units as u
 from astropy.table import QTable, vstack
 
 from specwcs.errors import InputError
-from specwcs.measure.blends import blend_errors
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable, PeakTable, Solution
 from specwcs.measure.tracking import follow
@@ -17,16 +16,16 @@ from specwcs.measure.verify import hold_out_lines
 
 __all__ = ["measure_lines"]
 
-# Lines of one species closer than this, FWHM, blend if the weaker has this part of the
-# stronger's intensity; of different species, whose intensities do not compare, the shape tells.
-_BLEND, _RELATIVE = 1.3, 0.05
+# A line is a blend if its neighbours leave its position open by more than this, px, or pull it by
+# more than this, FWHM; the pull is known to this part. A neighbour is named if it has this part
+# of the line's brightness, within this distance, FWHM.
+_OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.15
+_RELATIVE, _NEAR = 0.03, 2.0
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
 # wider or narrower than the other lines.
 _SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
 # A line is measured in a slit if this part of its positions is good.
 _PRESENT = 0.5
-# Lines of different species closer than this, FWHM, are one peak.
-_UNRESOLVED = 0.6
 # px; a line so far from where the identification puts it is another.
 _NOT_IT = 0.5
 # px; nor is it used, however large its error, if it is so far from where the others put it.
@@ -52,8 +51,9 @@ def measure_lines(
         True where a pixel cannot be used.
     traces : Traces
     identification : Identification
+        Of this frame.
     catalog : LineCatalog
-        In the medium of the identification. Lines of flag 0 count as neighbours only.
+        That of the identification, in its medium. Lines of flag 0 count as neighbours only.
     instrument : Instrument
     saturated : ndarray of bool, shape (ny, nx), optional
         Saturated pixels, where they are known; named in the reason.
@@ -108,40 +108,40 @@ class _Choice:
     """The catalogue lines of one slit: those to be measured, and the others with a reason."""
 
     def __init__(self, wavelengths, catalog, fwhm):
-        p = wavelengths.column(catalog.wavelength)
-        known = np.isfinite(p)
-        all_p, wavelength = p[known], catalog.wavelength[known]
-        label, intensity = np.asarray(catalog.label)[known], catalog.intensity[known]
-        reason = np.full(len(all_p), "", dtype=object)
-        reason[catalog.flag[known] != 1] = "flagged in the catalogue"
-        found = np.isin(wavelength, wavelengths.line)
-        for i in range(len(all_p)):
-            other = _disturbing(i, all_p, label, intensity, found, fwhm)
-            if other is not None and not reason[i]:
-                reason[i] = f"blend with {wavelength[other]:.2f}"
+        lines = wavelengths.lines
+        lamp, listed = lines.lamp, np.flatnonzero(lines.line >= 0)
+        wavelength, p = lines.wavelength[listed], lamp.p[listed]
+        reason = np.full(len(listed), "", dtype=object)
+        blend = np.hypot(lamp.blend, _PULL_ERROR * lamp.pull)[listed]
+        # A line without a peak of its own has no pull either.
+        own = (np.abs(lamp.pull) < _FAR * fwhm) & (lamp.width > _WIDTH[0] / 2)
+        pulled = ~own[listed] | ~(blend < _OPEN)
+        for i in np.flatnonzero(pulled):
+            reason[i] = _blend(listed[i], lines, fwhm)
+        reason[lamp.height[listed] == 0] = "no line seen"
+        # Of equal wavelengths, one for each species, the flag of any counts.
+        flagged = np.isin(wavelength, catalog.wavelength[catalog.flag != 1])
+        reason[flagged] = "flagged in the catalogue"
+        reason[~np.isin(wavelength, catalog.wavelength)] = "not in the catalogue"
         measured = reason == ""
-        self.p, self.wavelength = all_p[measured], wavelength[measured]
-        self.index, self.catalog = np.flatnonzero(measured), (all_p, label, intensity)
-        self.dropped = all_p[~measured], wavelength[~measured], reason[~measured]
+        use = listed[measured]
+        self.p, self.wavelength = p[measured] + lamp.pull[use], wavelength[measured]
+        self.pull, self.blend = lamp.pull[use], np.hypot(blend[measured], lines.hidden[use])
+        self.skew, self.width = lamp.skew[use], lamp.width[use]
+        self.dropped = p[~measured], wavelength[~measured], reason[~measured]
 
 
-def _disturbing(i, p, label, intensity, found, fwhm):
-    """Return the line that makes line i a blend; None where there is none.
-
-    Lines of one species compare by their intensities. Those of different species do not:
-    of two that cannot be resolved, the one that the identification found keeps the peak,
-    else the one of larger intensity.
-    """
-    distance = np.abs(p - p[i]) / fwhm
-    near = np.flatnonzero((distance < _BLEND) & (np.arange(len(p)) != i))
-    strength = np.where(np.isfinite(intensity), intensity, np.inf)
-    for k in near:
-        if label[k] == label[i]:
-            if not strength[k] < _RELATIVE * strength[i]:
-                return k
-        elif distance[k] < _UNRESOLVED and (found[k], strength[k]) > (found[i], strength[i]):
-            return k
-    return None
+def _blend(i, lines, fwhm):
+    """Name the brightest neighbour of line i that may have a part in its peak."""
+    lamp = lines.lamp
+    near = np.abs(lamp.p - lamp.p[i]) < _NEAR * fwhm
+    near[i] = False
+    near &= lamp.height > _RELATIVE * lamp.height[i]
+    if not near.any():
+        return "blend"
+    other = np.flatnonzero(near)[np.argmax(lamp.height[near])]
+    known = f"{lines.wavelength[other]:.2f}"
+    return f"blend with {known}" if lines.line[other] >= 0 else f"blend with a line at {known}"
 
 
 class _SlitLines:
@@ -151,23 +151,26 @@ class _SlitLines:
         self.name, self.choice, self.track = name, choice, track
         self.fwhm = fwhm
         found = track.centroids
-        self.straight = found.p - track.shift
+        # What is measured is where the peak is; its neighbours pull it from the line.
+        self.p = found.p - choice.pull
+        self.straight = self.p - track.shift
         self.reason = np.full(found.p.shape, "", dtype=object)
         lit = _near_saturated(saturated, track, choice.p + track.shift, fwhm)
         clear = (found.snr > 3 * _SNR) & np.isfinite(found.width)
-        relative = found.width / (np.median(found.width[clear]) if clear.any() else 1.0)
+        relative = found.width / choice.width
+        relative = relative / (np.median(relative[clear]) if clear.any() else 1.0)
         for reason, fault in (
             ("saturated", lit),
             ("no line seen", ~(found.snr > _SNR) | ~np.isfinite(found.p)),
             ("bad pixels", found.good < _GOOD),
-            ("skew: a blend", np.abs(found.skew) > _SKEW),
+            ("skew: a blend", np.abs(found.skew - choice.skew) > _SKEW),
             ("too wide: a blend", relative > _WIDTH[1]),
             ("too narrow: no line", relative < _WIDTH[0]),
         ):
             self.reason[fault & (self.reason == "")] = reason
         self._reject_partial()
         self.height = _typical(np.where(self.used, found.height, np.nan))
-        self.blend = blend_errors(choice.index, self.height, *choice.catalog, fwhm)
+        self.blend = choice.blend
 
     @property
     def used(self):
@@ -220,7 +223,7 @@ class _SlitLines:
             slit=np.full(n_t * n + len(p0), self.name),
             t=joined(track.t[:, None], np.full(len(p0), 0.5)),
             wavelength=joined(self.choice.wavelength, wavelength0),
-            p=joined(found.p, p0),
+            p=joined(self.p, p0),
             q=joined(track.q, blank),
             sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
             snr=joined(found.snr, blank),

@@ -26,9 +26,9 @@ _LEAST, _ANYWHERE = 0.04, 0.15
 _COMMON, _SAME = 0.4, 0.6
 # A position whose error is larger than this, FWHM, says nothing; no error is smaller, px.
 _USELESS, _FLOOR = 0.15, 0.01
-# Faint lines (this percentile) that no one sees beside a line pull it by this part of the width,
-# at equal height.
-_FAINT, _PULL = 20, 0.1
+# Faint lines are this percentile; at equal height they pull a line by this part of the width,
+# if they are within this distance, FWHM, of it on both sides together.
+_FAINT, _PULL, _PULLED = 20, 0.4, 1.6
 # A peak is a line's if it is nearer than so many standard deviations and this, FWHM. A slit
 # takes part with so many lines, and this part of its brightest.
 _SIGMAS, _OFF = 3.0, 0.25
@@ -46,11 +46,14 @@ class SlitLines:
     wavelength : ndarray
         Å.
     lamp : SlitLamp
+    hidden : ndarray
+        Error, px, that lines which nobody sees may make: small beside a bright line.
     """
 
     line: np.ndarray
     wavelength: np.ndarray
     lamp: object
+    hidden: np.ndarray
 
 
 def refine(verified, spectra, peaks, lines, fwhm):
@@ -108,7 +111,20 @@ def _fit_slit(i, verified, spectrum, profile, lines, unknown, fwhm):
     near, sigma = near[known], sigma[known]
     freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, _LEAST))
     lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm)
-    return SlitLines(line[near], wavelength[near], lamp)
+    hidden = _hidden(lamp.height, line[near] < 0, len(spectrum.flux), fwhm)
+    return SlitLines(line[near], wavelength[near], lamp, hidden)
+
+
+def _hidden(height, unknown, length, fwhm):
+    """Estimate the error of positions by lines that the catalogue lacks and no one sees.
+
+    They are as faint as the faintest lines, and as many as were found where they could be.
+    """
+    lit = height > 0
+    faint = np.percentile(height[lit], _FAINT) if lit.any() else 0.0
+    chance = min((1 + np.sum(lit & unknown)) * _PULLED * fwhm / length, 1.0)
+    relative = np.minimum(faint / np.where(lit, height, 1.0), 1.0)
+    return _PULL * fwhm * chance * relative
 
 
 def _table(slits, fwhm):
@@ -125,11 +141,7 @@ def _table(slits, fwhm):
         if slit is None:
             continue
         lamp = slit.lamp
-        lit = lamp.height > 0
-        faint = np.percentile(lamp.height[lit], _FAINT) if lit.any() else 0.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pull = _PULL * fwhm * np.minimum(faint / lamp.height, 1.0)
-        sigma = np.sqrt(lamp.sigma**2 + pull**2 + _FLOOR**2)
+        sigma = np.sqrt(lamp.sigma**2 + slit.hidden**2 + _FLOOR**2)
         use = np.flatnonzero((slit.line >= 0) & (sigma < _USELESS * fwhm))
         use = use[np.argsort(-lamp.height[use])]
         grade = np.searchsorted(np.cumsum(GRADES), np.arange(len(use)), side="right")
