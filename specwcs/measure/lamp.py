@@ -57,10 +57,14 @@ class Profile:
         Width of the box, px; 0 for a Gaussian.
     blur : float
         Standard deviation of the Gaussian, px, the pixel included.
+    growth : float
+        By how much its square grows from the middle of the spectrum to the end, px^2: averaged
+        along the slit, lines that turn with the wavelength are sharp in one place only.
     """
 
     box: float
     blur: float
+    growth: float = 0.0
 
     @classmethod
     def of(cls, fwhm, share=0.0):
@@ -74,10 +78,17 @@ class Profile:
             low, high = (low, blur) if wide else (blur, high)
         return cls(share * fwhm, blur)
 
-    def changed(self, blur, box):
-        """Return it with other squares of blur and box, within what lines can be, px^2."""
-        least = _SHARPEST**2
-        return Profile(np.sqrt(max(self.box**2 + box, 0.0)), np.sqrt(max(self.blur**2 + blur, least)))
+    def changed(self, box, blur, growth):
+        """Return it with other squares of box and blur, within what lines can be, px^2."""
+        blur = np.sqrt(max(self.blur**2 + blur, _SHARPEST**2))
+        most = blur**2 - _SHARPEST**2
+        growth = float(np.clip(self.growth + growth, -most, most))
+        return Profile(np.sqrt(max(self.box**2 + box, 0.0)), blur, growth)
+
+    def at(self, x):
+        """Return the profile at places along the spectrum, -1 … 1; shape (n,) makes it (n, 1)."""
+        blur = np.sqrt(np.maximum(self.blur**2 + self.growth * x, _SHARPEST**2))
+        return Profile(self.box, blur[:, None])
 
     def __call__(self, x):
         """Return the profile at distances x, px."""
@@ -171,7 +182,7 @@ class SlitLamp:
     unexplained: np.ndarray
 
 
-def fit_lamp(spectrum, p, freedom, profile, fwhm):
+def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None):
     """Fit the lines of a slit to its spectrum.
 
     Parameters
@@ -184,12 +195,16 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm):
     profile : Profile
     fwhm : float
         px.
+    expected : tuple of ndarray, shape (n,), optional
+        The heights that the lines should have and the errors of that, which may be infinite.
 
     Returns
     -------
     SlitLamp
     """
-    fit = _LampFit(spectrum, p, freedom, profile, fwhm)
+    if expected is None:
+        expected = np.zeros(len(p)), np.full(len(p), np.inf)
+    fit = _LampFit(spectrum, p, freedom, profile, fwhm, expected)
     for _ in range(_ROUNDS):
         if np.max(np.abs(fit.move()), initial=0) < 1e-3:
             break
@@ -213,7 +228,8 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm):
 class _LampFit:
     """The state of a fit: positions and heights of the lines, and the background."""
 
-    def __init__(self, spectrum, p, freedom, profile, fwhm):
+    def __init__(self, spectrum, p, freedom, profile, fwhm, expected):
+        self.expected, self.precision = expected[0], expected[1] ** -2.0
         self.flux = filled(spectrum.flux, spectrum.good)
         self.variance, self.good = np.asarray(spectrum.variance, float), spectrum.good
         self.p, self.freedom, self.profile, self.fwhm = p, freedom, profile, fwhm
@@ -235,6 +251,11 @@ class _LampFit:
         reach = int(np.ceil(_REACH * self.fwhm)) + 2
         return np.arange(-reach, reach + 1)
 
+    def local(self, lines, profile=None):
+        """Return the profile at the lines."""
+        x = 2.0 * self.p[lines] / (len(self.flux) - 1) - 1.0
+        return (profile or self.profile).at(np.clip(x, -1.0, 1.0))
+
     def matrix(self, lines, values):
         """Return values(distance) of lines at each column, sparse, shape (nx, n)."""
         at = self.at[lines]
@@ -248,11 +269,12 @@ class _LampFit:
 
     def fit_heights(self):
         """Fit heights >= 0, and the background under them."""
-        shape = self.matrix(slice(None), self.profile)
+        shape = self.matrix(slice(None), self.local(slice(None)))
         for _ in range(2):
             weighted = shape.multiply(self.weight[:, None]).tocsc()
             gram = (shape.T @ weighted).toarray()
-            self.height = _non_negative(gram, weighted.T @ (self.flux - self.background))
+            right = weighted.T @ (self.flux - self.background) + self.precision * self.expected
+            self.height = _non_negative(gram + np.diag(self.precision), right)
             self.model = shape @ self.height
             rest = np.where(self.good, self.flux - self.model, self.background)
             self.background = np.clip(continuum(rest, self.fwhm), self.lowest, self.highest)
@@ -275,7 +297,7 @@ class _LampFit:
         value = linalg.solve(normal, right, assume_a="pos")
         step = np.zeros(len(self.p))
         step[lit] = np.clip(value[: len(lit)], -_LONGEST * self.fwhm, _LONGEST * self.fwhm)
-        widths = value[-2:] / self.fwhm**2
+        widths = value[-3:] / self.fwhm**2
         return step, np.clip(widths, -_WIDER, _WIDER) * self.fwhm**2
 
     def position_variance(self):
@@ -300,12 +322,13 @@ class _LampFit:
 
         Returns
         -------
-        normal : ndarray, shape (m + k + 2, m + k + 2)
-        right : ndarray, shape (m + k + 2,)
+        normal : ndarray, shape (m + k + 3, m + k + 3)
+        right : ndarray, shape (m + k + 3,)
         """
         lit = np.flatnonzero(self.lit)
-        moves = self.matrix(lit, lambda x: -self.profile.slope(x)).multiply(self.height[None, lit])
-        columns = [moves, self.matrix(shining, self.profile), self._by_width(lit)]
+        local = self.local(lit)
+        moves = self.matrix(lit, lambda x: -local.slope(x)).multiply(self.height[None, lit])
+        columns = [moves, self.matrix(shining, self.local(shining)), self._by_width(lit)]
         design = sparse.hstack(columns).tocsc()
         weighted = design.multiply(self.weight[:, None]).tocsc()
         normal = (design.T @ weighted).toarray()
@@ -313,42 +336,23 @@ class _LampFit:
         near = self._near(0.5)[np.clip(np.rint(self.at), 0, len(self.flux) - 1).astype(int)]
         scale = np.where(self.lit, self.height, np.maximum(near, 1e-9))[shining]
         precision = self.freedom[lit] ** -2.0
-        # Heights of lines that coincide are not told apart: the loosest of priors.
-        widths = np.full(2, (_WIDTHS * self.fwhm**2) ** -2)
-        normal[np.diag_indices_from(normal)] += np.concatenate(
-            [precision, (_LOOSE / scale) ** 2, widths]
-        )
+        # Heights of lines that coincide may not be told apart: the loosest of priors.
+        widths = np.full(3, (_WIDTHS * self.fwhm**2) ** -2)
+        heights = self.precision[shining] + (_LOOSE / scale) ** 2
+        normal[np.diag_indices_from(normal)] += np.concatenate([precision, heights, widths])
         right[: len(lit)] -= precision * (self.at - self.p)[lit]
+        right[len(lit) : -3] += (self.precision * (self.expected - self.height))[shining]
         return normal, right
 
     def _by_width(self, index):
-        """Derivatives of the model by the squared widths of its profile, shape (nx, 2)."""
-        unit = (_STEP * self.fwhm) ** 2
-        columns = [
-            self.matrix(index, self._difference(*change)) @ self.height[index] / unit
-            for change in ((unit, 0.0), (0.0, unit))
-        ]
+        """Derivatives of the model by what the profile can change, shape (nx, 3)."""
+        unit, local = (_STEP * self.fwhm) ** 2, self.local(index)
+        columns = []
+        for change in np.eye(3) * unit:
+            changed = self.local(index, self.profile.changed(*change))
+            difference = self.matrix(index, lambda x, new=changed: new(x) - local(x))
+            columns.append(difference @ self.height[index] / unit)
         return np.stack(columns, axis=1)
-
-    def variance(self, normal):
-        """Variance of the positions, and that of lines that stand alone, shape (n,).
-
-        Lines that got no light may have some, where others are near them.
-        """
-        index, dark = np.flatnonzero(self.lit), np.flatnonzero(~self.lit)
-        m = len(index)
-        alone, variance = np.full(len(self.p), np.inf), self.freedom**2
-        if not m:
-            return variance, alone
-        alone[index] = 1 / (np.diag(normal)[:m] - self.freedom[index] ** -2.0)
-        hidden = self.matrix(dark, self.profile)
-        light = self._near(0.5)[np.clip(np.rint(self.at[dark]), 0, len(self.flux) - 1).astype(int)]
-        ...
-        return variance, alone
-
-    def _difference(self, blur, box):
-        changed = self.profile.changed(blur, box)
-        return lambda x: changed(x) - self.profile(x)
 
     def shape(self):
         """Measure the lines on the model as they are measured on frames."""

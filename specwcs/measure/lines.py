@@ -276,7 +276,9 @@ def _reject_lines(slits, identification):
     length = identification.slits[slits[0].name].length
     start = Solution(series, length, identification.flip_u, place)
     weight = np.ones((3, len(wavelength)))
-    table = LineTable(wavelength, weight, np.zeros(len(wavelength), int))
+    table = LineTable(
+        wavelength, weight, np.zeros(len(wavelength), int), np.full(len(wavelength), np.nan)
+    )
     # What the identification contradicts outright is not that line, whatever its error.
     away = p - _columns(start, slit, p, wavelength[line])
     median = {i: np.median(away[line == i]) for i in np.unique(line)}

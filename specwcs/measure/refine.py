@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from specwcs.measure.brightness import expected_brightness
 from specwcs.measure.lamp import fit_lamp, fit_profile
 from specwcs.measure.solution import GRADES, PeakTable
 from specwcs.measure.verify import hold_out_lines, line_distance
@@ -82,11 +83,12 @@ def refine(verified, spectra, peaks, lines, fwhm):
         None if spectrum is None else fit_profile(spectrum, found, fwhm)
         for spectrum, found in zip(spectra, peaks, strict=True)
     ]
-    unknown = np.zeros(0)
+    unknown, slits = np.zeros(0), [None] * len(spectra)
     for _ in range(_ROUNDS):
+        brightness = expected_brightness(slits, lines, fwhm)
         slits = [
             None if spectrum is None else
-            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, fwhm)
+            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, brightness, fwhm)
             for i, spectrum in enumerate(spectra)
         ]  # fmt: skip
         table, line = _table(slits, fwhm)
@@ -99,7 +101,7 @@ def refine(verified, spectra, peaks, lines, fwhm):
     return verified, table, slits
 
 
-def _fit_slit(i, verified, spectrum, profile, lines, unknown, fwhm):
+def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, fwhm):
     """Fit the lines of one slit that may be on its spectrum."""
     solution = verified.fitted.solution
     wavelength = np.concatenate([lines.wavelength, unknown])
@@ -110,7 +112,7 @@ def _fit_slit(i, verified, spectrum, profile, lines, unknown, fwhm):
     known = sigma < _KNOWN * fwhm
     near, sigma = near[known], sigma[known]
     freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, _LEAST))
-    lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm)
+    lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm, brightness.of(i, line[near]))
     hidden = _hidden(lamp.height, line[near] < 0, len(spectrum.flux), fwhm)
     return SlitLines(line[near], wavelength[near], lamp, hidden)
 

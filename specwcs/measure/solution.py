@@ -100,11 +100,14 @@ class LineTable:
         How probable the line is, relative to others, as the source of a peak of each grade.
     species : ndarray of int, shape (n_lines,)
         Equal for lines of the same ion.
+    intensity : ndarray, shape (n_lines,)
+        Of the catalogue, relative within a species; NaN where it is not known.
     """
 
     wavelength: np.ndarray
     weight: np.ndarray
     species: np.ndarray
+    intensity: np.ndarray
 
     @classmethod
     def from_catalog(cls, catalog, first, last):
@@ -125,7 +128,7 @@ class LineTable:
             if same.any():
                 relative[same] = intensity[same] / np.median(intensity[same])
         weight = np.clip(relative, 1 / _RANGE, _RANGE) ** np.array(_POWER)[:, None]
-        return cls(wavelength, weight, species)
+        return cls(wavelength, weight, species, np.where(intensity > 0, intensity, np.nan))
 
 
 @dataclass(frozen=True)
