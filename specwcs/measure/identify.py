@@ -191,6 +191,7 @@ def identify(arcs, traces, instrument, catalog):
     table, fitted = verdict.peaks, [None] * len(names)
     if verified is not None:
         spectra = [arcs.by_flip[flip].get(name) for name in names]
+        spectra = [s if s is not None and s.good.any() else None for s in spectra]
         verified, table, fitted = refine(verified, spectra, found[flip], lines, arcs.fwhm)
     explained = _explained(verdict.best.line, verdict.peaks)
     reason = _doubt(verdict, verified, explained)

@@ -5,7 +5,7 @@ wavelengths so far put it: brightness and a shift of its own are fitted to all l
 What two neighbours cannot tell apart shows in their errors.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy import linalg, sparse
@@ -27,18 +27,19 @@ _LOWEST = 5
 # A line is there, or unexplained light is a line, above so many standard deviations.
 _SEEN, _UNEXPLAINED = 4.0, 6.0
 _ROUNDS = 6
-# px; and how well the squares of blur and box are known from lines that stand alone, or from
-# the width of all, relative to the square of the FWHM.
-_SHARPEST, _WIDTHS = 0.35, 0.03
-# The longest step of a position, FWHM, and of a squared width, FWHM^2; and how well the heights
-# are known beforehand: not at all, but for a singular matrix.
-_LONGEST, _WIDER, _LOOSE = 0.3, 0.04, 0.01
+# px; the heights of wings and skewness at most, and how wide wings are, in units of sigma.
+_SHARPEST, _MOST, _WINGS = 0.35, 0.4, 2.5
+# How well the profile is known beforehand: squares of widths, FWHM^2, and what optics add.
+_PRIOR = np.array([0.03, 0.03, 0.03, 0.05, 0.05, 0.03, 0.02])
+# The longest step of a position, FWHM, and of the profile, in these units; and how well the
+# heights are known beforehand: not at all, but for a singular matrix.
+_LONGEST, _WIDER, _LOOSE = 0.3, 0.1, 0.01
 # The part of a line, in units of its squared profile, that must be on good pixels.
 _VISIBLE = 0.7
 # In units of the prior's standard deviation: the farthest that a line may move from where it
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
-_STEP = 0.05  # FWHM: for the derivatives of the profile
+_STEP = 0.003  # in the same units: for the derivatives of the profile
 _REACH = 2.2  # FWHM: where a profile ends
 # Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
 _CLEAR, _ALONE, _FEWEST = 40.0, 3.5, 4
@@ -51,63 +52,86 @@ _STRETCHES = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.16, 1.22)
 class Profile:
     """The profile of a line: the slit's image, a box, blurred by a Gaussian; 1 at its peak.
 
+    Optics add wings and, off the axis, a skewness. It is such that `centroid` finds the line
+    at zero, whatever it is.
+
     Attributes
     ----------
-    box : float
-        Width of the box, px; 0 for a Gaussian.
-    blur : float
-        Standard deviation of the Gaussian, px, the pixel included.
+    sigma : float
+        Standard deviation of the kernel of `centroid`, px: the scale of what optics add.
+    box, blur : float
+        Squares of the width of the box, 0 for a Gaussian, and of the standard deviation of the
+        Gaussian, px^2, the pixel included.
     growth : float
-        By how much its square grows from the middle of the spectrum to the end, px^2: averaged
+        By how much `blur` grows from the middle of the spectrum to its end, px^2: averaged
         along the slit, lines that turn with the wavelength are sharp in one place only.
+    skew, wings : float
+        Heights of these parts; ``skew_growth``, ``wings_growth`` as before.
     """
 
+    sigma: float
     box: float
     blur: float
     growth: float = 0.0
+    skew: float = 0.0
+    skew_growth: float = 0.0
+    wings: float = 0.0
+    wings_growth: float = 0.0
 
     @classmethod
-    def of(cls, fwhm, share=0.0):
-        """Make the profile of a FWHM whose box is `share` of it."""
-        if not share:
-            return cls(0.0, sigma_from_fwhm(fwhm))
+    def of(cls, fwhm, share=0.0, stretch=1.0):
+        """Make the profile of a FWHM, `stretch` times that of all, whose box is `share` of it."""
+        sigma, fwhm = sigma_from_fwhm(fwhm), fwhm * stretch
         low, high = 0.05 * fwhm, sigma_from_fwhm(fwhm)
-        for _ in range(40):  # the half maximum rises with the blur
+        box = (share * fwhm) ** 2
+        for _ in range(40 if share else 0):  # the half maximum rises with the blur
             blur = 0.5 * (low + high)
-            wide = cls(share * fwhm, blur)(0.5 * fwhm) > 0.5
+            wide = cls(sigma, box, blur**2)(0.5 * fwhm) > 0.5
             low, high = (low, blur) if wide else (blur, high)
-        return cls(share * fwhm, blur)
+        return cls(sigma, box, high**2)
 
-    def changed(self, box, blur, growth):
-        """Return it with other squares of box and blur, within what lines can be, px^2."""
-        blur = np.sqrt(max(self.blur**2 + blur, _SHARPEST**2))
-        most = blur**2 - _SHARPEST**2
-        growth = float(np.clip(self.growth + growth, -most, most))
-        return Profile(np.sqrt(max(self.box**2 + box, 0.0)), blur, growth)
+    def changed(self, change):
+        """Return it with other `box`, …, `wings_growth`, within what lines can be."""
+        box, blur, growth, *optics = np.array(astuple(self)[1:]) + change
+        blur = max(blur, _SHARPEST**2)
+        most = blur - _SHARPEST**2
+        growth = np.clip(growth, -most, most)
+        return Profile(self.sigma, max(box, 0.0), blur, growth, *np.clip(optics, -_MOST, _MOST))
 
     def at(self, x):
         """Return the profile at places along the spectrum, -1 … 1; shape (n,) makes it (n, 1)."""
-        blur = np.sqrt(np.maximum(self.blur**2 + self.growth * x, _SHARPEST**2))
-        return Profile(self.box, blur[:, None])
+        x = x[:, None]
+        blur = np.maximum(self.blur + self.growth * x, _SHARPEST**2)
+        skew, wings = self.skew + self.skew_growth * x, self.wings + self.wings_growth * x
+        return Profile(self.sigma, self.box, blur, skew=skew, wings=wings)
 
     def __call__(self, x):
         """Return the profile at distances x, px."""
-        if not self.box:
-            return np.exp(-0.5 * (x / self.blur) ** 2)
-        a, b = (x + self.box / 2) / self.blur, (x - self.box / 2) / self.blur
-        return (ndtr(a) - ndtr(b)) / self._peak
+        z = x / self.sigma
+        skew = self.skew * (z**3 - 1.5 * z) * np.exp(-0.5 * z**2)
+        return self._core(x) + skew + self.wings * np.exp(-0.5 * (z / _WINGS) ** 2)
 
     def slope(self, x):
         """Return its derivative, per px."""
-        if not self.box:
-            return -x / self.blur**2 * self(x)
-        a, b = (x + self.box / 2) / self.blur, (x - self.box / 2) / self.blur
-        step = np.exp(-0.5 * a**2) - np.exp(-0.5 * b**2)
-        return step / (np.sqrt(2 * np.pi) * self.blur * self._peak)
+        z = x / self.sigma
+        skew = self.skew * (4.5 * z**2 - 1.5 - z**4) * np.exp(-0.5 * z**2)
+        wings = -self.wings * z / _WINGS**2 * np.exp(-0.5 * (z / _WINGS) ** 2)
+        return self._core_slope(x) + (skew + wings) / self.sigma
 
-    @property
-    def _peak(self):
-        return ndtr(self.box / 2 / self.blur) - ndtr(-self.box / 2 / self.blur)
+    def _core(self, x):
+        blur, half = np.sqrt(self.blur), 0.5 * np.sqrt(self.box)
+        if not half:
+            return np.exp(-0.5 * x**2 / self.blur)
+        peak = ndtr(half / blur) - ndtr(-half / blur)
+        return (ndtr((x + half) / blur) - ndtr((x - half) / blur)) / peak
+
+    def _core_slope(self, x):
+        blur, half = np.sqrt(self.blur), 0.5 * np.sqrt(self.box)
+        if not half:
+            return -x / self.blur * self._core(x)
+        peak = ndtr(half / blur) - ndtr(-half / blur)
+        step = np.exp(-0.5 * ((x + half) / blur) ** 2) - np.exp(-0.5 * ((x - half) / blur) ** 2)
+        return step / (np.sqrt(2 * np.pi) * blur * peak)
 
 
 def fit_profile(spectrum, peaks, fwhm):
@@ -136,7 +160,7 @@ def fit_profile(spectrum, peaks, fwhm):
         return Profile.of(fwhm)
     x = columns[usable] - peaks.p[clear][usable][:, None]
     light = spectrum.flux[columns[usable]]
-    trials = [Profile.of(fwhm * stretch, box) for stretch in _STRETCHES for box in _BOXES]
+    trials = [Profile.of(fwhm, box, stretch) for stretch in _STRETCHES for box in _BOXES]
     # Bright lines and faint ones count alike: each is scaled by its own height.
     return min(trials, key=lambda trial: np.median(_misfit(trial, x, light)))
 
@@ -234,6 +258,7 @@ class _LampFit:
         self.variance, self.good = np.asarray(spectrum.variance, float), spectrum.good
         self.p, self.freedom, self.profile, self.fwhm = p, freedom, profile, fwhm
         self.at = np.array(p, float)
+        self.unit = np.r_[np.full(3, fwhm**2), np.ones(4)]
         # Lines only add light: the background is between what they let be seen of it, and this.
         self.background = self.highest = continuum(self.flux, fwhm)
         self.lowest = np.minimum(continuum(self.flux, fwhm, _LOWEST), self.highest)
@@ -283,10 +308,10 @@ class _LampFit:
 
     def move(self):
         """Shift the lines once; return by how much, px."""
-        step, widths = self.step()
+        step, change = self.step()
         before, limit = self.at, _FARTHEST * self.freedom
         self.at = np.clip(self.at + step, self.p - limit, self.p + limit)
-        self.profile = self.profile.changed(*widths)
+        self.profile = self.profile.changed(change)
         self.fit_heights()
         return self.at - before
 
@@ -294,11 +319,10 @@ class _LampFit:
         """One Gauss-Newton step for positions, heights and profile of all lines together."""
         lit = np.flatnonzero(self.lit)
         normal, right = self._system(lit)
-        value = linalg.solve(normal, right, assume_a="pos")
+        value = _inverse(normal) @ right
         step = np.zeros(len(self.p))
         step[lit] = np.clip(value[: len(lit)], -_LONGEST * self.fwhm, _LONGEST * self.fwhm)
-        widths = value[-3:] / self.fwhm**2
-        return step, np.clip(widths, -_WIDER, _WIDER) * self.fwhm**2
+        return step, np.clip(value[-7:] / self.unit, -_WIDER, _WIDER) * self.unit
 
     def position_variance(self):
         """Variance of the positions, and that of lines that stand alone, shape (n,).
@@ -309,7 +333,7 @@ class _LampFit:
         normal, _ = self._system(np.arange(len(self.p)))
         alone, variance = np.full(len(self.p), np.inf), self.freedom**2
         alone[lit] = 1 / (np.diag(normal)[: len(lit)] - self.freedom[lit] ** -2.0)
-        variance[lit] = np.diag(linalg.inv(normal))[: len(lit)]
+        variance[lit] = np.diag(_inverse(normal))[: len(lit)]
         return variance, alone
 
     def _system(self, shining):
@@ -322,13 +346,13 @@ class _LampFit:
 
         Returns
         -------
-        normal : ndarray, shape (m + k + 3, m + k + 3)
-        right : ndarray, shape (m + k + 3,)
+        normal : ndarray, shape (m + k + 7, m + k + 7)
+        right : ndarray, shape (m + k + 7,)
         """
         lit = np.flatnonzero(self.lit)
         local = self.local(lit)
         moves = self.matrix(lit, lambda x: -local.slope(x)).multiply(self.height[None, lit])
-        columns = [moves, self.matrix(shining, self.local(shining)), self._by_width(lit)]
+        columns = [moves, self.matrix(shining, self.local(shining)), self._by_profile(lit)]
         design = sparse.hstack(columns).tocsc()
         weighted = design.multiply(self.weight[:, None]).tocsc()
         normal = (design.T @ weighted).toarray()
@@ -337,21 +361,20 @@ class _LampFit:
         scale = np.where(self.lit, self.height, np.maximum(near, 1e-9))[shining]
         precision = self.freedom[lit] ** -2.0
         # Heights of lines that coincide may not be told apart: the loosest of priors.
-        widths = np.full(3, (_WIDTHS * self.fwhm**2) ** -2)
+        shape = (_PRIOR * self.unit) ** -2.0
         heights = self.precision[shining] + (_LOOSE / scale) ** 2
-        normal[np.diag_indices_from(normal)] += np.concatenate([precision, heights, widths])
+        normal[np.diag_indices_from(normal)] += np.concatenate([precision, heights, shape])
         right[: len(lit)] -= precision * (self.at - self.p)[lit]
-        right[len(lit) : -3] += (self.precision * (self.expected - self.height))[shining]
+        right[len(lit) : -7] += (self.precision * (self.expected - self.height))[shining]
         return normal, right
 
-    def _by_width(self, index):
-        """Derivatives of the model by what the profile can change, shape (nx, 3)."""
-        unit, local = (_STEP * self.fwhm) ** 2, self.local(index)
-        columns = []
-        for change in np.eye(3) * unit:
-            changed = self.local(index, self.profile.changed(*change))
+    def _by_profile(self, index):
+        """Derivatives of the model by what the profile can change, shape (nx, 7)."""
+        local, columns = self.local(index), []
+        for change in np.diag(_STEP * self.unit):
+            changed = self.local(index, self.profile.changed(change))
             difference = self.matrix(index, lambda x, new=changed: new(x) - local(x))
-            columns.append(difference @ self.height[index] / unit)
+            columns.append(difference @ self.height[index] / change.sum())
         return np.stack(columns, axis=1)
 
     def shape(self):
@@ -370,6 +393,12 @@ class _LampFit:
             matched /= np.sqrt(np.convolve(weight, kernel**2, "same"))
         found, _ = local_maxima(np.nan_to_num(matched), height=_UNEXPLAINED, distance=self.fwhm)
         return found.astype(float)
+
+
+def _inverse(normal):
+    """Invert a normal matrix whose parameters are of any units."""
+    scale = 1 / np.sqrt(np.diag(normal))
+    return linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
 
 
 def _non_negative(gram, right):

@@ -20,9 +20,9 @@ __all__ = ["SlitLines", "refine"]
 _ROUNDS = 4
 # Lines are looked for where their columns are known to this, FWHM.
 _KNOWN = 0.3
-# How far a line may be from its column however well that is known, px; and a line that the
-# catalogue lacks, FWHM.
-_LEAST, _ANYWHERE = 0.04, 0.15
+# How far a line may be from its column however well that is known, px; in the first round, and
+# a line that the catalogue lacks, FWHM.
+_LEAST, _FIRST, _ANYWHERE = 0.04, 0.1, 0.15
 # A line that the catalogue lacks shows in this part of the slits; lines so near, FWHM, are one.
 _COMMON, _SAME = 0.4, 0.6
 # A position whose error is larger than this, FWHM, says nothing; no error is smaller, px.
@@ -84,15 +84,17 @@ def refine(verified, spectra, peaks, lines, fwhm):
         for spectrum, found in zip(spectra, peaks, strict=True)
     ]
     unknown, slits = np.zeros(0), [None] * len(spectra)
-    for _ in range(_ROUNDS):
+    for k in range(_ROUNDS):
+        # Peaks are not measured as lines are: where these are skew, all may differ at first.
+        least = _LEAST if k else _FIRST * fwhm
         brightness = expected_brightness(slits, lines, fwhm)
         slits = [
             None if spectrum is None else
-            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, brightness, fwhm)
+            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, brightness, least, fwhm)
             for i, spectrum in enumerate(spectra)
         ]  # fmt: skip
         table, line = _table(slits, fwhm)
-        own = _consistent(verified, table, lines, line, fwhm)
+        own = _consistent(verified, table, lines, line, least, fwhm)
         better = hold_out_lines(verified.fitted.solution, table, lines, line, own)
         if better is None:
             return None, table, slits
@@ -101,7 +103,7 @@ def refine(verified, spectra, peaks, lines, fwhm):
     return verified, table, slits
 
 
-def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, fwhm):
+def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, least, fwhm):
     """Fit the lines of one slit that may be on its spectrum."""
     solution = verified.fitted.solution
     wavelength = np.concatenate([lines.wavelength, unknown])
@@ -111,7 +113,7 @@ def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, fwhm):
     sigma = verified.sigma(np.full(len(near), i), p[near])
     known = sigma < _KNOWN * fwhm
     near, sigma = near[known], sigma[known]
-    freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, _LEAST))
+    freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, least))
     lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm, brightness.of(i, line[near]))
     hidden = _hidden(lamp.height, line[near] < 0, len(spectrum.flux), fwhm)
     return SlitLines(line[near], wavelength[near], lamp, hidden)
@@ -153,13 +155,13 @@ def _table(slits, fwhm):
     return PeakTable(*columns), line
 
 
-def _consistent(verified, table, lines, line, fwhm):
+def _consistent(verified, table, lines, line, least, fwhm):
     """Whether peaks are where the solution has their lines; none of a slit whose peaks are not.
 
     A slit without light of its own shows the lines of others, at other places.
     """
     away = line_distance(verified.fitted.solution, table, lines.wavelength[line])
-    error = np.hypot(verified.sigma(table.slit, table.p), table.sigma)
+    error = np.hypot(verified.sigma(table.slit, table.p), np.hypot(table.sigma, least))
     near = np.abs(away) < np.minimum(_SIGMAS * error, _OFF * fwhm)
     for i in np.unique(table.slit):
         mine = table.slit == i

@@ -64,7 +64,7 @@ def test_every_line_is_used_or_has_a_reason(mos):
 
 
 def test_lines_that_do_not_shine_are_not_used(mos):
-    case, found, _ = mos
+    case, _, _ = mos
     catalog = lamp()
     dark = replace(
         catalog,
@@ -73,7 +73,7 @@ def test_lines_that_do_not_shine_are_not_used(mos):
         flag=np.ones(len(catalog) + 3, int),
         intensity=np.full(len(catalog) + 3, 100.0),
     )
-    table = measure_lines(*case.frame, case.traces, found, dark, case.instrument)
+    _, table = measured(case, dark, wrong(case.instrument))
     for wavelength in (6820.0, 7350.0, 8220.0):
         rows = table[table["wavelength"].value == wavelength]
         assert len(rows)
@@ -125,6 +125,8 @@ def test_an_unlisted_blend_is_rejected_as_a_line(sines):
     strength = height[np.flatnonzero(catalog.wavelength == middle)[0]]
     step = 1.2 * 0.83
     frame = paint(np.r_[catalog.wavelength, middle + step], np.r_[height, 0.6 * strength], seed=3)
+    spectra = arc_spectra(*frame, arc.traces, arc.instrument)
+    found = identify(spectra, arc.traces, misled(arc.instrument, 3), catalog)
     table = measure_lines(*frame, arc.traces, found, catalog, arc.instrument)
     rows = table[table["wavelength"].value == middle]
     assert not rows["used"].any()
