@@ -369,7 +369,7 @@ class _LampFit:
         return normal, right
 
     def _by_profile(self, index):
-        """Derivatives of the model by what the profile can change, shape (nx, 7)."""
+        """Differentiate the model by what the profile can change, shape (nx, 7)."""
         local, columns = self.local(index), []
         for change in np.diag(_STEP * self.unit):
             changed = self.local(index, self.profile.changed(change))
