@@ -83,7 +83,9 @@ def arc_spectra(image, variance, mask, traces, instrument):
         found = {name: _spectrum(*frame, traces, name, sign * tilts[name]) for name in names}
         spectra.append({name: s for name, s in found.items() if s is not None})
     guess = _expected_width(traces.mask, instrument)
-    return ArcSpectra(tuple(spectra), line_width(spectra[0].values(), guess))
+    # With the tilts turned the wrong way, lines are smeared.
+    width = min(line_width(found.values(), guess) for found in spectra)
+    return ArcSpectra(tuple(spectra), width)
 
 
 _KNOTS = np.linspace(0.0, 1.0, 21)
