@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from specwcs.errors import FitError, InputError
-from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
+from specwcs.fitting import choose_degrees, contradictory_group, fit_linear, with_prior
 from specwcs.models.field import (
     LinearSamples,
     design_matrix,
@@ -15,6 +15,8 @@ from specwcs.models.field import (
     scale,
     term_names,
 )
+
+from .smoothness import Smoothness
 
 __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
 
@@ -25,6 +27,7 @@ _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one o
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
+_BEYOND = (2, 1, 1)  # degrees above those chosen whose terms have a likely size
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
@@ -143,7 +146,7 @@ def degree_limits(what, wanted, highest):
 
 
 def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
-              exact=False, **domains):  # fmt: skip
+              exact=False, frame=None, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -164,6 +167,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         chance: those of OPT, whose errors it then takes up.
     exact : bool, optional
         Whether as many points as parameters are enough.
+    frame : float, optional
+        Half the length of the frame along the dispersion, px, if the polynomial is a
+        dispersion: where degrees are chosen, its terms have likely sizes, see `Smoothness`.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -190,8 +196,14 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         domain = (u.min() - margin, u.max() + margin)
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
+    prior = None
+    if frame is not None and limits[0] != limits[1]:
+        length = abs(np.polynomial.Polynomial.fit(points.u[finite], points.values[finite], 1, domain=(-1, 1)).coef[-1])
+        prior = Smoothness(frame, max(length, 1.0))
     try:
-        degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)
+        degrees, constant, outcome, notes = _fit(
+            points, limits, what, constant_degrees, exact, prior
+        )
     except FitError as error:
         lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
@@ -207,32 +219,40 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     return model, outcome, notes
 
 
-def _fit(points, limits, what, constant_degrees, exact):
+def _fit(points, limits, what, constant_degrees, exact, prior):
     """Choose degrees, set slits aside that contradict the others, fit, and look again."""
     names, slit = np.unique(points.slit, return_inverse=True)
     aside, notes = [], []
     usable = points.finite
     while True:
-        choice = _choose(points, usable, limits, what)
+        choice = _choose(points, usable, limits, what, prior)
         constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
-        odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit)
+        odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit, prior)
         if odd is None or len(aside) >= _ASIDE * len(names):
             break
         aside.append(odd)
         usable = usable & (slit != odd)
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
-    outcome = _robust(points, choice.degrees, usable, what, constant, exact)
+    outcome = _robust(points, choice.degrees, usable, what, constant, exact, prior)
     if limits[0] != limits[1] and not np.array_equal(outcome.used, usable):
         # Single outliers had their say in the choice.
-        choice = _choose(points, outcome.used, limits, what)
+        choice = _choose(points, outcome.used, limits, what, prior)
         constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
-        outcome = _robust(points, choice.degrees, usable, what, constant)
-    notes += [choice.reason, outcome.status]
+        outcome = _robust(points, choice.degrees, usable, what, constant, prior=prior)
+    degrees = choice.degrees
+    notes.append(choice.reason)
+    if prior is not None:
+        core = field_terms(degrees, constant)
+        degrees = tuple(np.minimum(np.add(degrees, _BEYOND), limits[1]).tolist())
+        constant = constant and tuple(np.maximum(constant, degrees[1:]).tolist())
+        outcome = _robust(points, degrees, outcome.used, what, constant, prior=prior, core=core)
+        notes.append(f"{what}: terms up to {degrees} of likely sizes tell how far it is known.")
+    notes.append(outcome.status)
     if constant:
         notes.append(f"{what}: its constant term, {constant} as OPT, takes up the errors of OPT.")
     if limits[0] == limits[1]:
-        notes += _advice(points, choice.degrees, constant, outcome, what)
-    return choice.degrees, constant, outcome, notes
+        notes += _advice(points, degrees, constant, outcome, what)
+    return degrees, constant, outcome, notes
 
 
 def _freer_constant(points, degrees, usable, what, wanted):
@@ -286,9 +306,14 @@ def _spread(values):
     return 1.4826 * np.median(np.abs(values))
 
 
-def _choose(points, usable, limits, what):
+def _choose(points, usable, limits, what, prior=None):
     index = np.flatnonzero(usable)
     chosen = points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
+
+    def likely(degrees):
+        terms = field_terms(degrees)
+        return prior.rows(terms, terms)
+
     return choose_degrees(
         chosen.design,
         chosen.values,
@@ -297,30 +322,40 @@ def _choose(points, usable, limits, what):
         lowest=limits[0],
         highest=limits[1],
         what=what,
+        prior=prior and likely,
     )
 
 
-def _odd_slit(points, terms, usable, slit):
+def _odd_slit(points, terms, usable, slit, prior):
     if len(np.unique(slit[usable])) < _FEW_SLITS:
         return None
     index = np.flatnonzero(usable)
     chosen = points.take(index)
     design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
-    return contradictory_group(design, chosen.values, chosen.sigma, slit[index])
+    known = prior and prior.rows(terms, terms)
+    design, values, sigma, (labels,) = with_prior(
+        design, chosen.values, chosen.sigma, [slit[index]], known
+    )
+    return contradictory_group(design, values, sigma, labels)
 
 
-def _robust(points, degrees, usable, what, constant=None, exact=False):
+def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None, core=None):
     terms = field_terms(degrees, constant)
     names = term_names(terms)
     design = design_of_terms((points.u, points.x, points.y), terms)
+    known = prior and prior.rows(terms, terms if core is None else core)
+    design, values, sigma, (unused,) = with_prior(
+        design, points.values, points.sigma, [np.where(usable, 0, 1)], known
+    )
     samples = LinearSamples(design, names, np.zeros(len(names)))
     label = f"{what} {degrees}"
     return fit_linear(
         samples,
-        points.values,
-        points.sigma,
+        values,
+        sigma,
         what=label,
-        exclude=~usable,
+        exclude=unused == 1,
         partitions=points.families(),
         exact=exact,
+        n_prior=len(values) - len(points.values),
     )

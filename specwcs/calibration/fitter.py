@@ -226,12 +226,13 @@ class ModelFitter:
         x0, y0 = opt(*self.mask_points(lines))
         points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
         reference = self.instrument.reference_lambda
-        return self._fit("ids", DispersionModel, opt, lines, points, reference)
+        half = 0.5 * self.direction.split(self.instrument.xpixels, self.instrument.ypixels)[0]
+        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=half)
 
-    def _fit(self, name, cls, opt, markers, points, reference):
+    def _fit(self, name, cls, opt, markers, points, reference, **options):
         model, fit, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
-            constant_degrees=opt.degrees if self.by_hand else None, **self.detector,
+            constant_degrees=opt.degrees if self.by_hand else None, **options, **self.detector,
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
         return ModelFit(model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes))

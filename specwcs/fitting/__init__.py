@@ -6,8 +6,15 @@ finds the degrees that the data support, by leaving out slit after slit;
 `contradictory_group` finds the slit that spoils the fit of the others.
 """
 
-from .degrees import DegreeChoice, choose_degrees
+from .degrees import DegreeChoice, choose_degrees, with_prior
 from .groups import contradictory_group
 from .linear import Fit, fit_linear
 
-__all__ = ["DegreeChoice", "Fit", "choose_degrees", "contradictory_group", "fit_linear"]
+__all__ = [
+    "DegreeChoice",
+    "Fit",
+    "choose_degrees",
+    "contradictory_group",
+    "fit_linear",
+    "with_prior",
+]

@@ -10,7 +10,7 @@ from specwcs.errors import FitError
 from .groups import leave_group_out
 from .linear import check_determined
 
-__all__ = ["DegreeChoice", "choose_degrees"]
+__all__ = ["DegreeChoice", "choose_degrees", "with_prior"]
 
 _LARGEST = 1e3  # sigma: a prediction that fails altogether does not count for more
 _WORTHWHILE = 0.97  # a higher degree must lower the held-out error at least to this share
@@ -35,7 +35,7 @@ class DegreeChoice:
     reason: str
 
 
-def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
+def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what, prior=None):
     """Choose polynomial degrees by predicting what was left out.
 
     The search starts from the lowest degrees and takes, of the raises of one degree by 1 or
@@ -55,6 +55,9 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
         Where the search starts and ends.
     what : str
         What is fitted, for the messages.
+    prior : callable, optional
+        ``prior(degrees)`` gives further rows of the design matrix, whose value is 0, and their
+        errors: what is known of the parameters beforehand.
 
     Returns
     -------
@@ -69,14 +72,19 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
 
     def score(degrees):
         if degrees not in tried:
-            tried[degrees] = _held_out_rms(design(degrees), values, sigma, partitions)
+            tried[degrees] = _held_out_rms(*with_prior(
+                design(degrees), values, sigma, partitions, prior and prior(degrees)
+            ))  # fmt: skip
         return tried[degrees]
 
     best = tuple(lowest)
     if best == tuple(highest):
         return DegreeChoice(best, tried, f"{what} {best}: as asked.")
     if not np.isfinite(score(best)):
-        check_determined(design(best) / sigma[:, None], f"{what} {best}")
+        matrix, _, errors, _ = with_prior(
+            design(best), values, sigma, partitions, prior and prior(best)
+        )
+        check_determined(matrix / errors[:, None], f"{what} {best}")
     while True:
         steps = [tuple(np.add(best, step).tolist()) for step in _steps(len(best))]
         steps = [s for s in steps if all(a <= b for a, b in zip(s, highest, strict=True))]
@@ -99,6 +107,19 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
         f"the best of {len(tried)} combinations by more than 3 % a degree."
     )
     return DegreeChoice(best, tried, reason)
+
+
+def with_prior(design, values, sigma, partitions, prior):
+    """Append what is known beforehand, rows and errors or None, to points; it is no part."""
+    if prior is None:
+        return design, values, sigma, partitions
+    rows, error = prior
+    return (
+        np.concatenate([design, rows]),
+        np.concatenate([values, np.zeros(len(rows))]),
+        np.concatenate([sigma, error]),
+        [np.concatenate([labels, np.full(len(rows), -1)]) for labels in partitions],
+    )
 
 
 def _steps(n):

@@ -76,6 +76,7 @@ def common_covariance(design, residuals, sigma, labels):
     residuals, sigma : ndarray, shape (n,)
         Of the fit of all points; sigma such that their chi-square is about n - p.
     labels : ndarray of int, shape (n,)
+        Of no group where negative.
 
     Returns
     -------
@@ -90,9 +91,13 @@ def common_covariance(design, residuals, sigma, labels):
     errors, and τ² Σ z·z (1 - h)² more. This is the analysis of variance with random effects
     (Searle, Casella & McCulloch, Variance Components, 1992, chapter 3).
     """
-    group = np.unique(labels, return_inverse=True)[1]
     weight = 1.0 / sigma
     q, r = linalg.qr(design * weight[:, None], mode="economic")
+    member = labels >= 0
+    if not member.any():
+        return np.zeros((len(r), len(r)))
+    q, weight, residuals = q[member], weight[member], residuals[member]
+    group = np.unique(labels[member], return_inverse=True)[1]
     size = np.bincount(group, weight**2)
     sums = np.bincount(group, residuals * weight**2)
     shared = np.array([np.bincount(group, weight * column) for column in q.T])

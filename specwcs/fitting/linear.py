@@ -61,7 +61,7 @@ class Fit:
 
 
 def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0,
-               exact=False):  # fmt: skip
+               exact=False, n_prior=0):  # fmt: skip
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -87,10 +87,14 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         Reject beyond this many standard deviations.
     exact : bool, optional
         Whether as many points as parameters are enough; the covariance is NaN then.
+    n_prior : int, optional
+        The last so many samples are no points, but what is known of the parameters beforehand:
+        they are not rejected, and their errors stay as they are.
 
     Returns
     -------
     Fit
+        Its residuals, and what is used, are those of the points alone.
 
     Raises
     ------
@@ -105,28 +109,49 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         raise InputError(f"{what}: an error of {np.nanmin(sigma):g}", "Errors must be > 0")
     finite = np.isfinite(values) & np.isfinite(sigma) & np.all(np.isfinite(design), axis=1)
     free = np.array([not samples.fixed[name] for name in samples.param_names])
+    points = np.arange(len(values)) < len(values) - n_prior
     offered = finite if exclude is None else finite & ~exclude
-    used = _clip_outliers(samples, design, values, sigma, offered, free, what, clip, exact)
+    used = _clip_outliers(samples, design, values, sigma, offered, points, free, what, clip, exact)
     fitted = _solve(samples, values, sigma, used)
+    chi2, freedom = _misfit(design[:, free], values - design @ fitted.parameters, sigma, used, points)
+    error_scale = max(1.0, np.sqrt(chi2 / freedom)) if freedom > 0 else 1.0
+    if n_prior and error_scale > 1.0:
+        # Points and prior knowledge are weighed against each other.
+        sigma = np.where(points, sigma * error_scale, sigma)
+        fitted = _solve(samples, values, sigma, used)
+    elif error_scale > 1.0:
+        sigma = sigma * error_scale
     residuals = values - design @ fitted.parameters
-    chi2 = float(np.sum((residuals[used] / sigma[used]) ** 2))
-    n, p = int(used.sum()), int(free.sum())
-    error_scale = max(1.0, np.sqrt(chi2 / (n - p))) if n > p else 1.0
+    n, p = int(used[points].sum()), int(free.sum())
     covariance = np.zeros((len(free), len(free)))
-    covariance[np.ix_(free, free)] = np.nan if n == p else _covariance(
-        design[used][:, free], residuals[used], sigma[used] * error_scale,
-        [labels[used] for labels in partitions],
+    covariance[np.ix_(free, free)] = np.nan if used.sum() == p else _covariance(
+        design[used][:, free], residuals[used], sigma[used],
+        [_padded(labels, n_prior)[used] for labels in partitions],
     )  # fmt: skip
+    residuals, finite, used = residuals[points], finite[points], used[points]
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
-    if n < len(values):
+    if n < len(residuals):
         dropped = int((finite & ~used).sum())
         status += f"; {dropped} rejected, {int((~finite).sum())} not finite"
-    if n == p:
+    if n == p and not n_prior:
         status += "; no point to spare, so no error is known"
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
     return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status + ".")
+
+
+def _padded(labels, n_prior):
+    """Give prior knowledge a negative label: it is no part."""
+    return np.concatenate([labels, np.full(n_prior, -1)])
+
+
+def _misfit(design, residuals, sigma, used, points):
+    """Return the chi-square of the points and its degrees of freedom."""
+    q, _ = linalg.qr(design[used] / sigma[used][:, None], mode="economic")
+    mine = points[used]
+    chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
+    return chi2, int(mine.sum()) - float(np.sum(q[mine] ** 2))
 
 
 def _covariance(design, residuals, sigma, partitions):
@@ -180,12 +205,13 @@ def studentise(design, values, sigma):
     return deviation, np.maximum(np.sum(residual**2) - deviation**2, 0.0)
 
 
-def _clip_outliers(samples, design, values, sigma, finite, free, what, clip, exact):
+def _clip_outliers(samples, design, values, sigma, finite, points, free, what, clip, exact):
     offset = design[:, ~free] @ samples.parameters[~free]
     target, design = values - offset, design[:, free]
     used = finite.copy()
     check_determined(design[used], what, exact)
-    floor = max(int(np.ceil(_KEEP * finite.sum())), design.shape[1] + 2)
+    n_prior = int((~points).sum())
+    floor = max(int(np.ceil(_KEEP * finite[points].sum())), design.shape[1] + 2 - n_prior)
     for _ in range(_MAX_CLIPS):
         freedom = max(used.sum() - design.shape[1] - 1, 1)
         deviation, others = np.full((2, len(values)), np.nan)
@@ -193,12 +219,12 @@ def _clip_outliers(samples, design, values, sigma, finite, free, what, clip, exa
         deviation = np.abs(deviation)
         # The spread of the others: robust, or exact with this one point left out, since a
         # single point that the fit follows spoils the residuals of all.
-        robust = 1.4826 * np.median(deviation[used])
+        robust = 1.4826 * np.median(deviation[used & points])
         spread = np.maximum(1.0, np.minimum(robust, np.sqrt(others / freedom)))
-        bad = used & (deviation > clip * spread)
+        bad = used & points & (deviation > clip * spread)
         # The worst distort the others' residuals: go back for the rest in the next round.
-        bad &= deviation > 0.5 * np.nanmax(deviation)
-        if not bad.any() or used.sum() - bad.sum() < floor:
+        bad &= deviation > 0.5 * np.nanmax(deviation[points])
+        if not bad.any() or used[points].sum() - bad.sum() < floor:
             break
         used = used & ~bad
         check_determined(design[used], what)
