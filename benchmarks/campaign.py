@@ -166,6 +166,7 @@ class Outcome:
     edge_rms: float = np.nan
     edge_bias: float = np.nan
     coverage: float = np.nan
+    known: float = np.nan
     degrees: str = ""
 
     def line(self):
@@ -182,7 +183,8 @@ class Outcome:
         flags = " ".join(f"{key}:{flag}" for key, flag in self.flags.items())
         return (
             f"{head} {self.wavelength_rms:.3f} {self.wavelength_worst:.2f} e {self.edge_rms:.3f} "
-            f"{self.edge_bias:+.3f} c {self.coverage:.2f} {self.degrees} {flags} "
+            f"{self.edge_bias:+.3f} c {self.coverage:.2f} k {self.known:.2f} "
+            f"{self.degrees} {flags} "
             + " ".join(f"SILENT {key} {what} {value:.2f}" for key, what, value in self.silent)
         )
 
@@ -252,7 +254,7 @@ def judge(obs, cal, result):
             continue
         geometry = cal.geometry(key)
         found, _ = geometry.world(x, y)
-        low, high = cal.ids.domain
+        low, high = geometry.dispersion.wavelength_domain
         found = np.where((found >= low) & (found <= high), found, np.nan)
         slope = geometry.dispersion.slope(wavelength, t)
         miss = (found - wavelength) * slope
@@ -275,6 +277,7 @@ def judge(obs, cal, result):
         result.edge_rms = float(np.sqrt(np.nanmean(edges**2)))
         result.edge_bias = float(np.nanmean(middle))
         known = np.isfinite(pulls)
+        result.known = float(np.mean(np.isfinite(errors)))
         result.coverage = float(np.mean(np.abs(pulls[known]) < 1)) if known.any() else np.nan
     return result
 
@@ -326,6 +329,9 @@ def summary(outcomes):
     weight = np.array([o.good for o in done], float)
     cover = np.array([o.coverage for o in done])
     known = np.isfinite(cover) & (weight > 0)
+    reach = np.array([o.known for o in done])
+    print(f"wavelengths known over {np.nanmean(reach):.0%} of the spectra, "
+          f"90 % of the cases over {np.nanpercentile(reach, 10):.0%}")  # fmt: skip
     print(f"within 1 sigma: {np.average(cover[known], weights=weight[known]):.0%}")
     print(f"seconds: median {np.median([o.seconds for o in outcomes]):.1f}, "
           f"worst {max(o.seconds for o in outcomes):.1f}")  # fmt: skip

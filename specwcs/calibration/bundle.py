@@ -1,6 +1,6 @@
 """`Calibration`: models, errors, residuals and provenance, in one immutable value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +31,8 @@ class SlitStatus:
         Root mean square of the residuals of its lines, px; NaN without lines.
     n_lines, n_edges : int
         Number of line points and edge points that the fits used.
+    known : tuple of float
+        Between which wavelengths the slit is calibrated, Angstrom; NaN where it is not.
     """
 
     flag: str
@@ -38,6 +40,7 @@ class SlitStatus:
     rms: float = np.nan
     n_lines: int = 0
     n_edges: int = 0
+    known: tuple = (np.nan, np.nan)
 
     @property
     def ok(self):
@@ -98,11 +101,15 @@ class Calibration:
         """Write the calibration to an ASDF file, whole or not at all."""
         files.write_asdf(path, {"calibration": self}, overwrite=overwrite)
 
-    def geometry(self, slit_id):
-        """Return the `~specwcs.models.SlitGeometry` of a slit."""
-        return _geometry(self, self._known(slit_id))
+    def geometry(self, slit_id, *, extrapolate=False):
+        """Return the `~specwcs.models.SlitGeometry` of a slit.
 
-    def wcs(self, slit_id, *, to="slit", portable=False):
+        Its wavelengths are those that its lines determine, see `SlitStatus.known`, or all
+        of the fit with `extrapolate`.
+        """
+        return _geometry(self, self._known(slit_id), extrapolate)
+
+    def wcs(self, slit_id, *, to="slit", portable=False, extrapolate=False):
         """Return the GWCS of a slit.
 
         Parameters
@@ -113,6 +120,9 @@ class Calibration:
         portable : bool
             Use standard astropy models only, so that the WCS opens without specwcs; its
             attribute ``error_bound`` states the largest difference in px.
+        extrapolate : bool
+            Go on where the slit's lines leave the wavelength open, as far as lines of any
+            slit reach; NaN there by default.
 
         Returns
         -------
@@ -125,10 +135,16 @@ class Calibration:
         """
         slit = self.mask[self._known(slit_id)]
         make = wcs.portable_slit_wcs if portable else wcs.slit_wcs
-        return make(self.geometry(slit_id), slit, self.instrument.shape, to=to)
+        geometry = self.geometry(slit_id, extrapolate=extrapolate)
+        return make(geometry, slit, self.instrument.shape, to=to)
 
-    def maps(self):
+    def maps(self, *, extrapolate=False):
         """Return wavelength (Angstrom), t and slit index of every pixel.
+
+        Parameters
+        ----------
+        extrapolate : bool
+            As for `wcs`.
 
         Returns
         -------
@@ -138,7 +154,9 @@ class Calibration:
         """
         good = set(self.good())
         numbers = {number: key for number, key in enumerate(self.mask) if key in good}
-        geometries = {number: self.geometry(key) for number, key in numbers.items()}
+        geometries = {
+            number: self.geometry(key, extrapolate=extrapolate) for number, key in numbers.items()
+        }
         return wcs.frame_maps(geometries, self.instrument.shape)
 
     def wavelength_uncertainty(self, slit_id, x, y):
@@ -153,14 +171,14 @@ class Calibration:
         Returns
         -------
         ndarray
-            Angstrom, NaN outside the slit.
+            Angstrom, NaN outside the slit, and beyond the lines of all slits.
 
         Notes
         -----
         The covariance of IDS alone: positions of lines are measured relative to the same
         OPT and CRV that a wavelength is read with, so that their errors cancel.
         """
-        geometry = self.geometry(slit_id)
+        geometry = self.geometry(slit_id, extrapolate=True)
         wavelength, t = geometry.world(x, y)
         outside = ~((t >= 0) & (t <= 1))
         low, high = self.ids.domain
@@ -233,11 +251,16 @@ class Calibration:
 
 
 @lru_cache(maxsize=512)
-def _geometry(calibration, slit_id):
-    return SlitGeometry.from_models(
+def _geometry(calibration, slit_id, extrapolate):
+    geometry = SlitGeometry.from_models(
         calibration.opt,
         calibration.crv,
         calibration.ids,
         calibration.mask[slit_id],
         calibration.instrument.direction,
     )
+    known = calibration.slits[slit_id].known if slit_id in calibration.slits else (np.nan, np.nan)
+    # A slit without lines of its own has the wavelengths of the others.
+    if extrapolate or not np.all(np.isfinite(known)):
+        return geometry
+    return replace(geometry, dispersion=geometry.dispersion.within(*known))

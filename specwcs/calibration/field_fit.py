@@ -198,7 +198,11 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     prior = None
     if frame is not None and limits[0] != limits[1]:
-        length = abs(np.polynomial.Polynomial.fit(points.u[finite], points.values[finite], 1, domain=(-1, 1)).coef[-1])
+        length = abs(
+            np.polynomial.Polynomial.fit(
+                points.u[finite], points.values[finite], 1, domain=(-1, 1)
+            ).coef[-1]
+        )
         prior = Smoothness(frame, max(length, 1.0))
     try:
         degrees, constant, outcome, notes = _fit(

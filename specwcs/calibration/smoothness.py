@@ -60,7 +60,7 @@ class Smoothness:
         return matrix[wanted][:, terms], sigma[wanted]
 
     def sigma(self, shape):
-        """Expected sizes of Chebyshev terms, px; infinite where nothing is known."""
+        """Return the expected sizes of Chebyshev terms, px; infinite where nothing is known."""
         k, i, j = np.indices(shape)
         order = i + j
         size = np.where(order, np.take(_CHANGE, k) * _HIGHER ** (order - 1.0), np.take(_OWN, k))

@@ -17,6 +17,7 @@ from specwcs.markers import Markers
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFitter, residual_table
+from .known import known_ranges
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
@@ -123,7 +124,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
     if reason:
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     else:
-        statuses = _statuses(mask, residuals, faults)
+        statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
         for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
@@ -145,6 +146,15 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         medium=medium,
         provenance=provenance,
     )
+
+
+def _with_ranges(statuses, mask, fits, residuals):
+    """Say where each slit is known; nothing of a slit whose lines leave all of it open."""
+    lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
+    models = fits["opt"].model, fits["ids"].model, fits["ids"].covariance["ids"]
+    for key, known in known_ranges(mask, *models, lines).items():
+        statuses[key] = replace(statuses[key], known=known)
+    return statuses
 
 
 _ORIGINS = {

@@ -113,7 +113,9 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     offered = finite if exclude is None else finite & ~exclude
     used = _clip_outliers(samples, design, values, sigma, offered, points, free, what, clip, exact)
     fitted = _solve(samples, values, sigma, used)
-    chi2, freedom = _misfit(design[:, free], values - design @ fitted.parameters, sigma, used, points)
+    chi2, freedom = _misfit(
+        design[:, free], values - design @ fitted.parameters, sigma, used, points
+    )
     error_scale = max(1.0, np.sqrt(chi2 / freedom)) if freedom > 0 else 1.0
     if n_prior and error_scale > 1.0:
         # Points and prior knowledge are weighed against each other.

@@ -33,7 +33,10 @@ class CalibrationConverter(Converter):
         node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
         node["provenance"] = dict(obj.provenance)
         node["covariance"] = _square(obj.covariance)
-        node["slits"] = [{"id": id_, **asdict(status)} for id_, status in obj.slits.items()]
+        node["slits"] = [
+            {"id": id_, **asdict(status), "known": [float(w) for w in status.known]}
+            for id_, status in obj.slits.items()
+        ]
         return node
 
     def from_yaml_tree(self, node, tag, ctx):
@@ -41,6 +44,9 @@ class CalibrationConverter(Converter):
 
         values = {name: node[name] for name in _AS_THEY_ARE}
         slits = [dict(entry) for entry in node["slits"]]
+        for entry in slits:
+            if "known" in entry:
+                entry["known"] = tuple(map(float, entry["known"]))
         return Calibration(
             **values,
             covariance=_square(node["covariance"]),

@@ -11,10 +11,10 @@ wavelength, positive to the red; t position in the slit, 0 at the left edge and 
 right; wavelength in Angstrom.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import Polynomial, chebyshev
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
@@ -195,6 +195,17 @@ class TraceDispersion:
     terms: np.ndarray
     wavelength_domain: tuple
     t_domain: tuple = T_DOMAIN
+
+    def within(self, low, high):
+        """Return the same dispersion over other wavelengths: what a slit is known for."""
+        first, last = self.wavelength_domain
+        # The scaled wavelength of old is a linear function of the new one.
+        line = Polynomial(
+            [(low + high - first - last) / (last - first), (high - low) / (last - first)]
+        )
+        powers = [(line**k).coef for k in range(len(self.terms))]
+        change = np.stack([np.pad(c, (0, len(powers)))[: len(powers)] for c in powers], axis=1)
+        return replace(self, terms=change @ self.terms, wavelength_domain=(low, high))
 
     def _local(self, wavelength, t):
         """Return the local polynomial in the scaled wavelength, and its slope, px."""
