@@ -101,6 +101,11 @@ class ModelFitter:
     by_hand : bool
         Whether OPT rests on single boxes whose errors the constant terms of CRV and IDS may
         take up.
+
+    Attributes
+    ----------
+    half : float
+        Half the length of the frame along the dispersion, px.
     """
 
     def __init__(self, instrument, mask, degrees, *, by_hand):
@@ -113,6 +118,7 @@ class ModelFitter:
         ny, nx = instrument.shape
         self.detector = {"x_domain": (-0.5, nx - 0.5), "y_domain": (-0.5, ny - 0.5)}
         self.plane = mask_domains(mask)
+        self.half = 0.5 * self.direction.split(nx, ny)[0]
 
     def mask_points(self, markers):
         """Return (X, Y) mm of the points of the slits that markers stand for."""
@@ -226,8 +232,7 @@ class ModelFitter:
         x0, y0 = opt(*self.mask_points(lines))
         points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
         reference = self.instrument.reference_lambda
-        half = 0.5 * self.direction.split(self.instrument.xpixels, self.instrument.ypixels)[0]
-        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=half)
+        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=self.half)
 
     def _fit(self, name, cls, opt, markers, points, reference, **options):
         model, fit, notes = fit_field(
