@@ -13,6 +13,7 @@ from .automatic import calibrate
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFit, ModelFitter
+from .local import LocalTerms
 from .measured import arc_lines, edge_markers, frame_traces, identified, model_traces
 from .moved import moved
 from .nominal import nominal_crv, nominal_ids, nominal_opt
@@ -30,6 +31,7 @@ from .solve import assemble, check_slits, loose_ends, solve
 __all__ = [
     "MODELS",
     "Calibration",
+    "LocalTerms",
     "ModelFit",
     "ModelFitter",
     "SlitStatus",

@@ -61,7 +61,7 @@ def _move(fitter, markers, u, values, reference, kind, what):
     X, Y = fitter.mask_points(markers)
     points = fitter.points(markers, (X, Y), u, values, lines=kind == "ids")
     limits = [(k[0], *o) for k, o in zip(fitter.limits[kind], fitter.limits["opt"], strict=True)]
-    model, fit, notes = fit_field(
+    model, fit, _, notes = fit_field(
         FieldPolynomial, points, limits, what=f"{kind.upper()} {what} on the mask",
         include=(reference,), frame=fitter.half if kind == "ids" else None, **fitter.plane,
     )  # fmt: skip

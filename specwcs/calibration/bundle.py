@@ -11,6 +11,8 @@ from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
 
+from .known import error_rows
+from .local import LocalTerms
 from .predict import dispersion_at
 from .provenance import setup_of
 
@@ -63,8 +65,11 @@ class Calibration:
     opt : OpticalModel
     crv : CurvatureModel
     ids : DispersionModel
+    local : LocalTerms
+        What the spectra of single slits deviate by from IDS.
     covariance : dict of str to ndarray
-        Of the parameters of ``"opt_x"``, ``"opt_y"``, ``"crv"`` and ``"ids"``.
+        Of the parameters of ``"opt_x"``, ``"opt_y"``, ``"crv"`` and ``"ids"``; the last
+        with the local terms.
     slits : dict of str to SlitStatus
     residuals : QTable
         One row a marker: kind, slit, t, wavelength, x, y, sigma, residual (px, measured
@@ -85,6 +90,7 @@ class Calibration:
     residuals: QTable = field(repr=False)
     medium: str = "air"
     provenance: dict = field(default_factory=dict, repr=False)
+    local: LocalTerms = field(default_factory=LocalTerms, repr=False)
 
     @classmethod
     def read(cls, path):
@@ -185,8 +191,8 @@ class Calibration:
         outside |= ~((wavelength >= low) & (wavelength <= high))
         shape = wavelength.shape
         wavelength, t = (np.where(outside, np.nan, v).ravel() for v in (wavelength, t))
-        x0, y0 = self.opt(*self.mask[self._known(slit_id)].curve(t))
-        rows = self.ids.fit_deriv(x0, y0, wavelength)
+        slit = self.mask[self._known(slit_id)]
+        rows = error_rows(self.opt, self.ids, self.local, slit, t, wavelength)
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
         return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
 
@@ -259,8 +265,9 @@ def _geometry(calibration, slit_id, extrapolate):
         calibration.mask[slit_id],
         calibration.instrument.direction,
     )
+    dispersion = calibration.local.dispersion(geometry.dispersion, slit_id)
     known = calibration.slits[slit_id].known if slit_id in calibration.slits else (np.nan, np.nan)
     # A slit without lines of its own has the wavelengths of the others.
-    if extrapolate or not np.all(np.isfinite(known)):
-        return geometry
-    return replace(geometry, dispersion=geometry.dispersion.within(*known))
+    if not extrapolate and np.all(np.isfinite(known)):
+        dispersion = dispersion.within(*known)
+    return replace(geometry, dispersion=dispersion)

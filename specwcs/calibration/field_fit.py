@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 from specwcs.errors import FitError, InputError
 from specwcs.fitting import choose_degrees, contradictory_group, fit_linear, with_prior
@@ -16,6 +16,7 @@ from specwcs.models.field import (
     term_names,
 )
 
+from .local import LocalTerms, deviations
 from .smoothness import Smoothness
 
 __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
@@ -28,6 +29,7 @@ _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
 _BEYOND = (2, 1, 1)  # degrees above those chosen whose terms have a likely size
+_NONE = 1e-4  # px: of local terms that slits do not have
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
@@ -178,6 +180,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     model : FieldPolynomial
         Of class `cls`.
     fit : Fit
+        Its parameters, and their covariance, are those of the model, then the local terms:
+        first the offsets, then the stretches of the slits.
+    local : LocalTerms
     notes : list of str
         Sentences for the provenance.
 
@@ -205,7 +210,7 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         )
         prior = Smoothness(frame, max(length, 1.0))
     try:
-        degrees, constant, outcome, notes = _fit(
+        degrees, constant, outcome, local, notes = _fit(
             points, limits, what, constant_degrees, exact, prior
         )
     except FitError as error:
@@ -219,8 +224,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
     model = cls(*degrees, constant_degrees=constant, domain=domain, **domains)
-    model.parameters = outcome.parameters
-    return model, outcome, notes
+    model.parameters = outcome.parameters[: len(model.parameters)]
+    return model, outcome, local, notes
 
 
 def _fit(points, limits, what, constant_degrees, exact, prior):
@@ -243,20 +248,45 @@ def _fit(points, limits, what, constant_degrees, exact, prior):
         choice = _choose(points, outcome.used, limits, what, prior)
         constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
         outcome = _robust(points, choice.degrees, usable, what, constant, prior=prior)
-    degrees = choice.degrees
+    degrees, local = choice.degrees, LocalTerms()
     notes.append(choice.reason)
     if prior is not None:
         core = field_terms(degrees, constant)
         degrees = tuple(np.minimum(np.add(degrees, _BEYOND), limits[1]).tolist())
         constant = constant and tuple(np.maximum(constant, degrees[1:]).tolist())
-        outcome = _robust(points, degrees, outcome.used, what, constant, prior=prior, core=core)
+        outcome, local, said = _with_local(points, degrees, usable, what, constant, prior, core)
         notes.append(f"{what}: terms up to {degrees} of likely sizes tell how far it is known.")
+        notes += said
     notes.append(outcome.status)
     if constant:
         notes.append(f"{what}: its constant term, {constant} as OPT, takes up the errors of OPT.")
     if limits[0] == limits[1]:
         notes += _advice(points, degrees, constant, outcome, what)
-    return degrees, constant, outcome, notes
+    return degrees, constant, outcome, local, notes
+
+
+def _with_local(points, degrees, usable, what, constant, prior, core):
+    """Fit, with an offset and a stretch of each slit as far as slits deviate from the field."""
+    terms = field_terms(degrees, constant)
+    known = prior.rows(terms, core)
+    slits = tuple(np.unique(points.slit[usable]).tolist())
+    local = LocalTerms(slits, np.zeros((len(slits), 2)))
+    chosen = points.take(usable)
+    design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
+    columns = local.columns(chosen.slit, chosen.u)
+    spread = deviations(design, columns, chosen.values, chosen.sigma, known)
+    if not any(spread):
+        outcome = _robust(points, degrees, usable, what, constant, prior=prior, core=core)
+        return outcome, LocalTerms(), [f"{what}: slits do not deviate from the field."]
+    outcome = _robust(
+        points, degrees, usable, what, constant, prior=prior, core=core, local=(local, spread)
+    )
+    values = outcome.parameters[-2 * len(slits) :].reshape(2, -1).T
+    said = (
+        f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
+        f"{spread[1]:.3f} px (1 sigma), each as far as its own lines say."
+    )
+    return outcome, LocalTerms(slits, values), [said]
 
 
 def _freer_constant(points, degrees, usable, what, wanted):
@@ -343,11 +373,23 @@ def _odd_slit(points, terms, usable, slit, prior):
     return contradictory_group(design, values, sigma, labels)
 
 
-def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None, core=None):
+def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None, core=None,
+            local=None):  # fmt: skip
     terms = field_terms(degrees, constant)
     names = term_names(terms)
     design = design_of_terms((points.u, points.x, points.y), terms)
     known = prior and prior.rows(terms, terms if core is None else core)
+    if local is not None:
+        deviating, spread = local
+        columns = deviating.columns(points.slit, points.u)
+        design, names = (
+            np.hstack([design, columns]),
+            (*names, *map("local{}".format, range(columns.shape[1]))),
+        )
+        known = (
+            linalg.block_diag(known[0], np.eye(columns.shape[1])),
+            np.concatenate([known[1], np.repeat(np.maximum(spread, _NONE), len(deviating.slits))]),
+        )
     design, values, sigma, (unused,) = with_prior(
         design, points.values, points.sigma, [np.where(usable, 0, 1)], known
     )

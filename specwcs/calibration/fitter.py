@@ -12,6 +12,7 @@ from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, Opt
 from specwcs.models.slit import TraceShape
 
 from .field_fit import Points, degree_limits, fit_field
+from .local import LocalTerms
 
 __all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
 
@@ -43,6 +44,8 @@ class ModelFit:
         Rank of each fit, equal to its number of parameters.
     notes : tuple of str
         What was done, in sentences.
+    local : LocalTerms
+        Of IDS: what single slits deviate by; the last parameters of the covariance.
     """
 
     model: object
@@ -51,6 +54,7 @@ class ModelFit:
     residuals: QTable | None = field(default=None, repr=False)
     ranks: tuple = ()
     notes: tuple = field(default=(), repr=False)
+    local: LocalTerms = field(default_factory=LocalTerms, repr=False)
 
     @classmethod
     def unfitted(cls, model, origin):
@@ -167,7 +171,7 @@ class ModelFitter:
                 fit_field(FieldPolynomial, p, limits, what=f"OPT {axis}", exact=True, **self.plane)
                 for p, axis in zip(points, "xy", strict=True)
             ]
-            return list(zip(*fits, strict=True))
+            return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
 
         try:
             models, fits, notes = fit([(0, *degrees) for degrees in self.limits["opt"]])
@@ -235,12 +239,14 @@ class ModelFitter:
         return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=self.half)
 
     def _fit(self, name, cls, opt, markers, points, reference, **options):
-        model, fit, notes = fit_field(
+        model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
             constant_degrees=opt.degrees if self.by_hand else None, **options, **self.detector,
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
-        return ModelFit(model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes))
+        return ModelFit(
+            model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes), local
+        )
 
 
 def _plane_degrees(sentence):

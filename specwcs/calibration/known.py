@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["known_ranges"]
+from specwcs.models.field import scale
+
+__all__ = ["error_rows", "known_ranges"]
 
 # A wavelength is known where 1 sigma is no more than this, px along the dispersion, or than so
 # many times that at the slit's own lines.
@@ -10,16 +12,35 @@ _KNOWN, _TIMES = 0.1, 2.0
 _GRID = 128
 
 
-def known_ranges(mask, opt, ids, covariance, lines):
+def error_rows(opt, ids, local, slit, t, wavelength):
+    """Return the rows of the design matrix of IDS in a slit, of its local terms too.
+
+    Parameters
+    ----------
+    opt : OpticalModel
+    ids : DispersionModel
+    local : LocalTerms
+    slit : Slit
+    t, wavelength : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n, p)
+        For the covariance ``"ids"`` of a calibration.
+    """
+    rows = ids.fit_deriv(*opt(*slit.curve(t)), wavelength)
+    own = local.columns(np.full(len(rows), slit.id), scale(wavelength, ids.domain))
+    return np.hstack([rows, own])
+
+
+def known_ranges(mask, opt, ids, lines):
     """Find the wavelengths between which each slit is calibrated.
 
     Parameters
     ----------
     mask : Mask
     opt : OpticalModel
-    ids : DispersionModel
-    covariance : ndarray
-        Of the parameters of IDS.
+    ids : ModelFit
     lines : QTable
         The line markers that were used: slit and wavelength.
 
@@ -29,17 +50,17 @@ def known_ranges(mask, opt, ids, covariance, lines):
         (low, high), Å, of each slit that has lines; the whole domain where no covariance is
         known, (nan, nan) where the error is infinite even at the lines.
     """
-    slits = np.asarray(lines["slit"])
-    grid = np.linspace(*ids.domain, _GRID)
+    slits, covariance = np.asarray(lines["slit"]), ids.covariance["ids"]
+    grid = np.linspace(*ids.model.domain, _GRID)
     t = np.array([0.0, 0.5, 1.0])
     ranges = {}
     for key in np.unique(slits):
         if not np.all(np.isfinite(covariance)):
-            ranges[str(key)] = tuple(ids.domain)
+            ranges[str(key)] = tuple(ids.model.domain)
             continue
         own = np.unique(lines["wavelength"].value[slits == key])
-        place = [np.repeat(v, _GRID) for v in opt(*mask[str(key)].curve(t))]
-        rows = ids.fit_deriv(*place, np.tile(grid, len(t)))
+        where = np.repeat(t, _GRID), np.tile(grid, len(t))
+        rows = error_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
         limit = max(_KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))

@@ -17,7 +17,7 @@ from specwcs.markers import Markers
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFitter, residual_table
-from .known import known_ranges
+from .known import error_rows, known_ranges
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
@@ -140,6 +140,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         instrument=instrument,
         mask=mask,
         **{name: fits[name].model for name in MODELS},
+        local=fits["ids"].local,
         covariance={k: v for name in MODELS for k, v in fits[name].covariance.items()},
         slits=unusable | statuses,
         residuals=residuals,
@@ -151,8 +152,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
 def _with_ranges(statuses, mask, fits, residuals):
     """Say where each slit is known; nothing of a slit whose lines leave all of it open."""
     lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
-    models = fits["opt"].model, fits["ids"].model, fits["ids"].covariance["ids"]
-    for key, known in known_ranges(mask, *models, lines).items():
+    for key, known in known_ranges(mask, fits["opt"].model, fits["ids"], lines).items():
         statuses[key] = replace(statuses[key], known=known)
     return statuses
 
@@ -190,7 +190,8 @@ def loose_ends(mask, fits, residuals):
     dict of str to float
         The largest 1 sigma error along the dispersion, px, where it is beyond 1 px.
     """
-    opt, ids, covariance = fits["opt"].model, fits["ids"].model, fits["ids"].covariance["ids"]
+    opt, ids = fits["opt"].model, fits["ids"]
+    covariance = ids.covariance["ids"]
     if not np.all(np.isfinite(covariance)):
         return {}
     lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
@@ -200,7 +201,7 @@ def loose_ends(mask, fits, residuals):
         t, w = (
             a.ravel() for a in np.meshgrid((0.0, 0.5, 1.0), np.quantile(wavelength, (0, 0.5, 1)))
         )
-        rows = ids.fit_deriv(*opt(*mask[str(key)].curve(t)), w)
+        rows = error_rows(opt, ids.model, ids.local, mask[str(key)], t, w)
         sigma = np.sqrt(np.max(np.einsum("np,pq,nq->n", rows, covariance, rows)))
         if sigma > _BAD_SIGMA:
             found[str(key)] = float(sigma)

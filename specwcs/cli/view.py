@@ -111,7 +111,7 @@ def _models(cal):
     """Return the models of a calibration with what is known of their fits, for a session."""
     import numpy as np
 
-    from specwcs.calibration import MODELS, ModelFit
+    from specwcs.calibration import MODELS, LocalTerms, ModelFit
     from specwcs.session.layer import KINDS_OF
     from specwcs.session.stored import note_fit
 
@@ -123,7 +123,8 @@ def _models(cal):
         if len(mine):
             covariance = {key: cal.covariance[key] for key in fit.covariance}
             ranks = tuple(len(matrix) for matrix in covariance.values())
-            fit = ModelFit(model, "fitted", covariance, mine, ranks)
+            local = cal.local if name == "ids" else LocalTerms()
+            fit = ModelFit(model, "fitted", covariance, mine, ranks, local=local)
         note_fit(model, fit, cal.instrument, cal.medium)
     return models
 

@@ -32,6 +32,7 @@ class CalibrationConverter(Converter):
     def to_yaml_tree(self, obj, tag, ctx):
         node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
         node["provenance"] = dict(obj.provenance)
+        node["local"] = obj.local.to_dict()
         node["covariance"] = _square(obj.covariance)
         node["slits"] = [
             {"id": id_, **asdict(status), "known": [float(w) for w in status.known]}
@@ -41,6 +42,7 @@ class CalibrationConverter(Converter):
 
     def from_yaml_tree(self, node, tag, ctx):
         from specwcs.calibration.bundle import Calibration, SlitStatus
+        from specwcs.calibration.local import LocalTerms
 
         values = {name: node[name] for name in _AS_THEY_ARE}
         slits = [dict(entry) for entry in node["slits"]]
@@ -49,6 +51,7 @@ class CalibrationConverter(Converter):
                 entry["known"] = tuple(map(float, entry["known"]))
         return Calibration(
             **values,
+            local=LocalTerms.from_dict(node.get("local", {})),
             covariance=_square(node["covariance"]),
             slits={entry.pop("id"): SlitStatus(**entry) for entry in slits},
         )

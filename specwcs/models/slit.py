@@ -207,6 +207,12 @@ class TraceDispersion:
         change = np.stack([np.pad(c, (0, len(powers)))[: len(powers)] for c in powers], axis=1)
         return replace(self, terms=change @ self.terms, wavelength_domain=(low, high))
 
+    def shifted(self, offset, stretch):
+        """Return it with distances larger by an offset and a stretch, px at the ends."""
+        terms = np.pad(self.terms, ((0, max(0, 2 - len(self.terms))), (0, 0)))
+        terms[:2, 0] += offset, stretch
+        return replace(self, terms=terms)
+
     def _local(self, wavelength, t):
         """Return the local polynomial in the scaled wavelength, and its slope, px."""
         ws, ts = np.broadcast_arrays(

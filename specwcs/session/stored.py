@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.modeling import Model
 
-from specwcs.calibration import ModelFit
+from specwcs.calibration import LocalTerms, ModelFit
 from specwcs.errors import InputError
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel
 
@@ -36,6 +36,7 @@ def note_fit(model, fit, instrument, medium):
             "residuals": fit.residuals,
             "ranks": list(fit.ranks),
             "notes": list(fit.notes),
+            "local": fit.local.to_dict(),
             "of": model_to_json(fit.model),
         }
 
@@ -76,9 +77,11 @@ def open_model(given, name, instrument):
     if told is None:
         return ModelFit.unfitted(model, origin), meta.get("medium")
     covariance = {key: np.array(matrix) for key, matrix in told["covariance"].items()}
+    local = LocalTerms.from_dict(told.get("local", {}))
     fit = ModelFit(
-        model, origin, covariance, told["residuals"], tuple(told["ranks"]), tuple(told["notes"])
-    )
+        model, origin, covariance, told["residuals"], tuple(told["ranks"]), tuple(told["notes"]),
+        local,
+    )  # fmt: skip
     return fit, meta.get("medium")
 
 

@@ -176,7 +176,7 @@ def test_one_curvature_model_holds_the_deimos_slits(real_data, degrees, limit):
         np.full(n, 2048.0), middle.ravel(), d.ravel(), (y - middle).ravel(), np.full(n, 0.05),
         slit.ravel(), np.zeros(n),
     )  # fmt: skip
-    _, fit, _ = fit_field(
+    _, fit, _, _ = fit_field(
         CurvatureModel, points, (degrees, degrees), what="CRV", x_domain=(-0.5, 4095.5),
         y_domain=(middle.min(), middle.max()),
     )  # fmt: skip

@@ -1,0 +1,124 @@
+"""What single slits deviate from the field by: small offsets and stretches of their spectra.
+
+A slit may be cut a little off its place, or sit in a corner that the field's polynomial does
+not follow. An offset and a stretch for each slit take that up, as large as its own lines ask
+for and no larger than slits deviate: each is drawn from a distribution whose width all slits
+together tell, so that a slit with few lines leans on the field.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import linalg
+
+__all__ = ["LocalTerms", "deviations"]
+
+_ROUNDS = 20
+_START = 0.1  # px, 1 sigma of the deviations: where the search for it starts
+_NONE = 1e-3  # px: slits that deviate by less do not deviate
+_LARGEST = 3.0  # px
+_FEWEST = 4  # slits that tell of a distribution
+
+
+@dataclass(frozen=True)
+class LocalTerms:
+    """Offsets and stretches of the slits along the dispersion.
+
+    Parameters
+    ----------
+    slits : tuple of str
+        The slits that have them.
+    values : ndarray, shape (n, 2)
+        Offset, px, and stretch: px at the ends of the model's domain of wavelengths.
+    """
+
+    slits: tuple = ()
+    values: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+    @classmethod
+    def from_dict(cls, values):
+        """Make them of offset and stretch by slit, as `to_dict` gives them."""
+        return cls(tuple(values), np.array(list(values.values()), float).reshape(-1, 2))
+
+    def to_dict(self):
+        """Return offset and stretch by slit, px, as files keep them."""
+        return dict(zip(self.slits, self.values.tolist(), strict=True))
+
+    def of(self, slit_id):
+        """Return offset and stretch of a slit, px; zero if it has none."""
+        return self.values[self.slits.index(slit_id)] if slit_id in self.slits else np.zeros(2)
+
+    def dispersion(self, dispersion, slit_id):
+        """Add the terms of a slit to its `~specwcs.models.slit.TraceDispersion`."""
+        if slit_id not in self.slits:
+            return dispersion
+        return dispersion.shifted(*self.of(slit_id))
+
+    def columns(self, slit, u):
+        """Return the design matrix of the terms.
+
+        Parameters
+        ----------
+        slit : ndarray of str, shape (n,)
+        u : ndarray, shape (n,)
+            Wavelengths scaled to -1 … 1.
+
+        Returns
+        -------
+        ndarray, shape (n, 2 * slits)
+            Offsets first, then stretches.
+        """
+        own = (np.asarray(slit)[:, None] == np.array(self.slits, str)[None, :]).astype(float)
+        return np.hstack([own, own * u[:, None]])
+
+
+def deviations(design, local, values, sigma, prior):
+    """Find how much slits deviate: 1 sigma of their offsets and of their stretches.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+        Of what all slits share.
+    local : ndarray, shape (n, 2 m)
+        Of offsets and stretches, see `LocalTerms.columns`.
+    values, sigma : ndarray, shape (n,)
+    prior : tuple of ndarray
+        Rows and errors of what is known of the p parameters beforehand.
+
+    Returns
+    -------
+    tuple of float
+        px; 0 where slits do not deviate.
+
+    Notes
+    -----
+    The evidence for the variances is maximised by the fixed-point iteration of MacKay (Neural
+    Computation 4, 415, 1992): a variance is the sum of squares over the number of deviations
+    that the data determine.
+    """
+    m, p = local.shape[1] // 2, design.shape[1]
+    if m < _FEWEST:
+        return 0.0, 0.0
+    weighted = np.hstack([design, local]) / sigma[:, None]
+    gram, right = weighted.T @ weighted, weighted.T @ (values / sigma)
+    total = float(np.sum((values / sigma) ** 2))
+    known = np.zeros_like(gram)
+    rows = prior[0] / prior[1][:, None]
+    known[:p, :p] = rows.T @ rows
+    at, kinds = np.arange(p, p + 2 * m), np.repeat([0, 1], m)
+    spread, noise = np.full(2, _START), 1.0
+    for _ in range(_ROUNDS):
+        normal = gram / noise + known
+        normal[at, at] += spread[kinds] ** -2.0
+        scale = 1 / np.sqrt(np.diag(normal))
+        inverse = linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
+        solution = inverse @ right / noise
+        chi2 = total - 2 * solution @ right + solution @ gram @ solution
+        freedom = max(len(values) - np.sum(inverse * gram) / noise, 1.0)
+        noise = max(chi2 / freedom, 1.0)
+        told = 1 - np.diag(inverse)[p:] / spread[kinds] ** 2
+        for k in (0, 1):
+            mine = kinds == k
+            variance = np.sum(solution[p:][mine] ** 2) / max(np.sum(told[mine]), 1e-6)
+            spread[k] = np.clip(np.sqrt(variance), _NONE, _LARGEST)
+    return tuple(float(s) if s > 1.5 * _NONE else 0.0 for s in spread)
