@@ -266,27 +266,42 @@ def _fit(points, limits, what, constant_degrees, exact, prior):
 
 
 def _with_local(points, degrees, usable, what, constant, prior, core):
-    """Fit, with an offset and a stretch of each slit as far as slits deviate from the field."""
+    """Fit, with offset and stretch of each slit as far as slits deviate from the field.
+
+    A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
+    error has a part in the fit as well, but none in the model.
+    """
     terms = field_terms(degrees, constant)
-    known = prior.rows(terms, core)
     slits = tuple(np.unique(points.slit[usable]).tolist())
     local = LocalTerms(slits, np.zeros((len(slits), 2)))
+    lines = (points.u[:, None] == np.unique(points.u[usable])).astype(float)
+    kinds = [*local.columns(points.slit, points.u), lines]
     chosen = points.take(usable)
-    design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
-    columns = local.columns(chosen.slit, chosen.u)
-    spread = deviations(design, columns, chosen.values, chosen.sigma, known)
-    if not any(spread):
-        outcome = _robust(points, degrees, usable, what, constant, prior=prior, core=core)
-        return outcome, LocalTerms(), [f"{what}: slits do not deviate from the field."]
+    spread = deviations(
+        design_of_terms((chosen.u, chosen.x, chosen.y), terms),
+        [columns[usable] for columns in kinds], chosen.values, chosen.sigma,
+        prior.rows(terms, core),
+    )  # fmt: skip
     outcome = _robust(
-        points, degrees, usable, what, constant, prior=prior, core=core, local=(local, spread)
+        points, degrees, usable, what, constant, prior=prior, core=core, extra=(kinds, spread)
     )
-    values = outcome.parameters[-2 * len(slits) :].reshape(2, -1).T
-    said = (
+    n = int(terms.sum())
+    own = 2 * len(slits) if spread[0] or spread[1] else 0
+    errors = outcome.parameters[n + 2 * len(slits) :]
+    outcome = replace(
+        outcome,
+        residuals=outcome.residuals + lines @ errors,
+        covariance=outcome.covariance[: n + own, : n + own],
+    )
+    values = outcome.parameters[n : n + 2 * len(slits)].reshape(2, -1).T
+    said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
+    if not own:
+        return outcome, LocalTerms(), [*said, f"{what}: slits do not deviate from the field."]
+    said.append(
         f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
         f"{spread[1]:.3f} px (1 sigma), each as far as its own lines say."
     )
-    return outcome, LocalTerms(slits, values), [said]
+    return outcome, LocalTerms(slits, values), said
 
 
 def _freer_constant(points, degrees, usable, what, wanted):
@@ -374,21 +389,20 @@ def _odd_slit(points, terms, usable, slit, prior):
 
 
 def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None, core=None,
-            local=None):  # fmt: skip
+            extra=None):  # fmt: skip
     terms = field_terms(degrees, constant)
     names = term_names(terms)
     design = design_of_terms((points.u, points.x, points.y), terms)
     known = prior and prior.rows(terms, terms if core is None else core)
-    if local is not None:
-        deviating, spread = local
-        columns = deviating.columns(points.slit, points.u)
-        design, names = (
-            np.hstack([design, columns]),
-            (*names, *map("local{}".format, range(columns.shape[1]))),
-        )
+    families = points.families()
+    if extra is not None:
+        kinds, spread = extra
+        sizes, families = [columns.shape[1] for columns in kinds], ()
+        names = (*names, *(f"own{k}" for k in range(sum(sizes))))
+        design = np.hstack([design, *kinds])
         known = (
-            linalg.block_diag(known[0], np.eye(columns.shape[1])),
-            np.concatenate([known[1], np.repeat(np.maximum(spread, _NONE), len(deviating.slits))]),
+            linalg.block_diag(known[0], np.eye(sum(sizes))),
+            np.concatenate([known[1], np.repeat(np.maximum(spread, _NONE), sizes)]),
         )
     design, values, sigma, (unused,) = with_prior(
         design, points.values, points.sigma, [np.where(usable, 0, 1)], known
@@ -401,7 +415,7 @@ def _robust(points, degrees, usable, what, constant=None, exact=False, prior=Non
         sigma,
         what=label,
         exclude=unused == 1,
-        partitions=points.families(),
+        partitions=families,
         exact=exact,
         n_prior=len(values) - len(points.values),
     )

@@ -30,7 +30,7 @@ def error_rows(opt, ids, local, slit, t, wavelength):
     """
     rows = ids.fit_deriv(*opt(*slit.curve(t)), wavelength)
     own = local.columns(np.full(len(rows), slit.id), scale(wavelength, ids.domain))
-    return np.hstack([rows, own])
+    return np.hstack([rows, *own])
 
 
 def known_ranges(mask, opt, ids, lines):

@@ -55,7 +55,7 @@ class LocalTerms:
         return dispersion.shifted(*self.of(slit_id))
 
     def columns(self, slit, u):
-        """Return the design matrix of the terms.
+        """Return the design matrices of the terms.
 
         Parameters
         ----------
@@ -65,30 +65,29 @@ class LocalTerms:
 
         Returns
         -------
-        ndarray, shape (n, 2 * slits)
-            Offsets first, then stretches.
+        offsets, stretches : ndarray, shape (n, slits)
         """
         own = (np.asarray(slit)[:, None] == np.array(self.slits, str)[None, :]).astype(float)
-        return np.hstack([own, own * u[:, None]])
+        return own, own * u[:, None]
 
 
-def deviations(design, local, values, sigma, prior):
-    """Find how much slits deviate: 1 sigma of their offsets and of their stretches.
+def deviations(design, kinds, values, sigma, prior):
+    """Find how much groups of points deviate: 1 sigma of each kind of deviations.
 
     Parameters
     ----------
     design : ndarray, shape (n, p)
-        Of what all slits share.
-    local : ndarray, shape (n, 2 m)
-        Of offsets and stretches, see `LocalTerms.columns`.
+        Of what all points share.
+    kinds : sequence of ndarray, shape (n, m)
+        One column a group: offsets of slits, their stretches, errors of lines.
     values, sigma : ndarray, shape (n,)
     prior : tuple of ndarray
         Rows and errors of what is known of the p parameters beforehand.
 
     Returns
     -------
-    tuple of float
-        px; 0 where slits do not deviate.
+    list of float
+        px; 0 where groups do not deviate, or are too few to tell.
 
     Notes
     -----
@@ -96,29 +95,33 @@ def deviations(design, local, values, sigma, prior):
     Computation 4, 415, 1992): a variance is the sum of squares over the number of deviations
     that the data determine.
     """
-    m, p = local.shape[1] // 2, design.shape[1]
-    if m < _FEWEST:
-        return 0.0, 0.0
-    weighted = np.hstack([design, local]) / sigma[:, None]
+    p, told = design.shape[1], [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
+    found = [0.0] * len(kinds)
+    if not told:
+        return found
+    kind = np.repeat(told, [kinds[k].shape[1] for k in told])
+    weighted = np.hstack([design, *(kinds[k] for k in told)]) / sigma[:, None]
     gram, right = weighted.T @ weighted, weighted.T @ (values / sigma)
     total = float(np.sum((values / sigma) ** 2))
     known = np.zeros_like(gram)
     rows = prior[0] / prior[1][:, None]
     known[:p, :p] = rows.T @ rows
-    at, kinds = np.arange(p, p + 2 * m), np.repeat([0, 1], m)
-    spread, noise = np.full(2, _START), 1.0
+    at = np.arange(p, p + len(kind))
+    spread, noise = np.full(len(kinds), _START), 1.0
     for _ in range(_ROUNDS):
         normal = gram / noise + known
-        normal[at, at] += spread[kinds] ** -2.0
+        normal[at, at] += spread[kind] ** -2.0
         scale = 1 / np.sqrt(np.diag(normal))
         inverse = linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
         solution = inverse @ right / noise
         chi2 = total - 2 * solution @ right + solution @ gram @ solution
         freedom = max(len(values) - np.sum(inverse * gram) / noise, 1.0)
         noise = max(chi2 / freedom, 1.0)
-        told = 1 - np.diag(inverse)[p:] / spread[kinds] ** 2
-        for k in (0, 1):
-            mine = kinds == k
-            variance = np.sum(solution[p:][mine] ** 2) / max(np.sum(told[mine]), 1e-6)
+        determined = 1 - np.diag(inverse)[p:] / spread[kind] ** 2
+        for k in told:
+            mine = kind == k
+            variance = np.sum(solution[p:][mine] ** 2) / max(np.sum(determined[mine]), 1e-6)
             spread[k] = np.clip(np.sqrt(variance), _NONE, _LARGEST)
-    return tuple(float(s) if s > 1.5 * _NONE else 0.0 for s in spread)
+    for k in told:
+        found[k] = float(spread[k]) if spread[k] > 1.5 * _NONE else 0.0
+    return found
