@@ -121,8 +121,9 @@ class Calibration:
         Parameters
         ----------
         slit_id : str
-        to : {"slit", "mask"}
-            Last frame: (wavelength in Angstrom, t), or (wavelength, X mm, Y mm).
+        to : {"slit", "mask", "sky"}
+            Last frame: (wavelength in Angstrom, t), (wavelength, X mm, Y mm), or (wavelength,
+            RA, Dec) where the design of the mask tells.
         portable : bool
             Use standard astropy models only, so that the WCS opens without specwcs; its
             attribute ``error_bound`` states the largest difference in px.

@@ -28,6 +28,7 @@ _NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
 _NOMINAL_EDGES = 32
 _NOMINAL = "not seen: laid out by the nominal values"
 _FEW_SLITS = 3
+_TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
 
 
 def frame_traces(flat, arc, mask, instrument):
@@ -81,7 +82,10 @@ def identified(candidates, arc, instrument, catalog):
             "the lamps of the arc, and linear_dispersion and reference_lambda."
         )
         raise FitError(msg)
-    return max(held, key=lambda pair: pair[1].score)
+    best = max(found.score for _, found in held)
+    # A mask that is its own mirror image is taken as it is drawn.
+    alike = [pair for pair in held if pair[1].score > best - _TIE]
+    return min(alike, key=lambda pair: (pair[0].flip_v, -pair[1].score))
 
 
 def arc_lines(arc, traces, identification, catalog, instrument):

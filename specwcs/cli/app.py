@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import specwcs
-from specwcs.cli import calibrate, demo, extract, info, view
+from specwcs.cli import calibrate, demo, extract, info, mask, view
 from specwcs.cli.console import Console, Outcome, Parser, Status, one_line
 from specwcs.errors import SpecwcsError
 
@@ -21,6 +21,7 @@ _COMMANDS = {
     "calibrate": (calibrate, "from frames, with no hand, or from region files, to a calibration"),
     "view": (view, "look at a calibration on a frame, and work on it by hand"),
     "extract": (extract, "from science frames to rectified images and spectra"),
+    "mask": (mask, "from the mask design of another program to a mask file"),
     "info": (info, "tell what a file is, its facts and its faults"),
 }
 _INTERRUPTED = 130  # what shells give for Ctrl-C

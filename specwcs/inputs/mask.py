@@ -1,10 +1,9 @@
 """Slits and slit masks, in millimetres of the focal plane.
 
-A mask file (``.mdf``) is a table with one slit a line, under a header line
-``#ID DIMX DIMY X Y ROT WID LEN REF``; see `Mask.read`.
+Read from mask files (``.mdf``, see `specwcs.inputs.mdf`), and from the designs of other
+programs (`specwcs.inputs.designs`).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,12 +12,11 @@ from scipy.special import comb
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
-from specwcs.inputs._text import did_you_mean, locate, parse_number, read_text, split_lines
+from specwcs.inputs._text import locate, read_text
+from specwcs.inputs.mdf import COLUMNS, mdf_text, rows_from_mdf
+from specwcs.inputs.sky import SlitSky
 
 __all__ = ["Mask", "Slit"]
-
-COLUMNS = ("ID", "DIMX", "DIMY", "X", "Y", "ROT", "WID", "LEN", "REF")
-"""The columns of a mask file: mm, degrees clockwise, arcsec, and 0 or 1."""
 
 UNIT_FACTOR = 3.0
 """A slit whose arcsec per mm differs by more from the median of the mask mixes units."""
@@ -44,6 +42,8 @@ class Slit:
         Whether this is an alignment hole: used for the optical model only.
     control : ndarray, shape (n, 2)
         Control points of the slit's Bézier curve, mm, the end t = 0 first.
+    sky : SlitSky or None
+        Where the slit is on the sky, if the mask's design tells.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Slit:
     length: float
     reference: bool
     control: np.ndarray
+    sky: SlitSky | None = None
 
     def curve(self, t):
         """Return the points of the slit's centre line.
@@ -110,6 +111,8 @@ class Mask(Mapping):
         Id and reason of the slits that cannot be relied upon.
     source : Source, optional
         The file that the mask comes from.
+    notes : iterable of str, optional
+        What the reader of a design assumed, and what the design does not tell.
 
     Attributes
     ----------
@@ -118,6 +121,7 @@ class Mask(Mapping):
         position that is not finite, a side that is not positive), it is named only here and
         is no member of the mapping; slits that overlap are in both.
     source : Source or None
+    notes : tuple of str
 
     Raises
     ------
@@ -125,17 +129,18 @@ class Mask(Mapping):
         If there is no slit, or two have the same id.
     """
 
-    def __init__(self, slits, *, faults=None, source=None):
+    def __init__(self, slits, *, faults=None, source=None, notes=()):
         slits = list(slits)
         self._slits = {slit.id: slit for slit in slits}
         self.faults = dict(faults or {})
         self.source = source
+        self.notes = tuple(notes)
         file = source.path if source else None
         if len(self._slits) < len(slits):
             ids = [slit.id for slit in slits]
             twice = sorted({i for i in ids if ids.count(i) > 1})
             msg = f"slit ids used twice: {', '.join(twice)}"
-            raise InputError(msg, "Ids are unique.")
+            raise InputError(msg, "Ids are unique.", file=file)
         if not slits:
             reasons = "; ".join(f"{i}: {reason}" for i, reason in self.faults.items())
             found = f"no usable slit ({reasons})" if reasons else "no slit in mask"
@@ -182,16 +187,22 @@ class Mask(Mapping):
             _, v = direction.canonical_mask(*(control[[0, -1]] * signs).T)
             return replace(slit, control=control if v[0] >= v[1] else control[::-1].copy())
 
-        return Mask(map(turned, self.values()), faults=self.faults, source=self.source)
+        return Mask(
+            map(turned, self.values()), faults=self.faults, source=self.source, notes=self.notes
+        )
 
     @classmethod
     def read(cls, path):
-        """Read a mask file (``.mdf``).
+        """Read a mask file (``.mdf``), or the mask design of another program.
 
-        The columns are ``ID DIMX DIMY X Y ROT WID LEN REF``, named by a header line with or
-        without ``#`` before it, ID first, in any case; white space separates. ``#`` starts a
-        comment. Slits are oriented as for `Direction` LR, or BU where the slits are longer
-        in X than in Y; see `oriented`.
+        The columns of a mask file are ``ID DIMX DIMY X Y ROT WID LEN REF``, named by a header
+        line with or without ``#`` before it, ID first, in any case; white space separates. ``#``
+        starts a comment. The columns ``CURVE`` and ``RA DEC CD1_1 CD1_2 CD2_1 CD2_2`` are
+        optional. Designs are recognised by what they hold: MODS ``.mms``, LUCI ``.lms``, and
+        FITS files with the slits of VIMOS, FORS, GMOS, DEIMOS or NIRSpec.
+
+        Slits are oriented as for `Direction` LR, or BU where the slits are longer in X than in
+        Y; see `oriented`.
 
         Parameters
         ----------
@@ -206,18 +217,68 @@ class Mask(Mapping):
         ------
         InputError
             If the header is missing, a line has too few or too many values, a value is no
-            number, an id is used twice, or no usable slit is left.
+            number, an id is used twice, or no usable slit is left; if a FITS file holds no
+            design that is known, or not all of it.
         """
+        from specwcs.inputs import designs
+
         path = locate(path, "masks", ".mdf")
+        if designs.is_fits(path):
+            return cls.from_rows(*designs.rows_from_fits(path))
         text, source = read_text(path)
-        rows = list(_rows(text, path))
+        if designs.is_text_design(text, path):
+            return cls.from_rows(*designs.rows_from_text(text, path, source))
+        return cls.from_rows(rows_from_mdf(text, path), source)
+
+    @classmethod
+    def from_rows(cls, rows, source=None, notes=(), doubts=None):
+        """Make a mask from the rows of its file.
+
+        Parameters
+        ----------
+        rows : list of dict
+            As of `specwcs.inputs.mdf.rows_from_mdf`.
+        source : Source, optional
+        notes : iterable of str, optional
+        doubts : dict of str to str, optional
+            Faults that the reader found in slits that can be used all the same.
+
+        Returns
+        -------
+        Mask
+
+        Raises
+        ------
+        InputError
+            If no usable slit is left, or two have the same id.
+        """
         faults = {row["ID"]: reason for row in rows if (reason := _fault(row))}
         rows = [row for row in rows if row["ID"] not in faults]
         wide = sum(row["DIMX"] for row in rows) > sum(row["DIMY"] for row in rows)
         slits = [_slit(row, Direction.BU if wide else Direction.LR) for row in rows]
         faults |= _mixed_units(slits)
         slits = [slit for slit in slits if slit.id not in faults]
-        return cls(slits, faults=faults | _overlaps(slits), source=source)
+        faults = dict(doubts or {}) | faults | _overlaps(slits)
+        return cls(slits, faults=faults, source=source, notes=notes)
+
+    def write(self, path, overwrite=False):
+        """Write a mask file (``.mdf``), with source, notes and faults as comments.
+
+        Parameters
+        ----------
+        path : str or path-like
+        overwrite : bool, optional
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        from specwcs.files import atomic_path
+
+        with atomic_path(path, overwrite) as temporary:
+            temporary.write_text(mdf_text(self), encoding="utf-8")
 
 
 def _half_sides(dimx, dimy, rot):
@@ -235,95 +296,11 @@ def _ends(x, y, dimx, dimy, rot, direction):
 
 def _slit(row, direction):
     box = [row[name] for name in ("X", "Y", "DIMX", "DIMY", "ROT")]
-    control = _ends(*box, direction)
-    _, v = direction.canonical_mask(*control.T)
+    control = _ends(*box, direction) if row["CURVE"] is None else row["CURVE"]
+    _, v = direction.canonical_mask(*control[[0, -1]].T)
     if v[1] > v[0]:
         control = control[::-1].copy()
-    return Slit(row["ID"], *box, row["WID"], row["LEN"], row["REF"], control)
-
-
-# -- the text ---------------------------------------------------------------
-
-
-def _rows(text, path):
-    """Yield a dict of values for each slit line."""
-    columns, lines = None, {}
-    for number, line in split_lines(text):
-        place = {"file": path, "line": number}
-        header = re.fullmatch(r"\s*#?\s*(ID\s.*\bDIMX\b[^#]*)(#.*)?", line, re.IGNORECASE)
-        if header:
-            columns = _header(header[1].split(), columns, place)
-            continue
-        values = line.partition("#")[0].split()
-        if not values:
-            continue
-        if columns is None:
-            msg = "no header line before the first slit"
-            raise InputError(msg, f"Must be #{' '.join(COLUMNS)}.", **place)
-        if len(values) != len(columns):
-            msg = f"found {len(values)} values"
-            raise InputError(
-                msg,
-                f"Expected {len(columns)}: {' '.join(columns)}.",
-                **place,
-            )
-        row = _typed(dict(zip(columns, values, strict=True)), place)
-        if row["ID"] in lines:
-            msg = f"id {row['ID']} is used twice, in lines {lines[row['ID']]} and {number}"
-            raise InputError(
-                msg,
-                "Ids are unique.",
-                **place,
-            )
-        lines[row["ID"]] = number
-        yield row
-
-
-def _header(names, previous, place):
-    columns = [name.upper() for name in names]
-    if previous is not None:
-        msg = "a second header line"
-        raise InputError(msg, "One header a file.", **place)
-    unknown = [name for name in columns if name not in COLUMNS]
-    if unknown:
-        msg = f"unknown column {unknown[0]}"
-        raise InputError(
-            msg,
-            f"Must be {' '.join(COLUMNS)}.",
-            did_you_mean(unknown[0], COLUMNS),
-            **place,
-        )
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing or len(columns) > len(COLUMNS):
-        found = f"column {', '.join(missing)} is missing" if missing else "a column is there twice"
-        raise InputError(found, f"Must be {' '.join(COLUMNS)}.", **place)
-    return columns
-
-
-def _typed(row, place):
-    """Turn the text of a slit line into numbers; NaN and inf are kept, as faults of the slit."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", row["ID"]):
-        msg = f"invalid ID '{row['ID']}'"
-        raise InputError(msg, "Ids are made of letters, digits, '_', '.', '-'.", **place)
-    if row["REF"] not in ("0", "1"):
-        msg = f"invalid REF '{row['REF']}'"
-        raise InputError(
-            msg,
-            "Must be 1 for a reference slit, else 0.",
-            **place,
-            slit=row["ID"],
-        )
-    typed = {"ID": row["ID"], "REF": row["REF"] == "1"}
-    for column, name in enumerate(row, start=1):
-        if name in typed:
-            continue
-        if re.fullmatch(r"[+-]?(nan|inf)", row[name], re.IGNORECASE):
-            typed[name] = float(row[name])
-        else:
-            typed[name] = parse_number(
-                row[name], f"{name} (column {column})", slit=row["ID"], **place
-            )
-    return typed
+    return Slit(row["ID"], *box, row["WID"], row["LEN"], row["REF"], control, row["SKY"])
 
 
 # -- faults of slits ----------------------------------------------------------

@@ -77,23 +77,30 @@ class InstrumentConverter(Converter):
 
 
 class SlitConverter(Converter):
-    """`Slit`: its fields."""
+    """`Slit`: its fields; the sky as its six numbers, left out where it is not known."""
 
     tags = ("asdf://specwcs.org/tags/slit-1.0.0",)
     types = ("specwcs.inputs.mask.Slit",)
 
     def to_yaml_tree(self, obj, tag, ctx):
         node = {field.name: getattr(obj, field.name) for field in fields(obj)}
+        sky = node.pop("sky")
+        if sky is not None:
+            node["sky"] = list(_finite(sky._asdict()).values())
         return _finite(node) | {"control": _control(obj.control, obj.id).tolist()}
 
     def from_yaml_tree(self, node, tag, ctx):
         from specwcs.inputs.mask import Slit
+        from specwcs.inputs.sky import SlitSky
 
-        return Slit(**(_finite(node) | {"control": _control(node["control"], node["id"])}))
+        values = _finite(node)
+        if "sky" in values:
+            values["sky"] = SlitSky(**_finite(SlitSky(*map(float, node["sky"]))._asdict()))
+        return Slit(**(values | {"control": _control(node["control"], node["id"])}))
 
 
 class MaskConverter(Converter):
-    """`Mask`: its slits in their order, its faults, its source."""
+    """`Mask`: its slits in their order, its faults, its source, its notes."""
 
     tags = ("asdf://specwcs.org/tags/mask-1.0.0",)
     types = ("specwcs.inputs.mask.Mask",)
@@ -102,13 +109,15 @@ class MaskConverter(Converter):
         node = {"slits": list(obj.values()), "faults": dict(obj.faults)}
         if obj.source is not None:
             node["source"] = _source_node(obj.source)
+        if obj.notes:
+            node["notes"] = list(obj.notes)
         return node
 
     def from_yaml_tree(self, node, tag, ctx):
         from specwcs.inputs.mask import Mask
 
-        source = _source(node.get("source"))
-        return Mask(node["slits"], faults=node["faults"], source=source)
+        source, notes = _source(node.get("source")), node.get("notes", ())
+        return Mask(node["slits"], faults=node["faults"], source=source, notes=notes)
 
 
 INPUT_CONVERTERS = [InstrumentConverter(), MaskConverter(), SlitConverter()]

@@ -166,7 +166,7 @@ def _consistent(verified, table, lines, line, least, fwhm):
     for i in np.unique(table.slit):
         mine = table.slit == i
         bright = mine & (table.grade < 2)
-        if near[mine].sum() < _FEWEST or near[bright].mean() < _AGREE:
+        if near[mine].sum() < _FEWEST or near[bright].sum() < _AGREE * bright.sum():
             near[mine] = False
     return near
 

@@ -1,7 +1,9 @@
-"""The exact GWCS of a slit: detector, trace, slit and, on request, mask."""
+"""The exact GWCS of a slit: detector, trace, slit and, on request, mask and sky."""
 
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import ICRS
+from astropy.modeling import models
 from gwcs import coordinate_frames as cf
 from gwcs.wcs import WCS
 
@@ -21,20 +23,20 @@ def slit_wcs(geometry, slit, shape, *, to="slit", name=None):
         For its id and its Bézier curve on the mask.
     shape : tuple of int
         (ny, nx) of the detector.
-    to : {"slit", "mask"}
-        The last frame: (wavelength, t) or (wavelength, X mm, Y mm).
+    to : {"slit", "mask", "sky"}
+        The last frame: (wavelength, t), (wavelength, X mm, Y mm) or (wavelength, RA, Dec).
     name : str, optional
 
     Returns
     -------
     gwcs.wcs.WCS
-        Frames ``detector``, ``trace``, ``slit`` (and ``mask``); NaN outside the slit, the
-        fitted wavelengths, and the detector.
+        Frames ``detector``, ``trace``, ``slit`` (and ``mask``, and ``sky``); NaN outside the
+        slit, the fitted wavelengths, and the detector.
 
     Raises
     ------
     InputError
-        If the slit does not fall on the detector.
+        If the slit does not fall on the detector, or its place on the sky is not known.
     """
     steps = [
         DetectorToTrace.from_shape(geometry.trace, name="detector_to_trace"),
@@ -44,20 +46,41 @@ def slit_wcs(geometry, slit, shape, *, to="slit", name=None):
 
 
 def assemble(steps, geometry, slit, shape, *, to, name):
-    """Join the steps detector → trace → slit, and on request → mask, to a GWCS."""
-    if to not in ("slit", "mask"):
-        raise InputError(f"invalid frame {to!r}", "Must be 'slit' or 'mask'.")
-    transforms = [*steps, SlitToMask(slit.control, name="slit_to_mask")]
+    """Join the steps detector → trace → slit, and on request → mask → sky, to a GWCS."""
     frames = slit_frames()
-    last = 2 if to == "slit" else 3
+    names = [frame.name for frame in frames]
+    if to not in names[2:]:
+        raise InputError(f"invalid frame {to!r}", "Must be 'slit', 'mask' or 'sky'.")
+    last = names.index(to)
+    transforms = [*steps, SlitToMask(slit.control, name="slit_to_mask")]
+    if to == "sky":
+        transforms.append(_mask_to_sky(slit))
     pipeline = [*zip(frames[:last], transforms, strict=False), (frames[last], None)]
     wcs = WCS(pipeline, name=name)
     wcs.bounding_box = detector_box(geometry, slit, shape)
     return wcs
 
 
+def _mask_to_sky(slit):
+    """Return the step (wavelength, X, Y) to (wavelength, RA, Dec): the slit's tangent plane."""
+    if slit.sky is None:
+        raise InputError(
+            "its place on the sky is not known",
+            "Only masks from designs with coordinates have it",
+            "Add RA DEC CD1_1 CD1_2 CD2_1 CD2_2 to the mask file",
+            slit=slit.id,
+        )
+    ra, dec, *cd = slit.sky
+    centre = models.Shift(-slit.x * u.mm) & models.Shift(-slit.y * u.mm)
+    plane = models.AffineTransformation2D(np.reshape(cd, (2, 2)) * u.deg / u.mm, [0.0, 0.0] * u.deg)
+    sphere = models.RotateNative2Celestial(ra * u.deg, dec * u.deg, 180 * u.deg)
+    step = models.Identity(1) & (centre | plane | models.Pix2Sky_TAN() | sphere)
+    step.name = "mask_to_sky"
+    return step
+
+
 def slit_frames():
-    """Return the frames detector, trace, slit and mask."""
+    """Return the frames detector, trace, slit, mask and sky."""
     one = u.dimensionless_unscaled
     detector = cf.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix))
     trace = cf.CoordinateFrame(
@@ -94,11 +117,13 @@ def slit_frames():
         axis_physical_types=("custom:pos.mask.x", "custom:pos.mask.y"),
         name="plane",
     )
+    celestial = cf.CelestialFrame(reference_frame=ICRS(), axes_order=(1, 2), name="icrs")
     return (
         detector,
         trace,
         cf.CompositeFrame([spectral, position], name="slit"),
         cf.CompositeFrame([spectral, plane], name="mask"),
+        cf.CompositeFrame([spectral, celestial], name="sky"),
     )
 
 
