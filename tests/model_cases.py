@@ -26,10 +26,11 @@ CONTROL = {
 
 
 class StraightSlit:
-    """A slit as the models see it: an id, control points, a curve."""
+    """A slit as the models see it: an id, control points, a curve, its centre, its sky."""
 
-    def __init__(self, control, name="7"):
-        self.id, self.control = name, np.asarray(control, float)
+    def __init__(self, control, name="7", sky=None):
+        self.id, self.control, self.sky = name, np.asarray(control, float), sky
+        self.x, self.y = self.control.mean(axis=0)
 
     def curve(self, t):
         return bezier(self.control, t)[0]

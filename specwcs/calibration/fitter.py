@@ -236,7 +236,9 @@ class ModelFitter:
         x0, y0 = opt(*self.mask_points(lines))
         points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
         reference = self.instrument.reference_lambda
-        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=self.half)
+        # A few markers by hand do not tell more terms than their degrees have.
+        frame = None if self.by_hand else self.half
+        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=frame)
 
     def _fit(self, name, cls, opt, markers, points, reference, **options):
         model, fit, local, notes = fit_field(

@@ -8,7 +8,7 @@ __all__ = ["error_rows", "known_ranges"]
 
 # A wavelength is known where 1 sigma is no more than this, px along the dispersion, or than so
 # many times that at the slit's own lines.
-_KNOWN, _TIMES = 0.1, 2.0
+_KNOWN, _TIMES = 0.1, 3.0
 _GRID = 128
 
 

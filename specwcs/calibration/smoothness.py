@@ -18,8 +18,8 @@ __all__ = ["Smoothness"]
 _OWN = (np.inf, np.inf, 0.05, 0.006, 0.002, 0.0006, 0.0002)
 _CHANGE = (np.inf, 0.03, 0.01, 0.004, 0.0015, 0.0005, 0.0002)
 _HIGHER = 0.7
-# Of the constant beyond the field degrees that the data ask for.
-_CONSTANT = 0.002
+# Of the constant beyond the field degrees that the data ask for: what OPT leaves.
+_CONSTANT = 0.0003
 
 
 @dataclass(frozen=True)

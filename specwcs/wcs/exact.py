@@ -71,9 +71,10 @@ def _mask_to_sky(slit):
             slit=slit.id,
         )
     ra, dec, *cd = slit.sky
-    centre = models.Shift(-slit.x * u.mm) & models.Shift(-slit.y * u.mm)
-    plane = models.AffineTransformation2D(np.reshape(cd, (2, 2)) * u.deg / u.mm, [0.0, 0.0] * u.deg)
-    sphere = models.RotateNative2Celestial(ra * u.deg, dec * u.deg, 180 * u.deg)
+    # Without units, as the steps before it are called; the frames have them.
+    centre = models.Shift(-slit.x) & models.Shift(-slit.y)
+    plane = models.AffineTransformation2D(np.reshape(cd, (2, 2)))
+    sphere = models.RotateNative2Celestial(ra, dec, 180.0)
     step = models.Identity(1) & (centre | plane | models.Pix2Sky_TAN() | sphere)
     step.name = "mask_to_sky"
     return step

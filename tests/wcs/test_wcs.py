@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SpectralCoord
+from astropy.wcs import WCS
 
 from specwcs import InputError
+from specwcs.inputs.sky import SlitSky
 from specwcs.models import SlitGeometry
 from specwcs.wcs import frame_maps, portable_slit_wcs, slit_wcs
 
@@ -141,8 +143,29 @@ def test_a_slit_off_the_detector_is_named(slit):
 
 
 def test_unknown_frame_is_refused(slit):
-    with pytest.raises(InputError, match="invalid frame 'sky'"):
+    with pytest.raises(InputError, match="invalid frame 'galaxy'"):
+        slit_wcs(*slit, to="galaxy")
+    with pytest.raises(InputError, match="its place on the sky is not known"):
         slit_wcs(*slit, to="sky")
+
+
+def test_the_sky_is_that_of_a_fits_tangent_plane(slit):
+    geometry, mask_slit, shape = slit
+    cd = np.array([[-3e-4, 2e-5], [1e-5, 3.1e-4]])
+    on_sky = cases.StraightSlit(mask_slit.control, sky=SlitSky(210.0, -32.0, *cd.ravel()))
+    w = slit_wcs(geometry, on_sky, shape, to="sky")
+    wavelength, t, x, y = _light(geometry, shape, 50)
+    found, ra, dec = w(x, y)
+    plane = WCS(naxis=2)
+    plane.wcs.ctype, plane.wcs.crval = ["RA---TAN", "DEC--TAN"], [210.0, -32.0]
+    plane.wcs.crpix, plane.wcs.cd = [0.0, 0.0], cd
+    X, Y = mask_slit.curve(t)
+    expected = plane.all_pix2world(X - on_sky.x - 1, Y - on_sky.y - 1, 0)
+    np.testing.assert_allclose(found, wavelength, atol=1e-7)
+    np.testing.assert_allclose(ra, expected[0], atol=1e-9)
+    np.testing.assert_allclose(dec, expected[1], atol=1e-9)
+    x2, y2 = w.invert(found, ra, dec)
+    np.testing.assert_allclose([x2, y2], [x, y], atol=1e-4)
 
 
 def test_maps_agree_with_the_exact_solution(slit):
