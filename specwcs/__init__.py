@@ -23,6 +23,7 @@ _HOME = {
     "extract": "extraction",
     "read_frame": "inputs",
     "rectify": "extraction",
+    "tune": "calibration",
 }
 
 __all__ = sorted(_HOME)

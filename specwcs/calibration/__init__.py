@@ -27,6 +27,7 @@ from .predict import (
 )
 from .provenance import provenance, sources_of
 from .solve import assemble, check_slits, loose_ends, solve
+from .tuning import tune
 
 __all__ = [
     "MODELS",
@@ -58,4 +59,5 @@ __all__ = [
     "provenance",
     "solve",
     "sources_of",
+    "tune",
 ]

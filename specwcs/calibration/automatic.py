@@ -14,7 +14,7 @@ from .measured import arc_lines, edge_markers, frame_traces, identified
 from .provenance import provenance, sources_of
 from .solve import solve
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "frame_of"]
 
 _HARMLESS = ("ok", "edges not measured")
 
@@ -62,8 +62,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     """
     say = progress or _silent
     say("reading frames")
-    arc = _frame(arc, instrument, bias)
-    flat = None if flat is None else _frame(flat, instrument, bias)
+    arc = frame_of(arc, instrument, bias)
+    flat = None if flat is None else frame_of(flat, instrument, bias)
     say("finding the slits")
     candidates, origin = frame_traces(flat, arc, mask, instrument)
     say("identifying the lines of the arc")
@@ -91,7 +91,8 @@ def _silent(step):
     """Report no progress."""
 
 
-def _frame(given, instrument, bias):
+def frame_of(given, instrument, bias=None):
+    """Return a frame as it is given, or read from a path or a list of paths."""
     return given if isinstance(given, CCDData) else read_frame(given, instrument, bias=bias)
 
 
