@@ -23,12 +23,13 @@ __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
 
 AUTO = "auto"
 _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyond them
-_CHOICE_POINTS = 3000  # enough to choose degrees by; the fit takes all
+_CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
 _BEYOND = (2, 1, 1)  # degrees above those chosen whose terms have a likely size
+_WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines whose error is larger are wrong
 _NONE = 1e-4  # px: of local terms that slits do not have
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
@@ -273,21 +274,29 @@ def _with_local(points, degrees, usable, what, constant, prior, core):
     """
     terms = field_terms(degrees, constant)
     slits = tuple(np.unique(points.slit[usable]).tolist())
-    local = LocalTerms(slits, np.zeros((len(slits), 2)))
-    lines = (points.u[:, None] == np.unique(points.u[usable])).astype(float)
+    local, names = LocalTerms(slits, np.zeros((len(slits), 2))), np.unique(points.u[usable])
+    lines = (points.u[:, None] == names).astype(float)
     kinds = [*local.columns(points.slit, points.u), lines]
-    chosen = points.take(usable)
-    spread = deviations(
-        design_of_terms((chosen.u, chosen.x, chosen.y), terms),
-        [columns[usable] for columns in kinds], chosen.values, chosen.sigma,
-        prior.rows(terms, core),
-    )  # fmt: skip
-    outcome = _robust(
-        points, degrees, usable, what, constant, prior=prior, core=core, extra=(kinds, spread)
-    )
     n = int(terms.sum())
+    while True:
+        chosen = points.take(usable)
+        spread = deviations(
+            design_of_terms((chosen.u, chosen.x, chosen.y), terms),
+            [columns[usable] for columns in kinds], chosen.values, chosen.sigma,
+            prior.rows(terms, core),
+        )  # fmt: skip
+        outcome = _robust(
+            points, degrees, usable, what, constant, prior=prior, core=core, extra=(kinds, spread)
+        )
+        errors = outcome.parameters[n + 2 * len(slits) :]
+        size = np.abs(errors[np.isin(names, points.u[usable])])
+        wrong = np.abs(errors) > max(_WRONG * 1.4826 * np.median(size), _WRONG_LEAST)
+        out = usable & (lines @ wrong > 0)
+        # A line that is another one errs by far more than lines do: it goes.
+        if not out.any() or wrong.sum() > _ASIDE * len(size):
+            break
+        usable = usable & ~out
     own = 2 * len(slits) if spread[0] or spread[1] else 0
-    errors = outcome.parameters[n + 2 * len(slits) :]
     outcome = replace(
         outcome,
         residuals=outcome.residuals + lines @ errors,

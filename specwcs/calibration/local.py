@@ -95,17 +95,22 @@ def deviations(design, kinds, values, sigma, prior):
     Computation 4, 415, 1992): a variance is the sum of squares over the number of deviations
     that the data determine.
     """
-    p, told = design.shape[1], [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
+    told = [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
     found = [0.0] * len(kinds)
     if not told:
         return found
     kind = np.repeat(told, [kinds[k].shape[1] for k in told])
-    weighted = np.hstack([design, *(kinds[k] for k in told)]) / sigma[:, None]
+    # An orthogonal basis of the same functions: powers of high degree are all alike.
+    basis, _ = linalg.qr(
+        np.vstack([design / sigma[:, None], prior[0] / prior[1][:, None]]), mode="economic"
+    )
+    n, p = len(values), basis.shape[1]
+    groups = np.hstack([kinds[k] for k in told]) / sigma[:, None]
+    weighted = np.hstack([basis[:n], groups])
     gram, right = weighted.T @ weighted, weighted.T @ (values / sigma)
     total = float(np.sum((values / sigma) ** 2))
     known = np.zeros_like(gram)
-    rows = prior[0] / prior[1][:, None]
-    known[:p, :p] = rows.T @ rows
+    known[:p, :p] = basis[n:].T @ basis[n:]
     at = np.arange(p, p + len(kind))
     spread, noise = np.full(len(kinds), _START), 1.0
     for _ in range(_ROUNDS):

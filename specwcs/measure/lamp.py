@@ -26,7 +26,8 @@ _MISMATCH, _BESIDE = 0.01, 0.03
 _LOWEST = 5
 # A line is there, or unexplained light is a line, above so many standard deviations.
 _SEEN, _UNEXPLAINED = 4.0, 6.0
-_ROUNDS = 6
+# Steps at most, and that after which positions stay, px: a part of what any can be known to.
+_ROUNDS, _SETTLED = 6, 0.004
 # px; the heights of wings and skewness at most, and how wide wings are, in units of sigma.
 _SHARPEST, _MOST, _WINGS = 0.35, 0.4, 2.5
 # How well the profile is known beforehand: squares of widths, FWHM^2, and what optics add.
@@ -194,6 +195,8 @@ class SlitLamp:
         skewness and the relative width that it finds.
     unexplained : ndarray, shape (m,)
         Columns where there is light that no line explains, px.
+    profile : Profile
+        As fitted with the lines.
     """
 
     p: np.ndarray
@@ -204,9 +207,10 @@ class SlitLamp:
     skew: np.ndarray
     width: np.ndarray
     unexplained: np.ndarray
+    profile: Profile
 
 
-def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None):
+def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None, rounds=_ROUNDS):
     """Fit the lines of a slit to its spectrum.
 
     Parameters
@@ -221,6 +225,8 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None):
         px.
     expected : tuple of ndarray, shape (n,), optional
         The heights that the lines should have and the errors of that, which may be infinite.
+    rounds : int, optional
+        Steps at most: few are enough where columns and profile are well known.
 
     Returns
     -------
@@ -229,8 +235,8 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None):
     if expected is None:
         expected = np.zeros(len(p)), np.full(len(p), np.inf)
     fit = _LampFit(spectrum, p, freedom, profile, fwhm, expected)
-    for _ in range(_ROUNDS):
-        if np.max(np.abs(fit.move()), initial=0) < 1e-3:
+    for _ in range(rounds):
+        if np.max(np.abs(fit.move()), initial=0) < _SETTLED:
             break
     step, _ = fit.step()
     variance, alone = fit.position_variance()
@@ -245,7 +251,7 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None):
     shape = fit.shape()
     return SlitLamp(
         np.where(seen, measured, p), sigma, blend, np.where(fit.lit, fit.height, 0.0),
-        shape.p - fit.at, shape.skew, shape.width, fit.unexplained(),
+        shape.p - fit.at, shape.skew, shape.width, fit.unexplained(), fit.profile,
     )  # fmt: skip
 
 
@@ -264,7 +270,7 @@ class _LampFit:
         self.lowest = np.minimum(continuum(self.flux, fwhm, _LOWEST), self.highest)
         self.model = np.zeros_like(self.flux)
         self.weight = self.good / (self.variance + (_MISMATCH * self._near(1.0)) ** 2)
-        self.fit_heights()
+        self.fit_heights(2)
 
     def _near(self, reach):
         """Brightest light within some FWHM of each column, above the background."""
@@ -292,10 +298,10 @@ class _LampFit:
             (data[inside], (columns[inside], line[inside])), shape=(len(self.flux), len(at))
         )
 
-    def fit_heights(self):
+    def fit_heights(self, rounds=1):
         """Fit heights >= 0, and the background under them."""
         shape = self.matrix(slice(None), self.local(slice(None)))
-        for _ in range(2):
+        for _ in range(rounds):
             weighted = shape.multiply(self.weight[:, None]).tocsc()
             gram = (shape.T @ weighted).toarray()
             right = weighted.T @ (self.flux - self.background) + self.precision * self.expected

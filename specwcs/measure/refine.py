@@ -17,7 +17,7 @@ from specwcs.measure.verify import hold_out_lines, line_distance
 
 __all__ = ["SlitLines", "refine"]
 
-_ROUNDS = 4
+_ROUNDS = 3
 # Lines are looked for where their columns are known to this, FWHM.
 _KNOWN = 0.3
 # How far a line may be from its column however well that is known, px; in the first round, and
@@ -86,11 +86,12 @@ def refine(verified, spectra, peaks, lines, fwhm):
     unknown, slits = np.zeros(0), [None] * len(spectra)
     for k in range(_ROUNDS):
         # Peaks are not measured as lines are: where these are skew, all may differ at first.
-        least = _LEAST if k else _FIRST * fwhm
+        least, steps = (_LEAST, 2) if k else (_FIRST * fwhm, 6)
         brightness = expected_brightness(slits, lines, fwhm)
         slits = [
             None if spectrum is None else
-            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, brightness, least, fwhm)
+            _fit_slit(i, verified, spectrum, profiles[i], lines, unknown, brightness, least, fwhm,
+                      steps)
             for i, spectrum in enumerate(spectra)
         ]  # fmt: skip
         table, line = _table(slits, fwhm)
@@ -98,12 +99,21 @@ def refine(verified, spectra, peaks, lines, fwhm):
         better = hold_out_lines(verified.fitted.solution, table, lines, line, own)
         if better is None:
             return None, table, slits
-        unknown = _merge(unknown, _unexplained(slits, better, fwhm), better, fwhm)
+        before, unknown = unknown, _merge(unknown, _unexplained(slits, better, fwhm), better, fwhm)
+        profiles = [slit and slit.lamp.profile for slit in slits]
+        settled = k and len(unknown) == len(before) and _same_lines(verified, better)
         verified = better
+        if settled:
+            break
     return verified, table, slits
 
 
-def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, least, fwhm):
+def _same_lines(one, other):
+    """Whether two solutions rest on the same lines."""
+    return np.array_equal(*(np.unique(v.line[v.used]) for v in (one, other)))
+
+
+def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, least, fwhm, steps):
     """Fit the lines of one slit that may be on its spectrum."""
     solution = verified.fitted.solution
     wavelength = np.concatenate([lines.wavelength, unknown])
@@ -114,7 +124,8 @@ def _fit_slit(i, verified, spectrum, profile, lines, unknown, brightness, least,
     known = sigma < _KNOWN * fwhm
     near, sigma = near[known], sigma[known]
     freedom = np.hypot(sigma, np.where(line[near] < 0, _ANYWHERE * fwhm, least))
-    lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm, brightness.of(i, line[near]))
+    expected = brightness.of(i, line[near])
+    lamp = fit_lamp(spectrum, p[near], freedom, profile, fwhm, expected, steps)
     hidden = _hidden(lamp.height, line[near] < 0, len(spectrum.flux), fwhm)
     return SlitLines(line[near], wavelength[near], lamp, hidden)
 
