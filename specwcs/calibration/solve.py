@@ -227,6 +227,12 @@ def _statuses(mask, residuals, faults):
             reason = (
                 f"{len(lines) - len(used)} of its {len(lines)} line points contradict the model"
             )
+        elif flag == "ok" and edges["used"].sum() < (1 - _BAD_SHARE) * len(edges):
+            flag = "inconsistent"
+            reason = (
+                f"{len(edges) - edges['used'].sum()} of its {len(edges)} edge points contradict "
+                "the model"
+            )
         elif flag == "ok" and rms > _BAD_RMS:
             flag, reason = "inconsistent", f"its lines scatter by {rms:.2f} px about the model"
         statuses[key] = SlitStatus(flag, reason, rms, len(used), int(edges["used"].sum()))
