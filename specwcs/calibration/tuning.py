@@ -33,13 +33,16 @@ from .provenance import provenance, sources_of
 
 __all__ = ["tune"]
 
-# Highest degrees of what may change: of the traces, and of the wavelengths by an arc, by the sky.
-_CRV, _IDS_ARC, _IDS_SKY = (2, 1, 1), (3, 2, 2), (1, 1, 1)
+# Highest degrees of what may change: of the traces by a flat, by the ends of lines, which show
+# each edge at one place; and of the wavelengths by an arc, by the sky.
+_CRV, _CRV_LINES, _IDS_ARC, _IDS_SKY = (2, 1, 1), (0, 1, 1), (3, 2, 2), (1, 1, 1)
 # A neighbour nearer than this, FWHM, with this part of a line's intensity makes it a blend.
 _NEAR, _RELATIVE = 1.6, 0.03
 # Of the lines that should be bright: this many are looked for in a slit, and so many of those
 # that a slit shows must agree for the night to be one of this calibration.
 _BRIGHTEST, _AGREE = 40, 0.5
+# A line is a blend if it is further off the others than so many robust standard deviations, px.
+_ODD, _ODD_LEAST = 2.5, 0.03
 # px: what changed may leave no more than this (median of a slit), or the slit contradicts it;
 # of all slits this part at most.
 _CONTRADICTS, _MOST = 1.0, 0.4
@@ -150,7 +153,7 @@ def _tune_traces(cal, frame):
         raise FitError(msg)
     edges = edge_markers(same[0], cal.instrument)
     edges = edges[np.asarray(edges["used"]) & np.isin(edges["slit"], cal.good())]
-    return _with_edges(cal, edges, "the flat")
+    return _with_edges(cal, edges, "the flat", _CRV)
 
 
 def _flips(cal):
@@ -159,7 +162,7 @@ def _flips(cal):
     return flips if cal.instrument.direction.along_x else flips[::-1]
 
 
-def _with_edges(cal, edges, label):
+def _with_edges(cal, edges, label, highest):
     """Tune CRV by edges.
 
     Returns
@@ -170,7 +173,7 @@ def _with_edges(cal, edges, label):
         Of residuals.
     """
     points, miss = _edge_points(cal, edges)
-    model, fit, notes = _change(CurvatureModel, cal.crv, points, miss, _CRV, f"CRV by {label}")
+    model, fit, notes = _change(CurvatureModel, cal.crv, points, miss, highest, f"CRV by {label}")
     covariance = cal.covariance | {"crv": _joined(cal, "crv", model, fit)}
     tuned = replace(cal, crv=cal.crv.plus(model), covariance=covariance)
     return tuned, notes, [residual_table(edges, fit.residuals, fit.used)]
@@ -201,7 +204,7 @@ def _tune_traces_by_lines(cal, frame, catalog, label):
                 parts.append(Markers.of("edge", key, t, x, y, sigma=sigma))
     if not parts:
         return cal, [f"CRV stays: {label} does not show the edges of the slits."], []
-    return _with_edges(cal, Markers.join(parts), label)
+    return _with_edges(cal, Markers.join(parts), label, _CRV_LINES)
 
 
 def _edge_points(cal, edges):
@@ -325,6 +328,19 @@ def _line_points(cal, markers):
         miss[mine] = d - geometry.dispersion.distance_from_wavelength(wavelength[mine], t[mine])
     points = Points(x0, y0, wavelength, miss, markers["sigma"].value, slits, t, lines=True)
     return points, miss
+
+
+def _steady(cal, markers):
+    """Whether markers are of lines that move as lines do: blends of a wide sky do not."""
+    _, miss = _line_points(cal, markers)
+    wavelength, slits = markers["wavelength"].value, np.asarray(markers["slit"])
+    # Relative to the median of each slit: slits may move apart, lines of one may not.
+    for key in np.unique(slits):
+        miss[slits == key] -= np.nanmedian(miss[slits == key])
+    lines = np.unique(wavelength)
+    off = np.array([np.nanmedian(miss[wavelength == w]) for w in lines])
+    limit = max(_ODD * 1.4826 * np.nanmedian(np.abs(off)), _ODD_LEAST)
+    return np.isin(wavelength, lines[np.abs(off) < limit])
 
 
 def _check_lines(markers, fit, expected, label):
