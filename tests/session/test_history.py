@@ -260,6 +260,8 @@ def test_any_sequence_of_steps_resumes(mos_files, mos, steps, seed):
         markers = calib.markers
         if not len(markers) and step in "emdf":
             continue  # the plot was undone
+        if step == "p" and calib.opt is None:
+            continue  # the model was
         if step == "e":
             markers["y"][rng.integers(len(markers))] += rng.normal() * markers["y"].unit
         elif step == "m":
