@@ -63,7 +63,7 @@ def _move(fitter, markers, u, values, reference, kind, what):
     limits = [(k[0], *o) for k, o in zip(fitter.limits[kind], fitter.limits["opt"], strict=True)]
     model, fit, _, notes = fit_field(
         FieldPolynomial, points, limits, what=f"{kind.upper()} {what} on the mask",
-        include=(reference,), frame=fitter.half if kind == "ids" else None, **fitter.plane,
+        include=(reference,), likely=fitter.likely(kind), **fitter.plane,
     )  # fmt: skip
     moved = values - model(X, Y, u) + model(X, Y, np.full(len(X), reference))
     return np.where(fit.used, moved, np.nan), model, notes

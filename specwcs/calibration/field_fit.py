@@ -6,7 +6,13 @@ import numpy as np
 from scipy import linalg, stats
 
 from specwcs.errors import FitError, InputError
-from specwcs.fitting import choose_degrees, contradictory_group, fit_linear, with_prior
+from specwcs.fitting import (
+    choose_degrees,
+    contradictory_group,
+    fit_linear,
+    held_out_rms,
+    with_prior,
+)
 from specwcs.models.field import (
     LinearSamples,
     design_matrix,
@@ -17,7 +23,6 @@ from specwcs.models.field import (
 )
 
 from .local import LocalTerms, deviations
-from .smoothness import Smoothness
 
 __all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
 
@@ -28,7 +33,8 @@ _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one o
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
-_BEYOND = (2, 1, 1)  # degrees above those chosen whose terms have a likely size
+_FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
+_WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
 _WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines whose error is larger are wrong
 _NONE = 1e-4  # px: of local terms that slits do not have
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
@@ -149,7 +155,7 @@ def degree_limits(what, wanted, highest):
 
 
 def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
-              exact=False, frame=None, **domains):  # fmt: skip
+              exact=False, likely=None, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -170,9 +176,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         chance: those of OPT, whose errors it then takes up.
     exact : bool, optional
         Whether as many points as parameters are enough.
-    frame : float, optional
-        Half the length of the frame along the dispersion, px, if the polynomial is a
-        dispersion: where degrees are chosen, its terms have likely sizes, see `Smoothness`.
+    likely : callable, optional
+        ``likely(points, domain)`` gives the likely sizes of the terms, a `Smoothness`: they,
+        not the degrees, are chosen then, unless the degrees are given.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -201,19 +207,13 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         margin = _MARGIN * max(np.ptp(u), 1.0)
         domain = (u.min() - margin, u.max() + margin)
 
-    points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
-    prior = None
-    if frame is not None and limits[0] != limits[1]:
-        length = abs(
-            np.polynomial.Polynomial.fit(
-                points.u[finite], points.values[finite], 1, domain=(-1, 1)
-            ).coef[-1]
-        )
-        prior = Smoothness(frame, max(length, 1.0))
+    unscaled, points = points, points.scaled(domain, domains["x_domain"], domains["y_domain"])
+    if likely is not None and limits[0] != limits[1]:
+        prior = likely(unscaled, domain)
+        degrees, outcome, local, notes = _fit_likely(points, limits[1], what, prior)
+        return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:
-        degrees, constant, outcome, local, notes = _fit(
-            points, limits, what, constant_degrees, exact, prior
-        )
+        degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)
     except FitError as error:
         lowest = (min(1, limits[1][0]), 0, 0)
         if limits[0] == lowest:
@@ -224,55 +224,98 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
             raise error from None
         msg = f"{error} The data allow {what} {allowed}."
         raise FitError(msg) from None
+    return _model(cls, degrees, constant, outcome, domain, domains), outcome, LocalTerms(), notes
+
+
+def _model(cls, degrees, constant, outcome, domain, domains):
     model = cls(*degrees, constant_degrees=constant, domain=domain, **domains)
     model.parameters = outcome.parameters[: len(model.parameters)]
-    return model, outcome, local, notes
+    return model
 
 
-def _fit(points, limits, what, constant_degrees, exact, prior):
+def _fit(points, limits, what, constant_degrees, exact):
     """Choose degrees, set slits aside that contradict the others, fit, and look again."""
     names, slit = np.unique(points.slit, return_inverse=True)
     aside, notes = [], []
     usable = points.finite
     while True:
-        choice = _choose(points, usable, limits, what, prior)
+        choice = _choose(points, usable, limits, what)
         constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
-        odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit, prior)
+        odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit)
         if odd is None or len(aside) >= _ASIDE * len(names):
             break
         aside.append(odd)
         usable = usable & (slit != odd)
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
-    outcome = _robust(points, choice.degrees, usable, what, constant, exact, prior)
+    outcome = _robust(points, choice.degrees, usable, what, constant, exact)
     if limits[0] != limits[1] and not np.array_equal(outcome.used, usable):
         # Single outliers had their say in the choice.
-        choice = _choose(points, outcome.used, limits, what, prior)
+        choice = _choose(points, outcome.used, limits, what)
         constant = _freer_constant(points, choice.degrees, usable, what, constant_degrees)
-        outcome = _robust(points, choice.degrees, usable, what, constant, prior=prior)
-    degrees, local = choice.degrees, LocalTerms()
-    notes.append(choice.reason)
-    if prior is not None:
-        core = field_terms(degrees, constant)
-        degrees = tuple(np.minimum(np.add(degrees, _BEYOND), limits[1]).tolist())
-        constant = constant and tuple(np.maximum(constant, degrees[1:]).tolist())
-        outcome, local, said = _with_local(points, degrees, usable, what, constant, prior, core)
-        notes.append(f"{what}: terms up to {degrees} of likely sizes tell how far it is known.")
-        notes += said
-    notes.append(outcome.status)
+        outcome = _robust(points, choice.degrees, usable, what, constant)
+    degrees = choice.degrees
+    notes += [choice.reason, outcome.status]
     if constant:
         notes.append(f"{what}: its constant term, {constant} as OPT, takes up the errors of OPT.")
     if limits[0] == limits[1]:
         notes += _advice(points, degrees, constant, outcome, what)
-    return degrees, constant, outcome, local, notes
+    return degrees, constant, outcome, notes
 
 
-def _with_local(points, degrees, usable, what, constant, prior, core):
+def _fit_likely(points, degrees, what, prior):
+    """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
+
+    Low degrees err where they leave something out, and do not know it; here what points do not
+    tell stays open within its likely size.
+    """
+    names, slit = np.unique(points.slit, return_inverse=True)
+    aside, notes, usable = [], [], points.finite
+    while True:
+        kept = _robust(points, degrees, usable, what, prior=prior).used
+        chosen, said = _likeliest(points, degrees, kept, what, prior)
+        odd = _odd_slit(points, field_terms(degrees), kept, slit, chosen)
+        if odd is None or len(aside) >= _ASIDE * len(names):
+            break
+        aside.append(odd)
+        usable = usable & (slit != odd)
+        notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
+    notes.append(said)
+    if points.lines:
+        outcome, local, said = _with_local(points, degrees, usable, what, chosen)
+        notes += said
+    else:
+        outcome, local = _robust(points, degrees, usable, what, prior=chosen), LocalTerms()
+    return degrees, outcome, local, [*notes, outcome.status]
+
+
+def _likeliest(points, degrees, usable, what, prior):
+    """Choose how large the terms are, by predicting what is left out."""
+    chosen, terms = _some(points, usable), field_terms(degrees)
+    design, partitions = chosen.design(degrees), chosen.partitions()
+
+    def score(factor):
+        known = replace(prior, factor=factor).rows(terms)
+        return held_out_rms(*with_prior(design, chosen.values, chosen.sigma, partitions, known))
+
+    scores = {factor: score(factor) for factor in _FACTORS}
+    best = min(scores, key=scores.get)
+    if not scores[best] < _WORTHWHILE * scores[1.0]:
+        best = 1.0
+    tried = ", ".join(f"{factor:g}: {value:.2f}" for factor, value in scores.items())
+    said = (
+        f"{what} {degrees}: terms of {best:g} times their likely size predict best what is left "
+        f"out (sigma rms by size {tried})."
+    )
+    return replace(prior, factor=best), said
+
+
+def _with_local(points, degrees, usable, what, prior):
     """Fit, with offset and stretch of each slit as far as slits deviate from the field.
 
     A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
     error has a part in the fit as well, but none in the model.
     """
-    terms = field_terms(degrees, constant)
+    terms = field_terms(degrees)
     slits = tuple(np.unique(points.slit[usable]).tolist())
     local, names = LocalTerms(slits, np.zeros((len(slits), 2))), np.unique(points.u[usable])
     lines = (points.u[:, None] == names).astype(float)
@@ -283,10 +326,10 @@ def _with_local(points, degrees, usable, what, constant, prior, core):
         spread = deviations(
             design_of_terms((chosen.u, chosen.x, chosen.y), terms),
             [columns[usable] for columns in kinds], chosen.values, chosen.sigma,
-            prior.rows(terms, core),
+            prior.rows(terms),
         )  # fmt: skip
         outcome = _robust(
-            points, degrees, usable, what, constant, prior=prior, core=core, extra=(kinds, spread)
+            points, degrees, usable, what, prior=prior, extra=(kinds, spread)
         )
         errors = outcome.parameters[n + 2 * len(slits) :]
         size = np.abs(errors[np.isin(names, points.u[usable])])
@@ -364,14 +407,13 @@ def _spread(values):
     return 1.4826 * np.median(np.abs(values))
 
 
-def _choose(points, usable, limits, what, prior=None):
+def _some(points, usable):
     index = np.flatnonzero(usable)
-    chosen = points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
+    return points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
 
-    def likely(degrees):
-        terms = field_terms(degrees)
-        return prior.rows(terms, terms)
 
+def _choose(points, usable, limits, what):
+    chosen = _some(points, usable)
     return choose_degrees(
         chosen.design,
         chosen.values,
@@ -380,29 +422,28 @@ def _choose(points, usable, limits, what, prior=None):
         lowest=limits[0],
         highest=limits[1],
         what=what,
-        prior=prior and likely,
     )
 
 
-def _odd_slit(points, terms, usable, slit, prior):
+def _odd_slit(points, terms, usable, slit, prior=None):
     if len(np.unique(slit[usable])) < _FEW_SLITS:
         return None
     index = np.flatnonzero(usable)
     chosen = points.take(index)
     design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
-    known = prior and prior.rows(terms, terms)
+    known = prior and prior.rows(terms)
     design, values, sigma, (labels,) = with_prior(
         design, chosen.values, chosen.sigma, [slit[index]], known
     )
     return contradictory_group(design, values, sigma, labels)
 
 
-def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None, core=None,
+def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None,
             extra=None):  # fmt: skip
     terms = field_terms(degrees, constant)
     names = term_names(terms)
     design = design_of_terms((points.u, points.x, points.y), terms)
-    known = prior and prior.rows(terms, terms if core is None else core)
+    known = prior and prior.rows(terms)
     families = points.families()
     if extra is not None:
         kinds, spread = extra

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from astropy import units as u
@@ -13,6 +14,7 @@ from specwcs.models.slit import TraceShape
 
 from .field_fit import Points, degree_limits, fit_field
 from .local import LocalTerms
+from .smoothness import CURVATURE, DISPERSION, POSITION, Smoothness
 
 __all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
 
@@ -20,6 +22,7 @@ MODELS = ("opt", "crv", "ids")
 """The three models by their names, in the order in which they are fitted."""
 
 _HIGHEST = {"opt": (4, 4), "crv": (4, 3, 4), "ids": (6, 3, 4)}
+_SIZES = {"opt": POSITION, "crv": CURVATURE, "ids": DISPERSION}
 _DEFAULT_SIGMA = 0.1  # px: of a marker that states no error, placed by hand
 _OFF_TRACES = "no trace of its slit leads there"
 
@@ -124,6 +127,10 @@ class ModelFitter:
         self.plane = mask_domains(mask)
         self.half = 0.5 * self.direction.split(nx, ny)[0]
 
+    def likely(self, name):
+        """Return the likely sizes of the terms of a model, as `fit_field` takes them."""
+        return partial(Smoothness.over, _SIZES[name], self.half)
+
     def mask_points(self, markers):
         """Return (X, Y) mm of the points of the slits that markers stand for."""
         slits, t, side = (np.asarray(markers[name]) for name in ("slit", "t", "side"))
@@ -166,9 +173,13 @@ class ModelFitter:
             self.points(boxes, position, np.zeros(len(boxes)), boxes[axis].value) for axis in "xy"
         ]
 
+        options = {"exact": True} if self.by_hand else {"likely": self.likely("opt")}
+
         def fit(limits):
             fits = [
-                fit_field(FieldPolynomial, p, limits, what=f"OPT {axis}", exact=True, **self.plane)
+                fit_field(
+                    FieldPolynomial, p, limits, what=f"OPT {axis}", **options, **self.plane
+                )
                 for p, axis in zip(points, "xy", strict=True)
             ]
             return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
@@ -236,14 +247,18 @@ class ModelFitter:
         x0, y0 = opt(*self.mask_points(lines))
         points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
         reference = self.instrument.reference_lambda
-        # A few markers by hand do not tell more terms than their degrees have.
-        frame = None if self.by_hand else self.half
-        return self._fit("ids", DispersionModel, opt, lines, points, reference, frame=frame)
+        return self._fit("ids", DispersionModel, opt, lines, points, reference)
 
-    def _fit(self, name, cls, opt, markers, points, reference, **options):
+    def _fit(self, name, cls, opt, markers, points, reference):
+        # A few markers by hand do not tell more terms than their degrees have.
+        options = (
+            {"constant_degrees": opt.degrees}
+            if self.by_hand
+            else {"likely": self.likely(name)}
+        )
         model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
-            constant_degrees=opt.degrees if self.by_hand else None, **options, **self.detector,
+            **options, **self.detector,
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
         return ModelFit(

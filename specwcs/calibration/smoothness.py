@@ -1,4 +1,4 @@
-"""How large the terms of a dispersion may be: what is known of spectrographs beforehand.
+"""How large the terms of the models may be: what is known of spectrographs beforehand.
 
 A polynomial says nothing of what it leaves out: beyond the last lines its errors look far too
 small, and a degree more would wander off. Terms of a likely size instead, as many as may matter,
@@ -10,16 +10,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 
-__all__ = ["Smoothness"]
+__all__ = ["CURVATURE", "DISPERSION", "POSITION", "Smoothness"]
 
-# 1 sigma of the Chebyshev terms of the distance along the dispersion, over a whole frame, as
-# fractions of half its length: on average over the field, and their change over half of it;
-# those of higher order in the field are smaller by a factor each.
-_OWN = (np.inf, np.inf, 0.05, 0.006, 0.002, 0.0006, 0.0002)
-_CHANGE = (np.inf, 0.03, 0.01, 0.004, 0.0015, 0.0005, 0.0002)
-_HIGHER = 0.7
-# Of the constant beyond the field degrees that the data ask for: what OPT leaves.
-_CONSTANT = 0.0003
+_ANY = 10.0  # in practice no limit
+_HIGHER = 0.7  # size of a term, in that of the one an order lower in the field
+_CONSTANT = (_ANY, _ANY, 0.01, 0.005, 0.002, 0.001)  # by order in the field: what OPT leaves
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """1 sigma of the Chebyshev terms of a model over a whole frame, in halves of its length.
+
+    Parameters
+    ----------
+    own : tuple of float
+        By degree in the local coordinate: on average over the field.
+    change : tuple of float
+        Their change over half the field; those of higher order are smaller, see `_HIGHER`.
+    """
+
+    own: tuple
+    change: tuple
+
+
+POSITION = Sizes(own=(_ANY,), change=(_ANY,))
+"""Position at the reference wavelength, which has no local coordinate."""
+
+DISPERSION = Sizes(
+    own=(_ANY, _ANY, 0.05, 0.006, 0.002, 0.0006, 0.0002),
+    change=(_ANY, 0.03, 0.01, 0.004, 0.0015, 0.0005, 0.0002),
+)
+"""Distance along the dispersion, by wavelength."""
+
+CURVATURE = Sizes(
+    own=(_ANY, _ANY, 0.02, 0.004, 0.0015),
+    change=(_ANY, 0.03, 0.008, 0.002, 0.001),
+)
+"""Deviation across the dispersion, by distance along it."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +55,46 @@ class Smoothness:
 
     Parameters
     ----------
+    sizes : Sizes
     frame, length : float
         Half the length of the frame, and of the part of it that the domain covers, px.
+    factor : float
+        By which all sizes are larger.
     """
 
+    sizes: Sizes
     frame: float
     length: float
+    factor: float = 1.0
 
-    def rows(self, terms, core):
+    @classmethod
+    def over(cls, sizes, frame, points, domain):
+        """Return that of a model over the part of a frame where there are points.
+
+        Parameters
+        ----------
+        sizes : Sizes
+        frame : float
+            Half the length of the frame along the dispersion, px.
+        points : Points
+            Either their local coordinates or their values are distances in px.
+        domain : tuple of float
+            Of the local coordinate.
+        """
+        length = 0.5 * (domain[1] - domain[0])
+        if points.lines:
+            known = points.finite
+            slope = np.polyfit(points.u[known] - domain[0], points.values[known], 1)[0]
+            length *= abs(slope)
+        return cls(sizes, frame, max(length, 1.0))
+
+    def rows(self, terms):
         """Return rows of the design matrix, whose value is 0, and their errors.
 
         Parameters
         ----------
-        terms, core : ndarray of bool
-            The terms of the polynomial, and those that are there without a doubt, see
-            `~specwcs.models.field.field_terms`.
+        terms : ndarray of bool
+            Those of the polynomial, see `~specwcs.models.field.field_terms`.
 
         Returns
         -------
@@ -52,20 +104,18 @@ class Smoothness:
         """
         powers = [_chebyshev_of_powers(size) for size in terms.shape]
         matrix = np.einsum("ai,bj,ck->abcijk", *powers)
-        sigma = self.sigma(terms.shape)
-        known = np.zeros(terms.shape, bool)
-        known[tuple(slice(size) for size in core.shape)] = core
-        sigma[0][~known[0]] = _CONSTANT * self.frame
-        wanted = terms & np.isfinite(sigma)
-        return matrix[wanted][:, terms], sigma[wanted]
+        return matrix[terms][:, terms], self.sigma(terms.shape)[terms]
 
     def sigma(self, shape):
-        """Return the expected sizes of Chebyshev terms, px; infinite where nothing is known."""
+        """Return the expected sizes of Chebyshev terms, px."""
         k, i, j = np.indices(shape)
         order = i + j
-        size = np.where(order, np.take(_CHANGE, k) * _HIGHER ** (order - 1.0), np.take(_OWN, k))
+        change = np.take(self.sizes.change, k) * _HIGHER ** (order - 1.0)
+        size = np.where(order, change, np.take(self.sizes.own, k))
+        size[0] = np.take(_CONSTANT, order[0], mode="clip")
         # A part of a frame shows so much less of its curvature.
-        return size * self.frame * (self.length / self.frame) ** k
+        size = size * self.frame * (self.length / self.frame) ** k
+        return np.where(size < _ANY * self.frame, self.factor * size, size)
 
 
 def _chebyshev_of_powers(size):

@@ -6,7 +6,7 @@ finds the degrees that the data support, by leaving out slit after slit;
 `contradictory_group` finds the slit that spoils the fit of the others.
 """
 
-from .degrees import DegreeChoice, choose_degrees, with_prior
+from .degrees import DegreeChoice, choose_degrees, held_out_rms, with_prior
 from .groups import contradictory_group
 from .linear import Fit, fit_linear
 
@@ -16,5 +16,6 @@ __all__ = [
     "choose_degrees",
     "contradictory_group",
     "fit_linear",
+    "held_out_rms",
     "with_prior",
 ]

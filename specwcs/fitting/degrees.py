@@ -10,7 +10,7 @@ from specwcs.errors import FitError
 from .groups import leave_group_out
 from .linear import check_determined
 
-__all__ = ["DegreeChoice", "choose_degrees", "with_prior"]
+__all__ = ["DegreeChoice", "choose_degrees", "held_out_rms", "with_prior"]
 
 _LARGEST = 1e3  # sigma: a prediction that fails altogether does not count for more
 _WORTHWHILE = 0.97  # a higher degree must lower the held-out error at least to this share
@@ -35,7 +35,7 @@ class DegreeChoice:
     reason: str
 
 
-def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what, prior=None):
+def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
     """Choose polynomial degrees by predicting what was left out.
 
     The search starts from the lowest degrees and takes, of the raises of one degree by 1 or
@@ -55,9 +55,6 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what, 
         Where the search starts and ends.
     what : str
         What is fitted, for the messages.
-    prior : callable, optional
-        ``prior(degrees)`` gives further rows of the design matrix, whose value is 0, and their
-        errors: what is known of the parameters beforehand.
 
     Returns
     -------
@@ -72,19 +69,14 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what, 
 
     def score(degrees):
         if degrees not in tried:
-            tried[degrees] = _held_out_rms(*with_prior(
-                design(degrees), values, sigma, partitions, prior and prior(degrees)
-            ))  # fmt: skip
+            tried[degrees] = held_out_rms(design(degrees), values, sigma, partitions)
         return tried[degrees]
 
     best = tuple(lowest)
     if best == tuple(highest):
         return DegreeChoice(best, tried, f"{what} {best}: as asked.")
     if not np.isfinite(score(best)):
-        matrix, _, errors, _ = with_prior(
-            design(best), values, sigma, partitions, prior and prior(best)
-        )
-        check_determined(matrix / errors[:, None], f"{what} {best}")
+        check_determined(design(best) / sigma[:, None], f"{what} {best}")
     while True:
         steps = [tuple(np.add(best, step).tolist()) for step in _steps(len(best))]
         steps = [s for s in steps if all(a <= b for a, b in zip(s, highest, strict=True))]
@@ -132,7 +124,7 @@ def _steps(n):
     return [*singles, *(2 * singles), *pairs, *([np.ones(n, dtype=int)] if n > 2 else [])]
 
 
-def _held_out_rms(design, values, sigma, partitions):
+def held_out_rms(design, values, sigma, partitions):
     """Return the rms of leave-one-part-out residuals, in sigma, exactly, from one QR."""
     weighted = design / sigma[:, None]
     if len(weighted) <= weighted.shape[1]:
