@@ -290,7 +290,7 @@ def _on(obs, x, y):
 def _edge_errors(obs, cal, key):
     """Errors of both edges across the dispersion, px; outward is positive."""
     direction, trace, parts = obs.instrument.direction, cal.geometry(key).trace, []
-    low, high = cal.ids.domain
+    low, high = cal.geometry(key).dispersion.wavelength_domain
     band = max(low, obs.passband[0]), min(high, obs.passband[1])
     ends = []
     for t in (0.0, 1.0):

@@ -1,6 +1,6 @@
 """`Calibration`: models, errors, residuals and provenance, in one immutable value."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +11,8 @@ from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
 
-from .known import error_rows
-from .local import LocalTerms
+from .known import trace_rows, wavelength_rows
+from .local import no_local_terms
 from .predict import dispersion_at
 from .provenance import setup_of
 
@@ -65,10 +65,11 @@ class Calibration:
     opt : OpticalModel
     crv : CurvatureModel
     ids : DispersionModel
-    local : LocalTerms
-        What the spectra of single slits deviate by from IDS.
+    local : dict of str to LocalTerms
+        What single slits deviate by: across the dispersion from ``"crv"``, along it from
+        ``"ids"``.
     covariance : dict of str to ndarray
-        Of the parameters of ``"opt_x"``, ``"opt_y"``, ``"crv"`` and ``"ids"``; the last
+        Of the parameters of ``"opt_x"``, ``"opt_y"``, ``"crv"`` and ``"ids"``; the last two
         with the local terms.
     slits : dict of str to SlitStatus
     residuals : QTable
@@ -90,7 +91,7 @@ class Calibration:
     residuals: QTable = field(repr=False)
     medium: str = "air"
     provenance: dict = field(default_factory=dict, repr=False)
-    local: LocalTerms = field(default_factory=LocalTerms, repr=False)
+    local: dict = field(default_factory=no_local_terms, repr=False)
 
     @classmethod
     def read(cls, path):
@@ -193,9 +194,36 @@ class Calibration:
         shape = wavelength.shape
         wavelength, t = (np.where(outside, np.nan, v).ravel() for v in (wavelength, t))
         slit = self.mask[self._known(slit_id)]
-        rows = error_rows(self.opt, self.ids, self.local, slit, t, wavelength)
+        rows = wavelength_rows(self.opt, self.ids, self.local["ids"], slit, t, wavelength)
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
         return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
+
+    def trace_uncertainty(self, slit_id, d, t):
+        """Return the 1 sigma error of traces across the dispersion, from the fit's covariance.
+
+        Parameters
+        ----------
+        slit_id : str
+        d : array-like
+            px along the dispersion from the reference wavelength.
+        t : array-like
+            Position in the slit, 0 and 1 at its edges; they broadcast.
+
+        Returns
+        -------
+        ndarray
+            px.
+
+        Notes
+        -----
+        The covariance of CRV alone: edges are measured as they are on the frame, and what OPT
+        errs by is part of CRV.
+        """
+        slit = self.mask[self._known(slit_id)]
+        d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))
+        rows = trace_rows(self.opt, self.crv, self.local["crv"], slit, t.ravel(), d.ravel())
+        sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["crv"], rows))
+        return sigma.reshape(d.shape)
 
     def dispersion_at(self, markers):
         """Return the local dispersion at markers that have a wavelength, px per Angstrom.
@@ -266,9 +294,11 @@ def _geometry(calibration, slit_id, extrapolate):
         calibration.mask[slit_id],
         calibration.instrument.direction,
     )
-    dispersion = calibration.local.dispersion(geometry.dispersion, slit_id)
+    local = calibration.local
+    trace = local["crv"].trace(geometry.trace, slit_id)
+    dispersion = local["ids"].dispersion(geometry.dispersion, slit_id)
     known = calibration.slits[slit_id].known if slit_id in calibration.slits else (np.nan, np.nan)
     # A slit without lines of its own has the wavelengths of the others.
     if not extrapolate and np.all(np.isfinite(known)):
         dispersion = dispersion.within(*known)
-    return replace(geometry, dispersion=dispersion)
+    return SlitGeometry(trace, dispersion)

@@ -1,125 +1,23 @@
 """Fitting one field polynomial to points of many slits, with the degrees they support."""
 
-from dataclasses import dataclass, fields, replace
-
 import numpy as np
-from scipy import linalg, stats
+from scipy import stats
 
 from specwcs.errors import FitError, InputError
-from specwcs.fitting import (
-    choose_degrees,
-    contradictory_group,
-    fit_linear,
-    held_out_rms,
-    with_prior,
-)
-from specwcs.models.field import (
-    LinearSamples,
-    design_matrix,
-    design_of_terms,
-    field_terms,
-    scale,
-    term_names,
-)
+from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
+from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
 
-from .local import LocalTerms, deviations
+from .likely_fit import fit_likely
+from .local import LocalTerms
 
-__all__ = ["AUTO", "Points", "degree_limits", "fit_field"]
+__all__ = ["AUTO", "degree_limits", "fit_field"]
 
 AUTO = "auto"
 _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyond them
-_CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
-_BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
-_FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
-_WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
-_WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines whose error is larger are wrong
-_NONE = 1e-4  # px: of local terms that slits do not have
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
-
-
-@dataclass(frozen=True)
-class Points:
-    """Measured points, arrays of shape (n,).
-
-    Parameters
-    ----------
-    x, y : ndarray
-        Field position: mm or px.
-    u : ndarray
-        The local coordinate: wavelength or distance along the dispersion.
-    values, sigma : ndarray
-        What was measured there and its 1 sigma error, px.
-    slit : ndarray of str
-    t : ndarray
-        Position in the slit.
-    lines : bool
-        Whether equal u means the same arc line.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    u: np.ndarray
-    values: np.ndarray
-    sigma: np.ndarray
-    slit: np.ndarray
-    t: np.ndarray
-    lines: bool = False
-
-    def take(self, index):
-        """Return some of the points."""
-        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "lines")
-        return Points(*arrays, lines=self.lines)
-
-    def scaled(self, domain, x_domain, y_domain):
-        """Return the points with u, x and y mapped from their domains to [-1, 1]."""
-        return replace(
-            self, u=scale(self.u, domain), x=scale(self.x, x_domain), y=scale(self.y, y_domain)
-        )
-
-    def design(self, degrees):
-        """Return the design matrix of a field polynomial; the points must be scaled."""
-        return design_matrix((self.u, self.x, self.y), degrees)
-
-    @property
-    def finite(self):
-        """The points of which all is known."""
-        return np.all(np.isfinite([self.x, self.y, self.u, self.values, self.sigma]), axis=0)
-
-    def families(self):
-        """Return labels of the points that may err together: of a slit, and of a line."""
-        slit = np.unique(self.slit, return_inverse=True)[1]
-        return [slit, np.unique(self.u, return_inverse=True)[1]] if self.lines else [slit]
-
-    def partitions(self):
-        """Return labels of the parts to be left out in turn, for `choose_degrees`.
-
-        Slits, or where there are few of them, stretches along the one coordinate in
-        which the points are dense; and lines. The first and the last stretch and line stay:
-        a prediction there would be an extrapolation.
-        """
-        names, slit = np.unique(self.slit, return_inverse=True)
-        if len(names) >= _FEW_SLITS:
-            parts = [slit]
-        else:
-            dense_in_t = len(np.unique(self.t)) > 2
-            parts = [_inner(_blocks(self.t if dense_in_t else self.u))]
-        if self.lines:
-            parts.append(_inner(np.unique(self.u, return_inverse=True)[1]))
-        return parts
-
-
-def _blocks(values):
-    low, high = values.min(), values.max()
-    width = (high - low) / _BLOCKS
-    return np.clip((values - low) // (width or 1.0), 0, _BLOCKS - 1).astype(int)
-
-
-def _inner(labels):
-    """Set the first and the last label to -1: never left out."""
-    return np.where((labels == labels.min()) | (labels == labels.max()), -1, labels)
 
 
 def degree_limits(what, wanted, highest):
@@ -210,8 +108,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     unscaled, points = points, points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
         prior = likely(unscaled, domain)
-        degrees, outcome, local, notes = _fit_likely(points, limits[1], what, prior)
-        return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
+        outcome, local, notes = fit_likely(points, limits[1], what, prior)
+        return _model(cls, limits[1], None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)
     except FitError as error:
@@ -260,100 +158,6 @@ def _fit(points, limits, what, constant_degrees, exact):
     if limits[0] == limits[1]:
         notes += _advice(points, degrees, constant, outcome, what)
     return degrees, constant, outcome, notes
-
-
-def _fit_likely(points, degrees, what, prior):
-    """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
-
-    Low degrees err where they leave something out, and do not know it; here what points do not
-    tell stays open within its likely size.
-    """
-    names, slit = np.unique(points.slit, return_inverse=True)
-    aside, notes, usable = [], [], points.finite
-    while True:
-        kept = _robust(points, degrees, usable, what, prior=prior).used
-        chosen, said = _likeliest(points, degrees, kept, what, prior)
-        odd = _odd_slit(points, field_terms(degrees), kept, slit, chosen)
-        if odd is None or len(aside) >= _ASIDE * len(names):
-            break
-        aside.append(odd)
-        usable = usable & (slit != odd)
-        notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
-    notes.append(said)
-    if points.lines:
-        outcome, local, said = _with_local(points, degrees, usable, what, chosen)
-        notes += said
-    else:
-        outcome, local = _robust(points, degrees, usable, what, prior=chosen), LocalTerms()
-    return degrees, outcome, local, [*notes, outcome.status]
-
-
-def _likeliest(points, degrees, usable, what, prior):
-    """Choose how large the terms are, by predicting what is left out."""
-    chosen, terms = _some(points, usable), field_terms(degrees)
-    design, partitions = chosen.design(degrees), chosen.partitions()
-
-    def score(factor):
-        known = replace(prior, factor=factor).rows(terms)
-        return held_out_rms(*with_prior(design, chosen.values, chosen.sigma, partitions, known))
-
-    scores = {factor: score(factor) for factor in _FACTORS}
-    best = min(scores, key=scores.get)
-    if not scores[best] < _WORTHWHILE * scores[1.0]:
-        best = 1.0
-    tried = ", ".join(f"{factor:g}: {value:.2f}" for factor, value in scores.items())
-    said = (
-        f"{what} {degrees}: terms of {best:g} times their likely size predict best what is left "
-        f"out (sigma rms by size {tried})."
-    )
-    return replace(prior, factor=best), said
-
-
-def _with_local(points, degrees, usable, what, prior):
-    """Fit, with offset and stretch of each slit as far as slits deviate from the field.
-
-    A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
-    error has a part in the fit as well, but none in the model.
-    """
-    terms = field_terms(degrees)
-    slits = tuple(np.unique(points.slit[usable]).tolist())
-    local, names = LocalTerms(slits, np.zeros((len(slits), 2))), np.unique(points.u[usable])
-    lines = (points.u[:, None] == names).astype(float)
-    kinds = [*local.columns(points.slit, points.u), lines]
-    n = int(terms.sum())
-    while True:
-        chosen = points.take(usable)
-        spread = deviations(
-            design_of_terms((chosen.u, chosen.x, chosen.y), terms),
-            [columns[usable] for columns in kinds], chosen.values, chosen.sigma,
-            prior.rows(terms),
-        )  # fmt: skip
-        outcome = _robust(
-            points, degrees, usable, what, prior=prior, extra=(kinds, spread)
-        )
-        errors = outcome.parameters[n + 2 * len(slits) :]
-        size = np.abs(errors[np.isin(names, points.u[usable])])
-        wrong = np.abs(errors) > max(_WRONG * 1.4826 * np.median(size), _WRONG_LEAST)
-        out = usable & (lines @ wrong > 0)
-        # A line that is another one errs by far more than lines do: it goes.
-        if not out.any() or wrong.sum() > _ASIDE * len(size):
-            break
-        usable = usable & ~out
-    own = 2 * len(slits) if spread[0] or spread[1] else 0
-    outcome = replace(
-        outcome,
-        residuals=outcome.residuals + lines @ errors,
-        covariance=outcome.covariance[: n + own, : n + own],
-    )
-    values = outcome.parameters[n : n + 2 * len(slits)].reshape(2, -1).T
-    said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
-    if not own:
-        return outcome, LocalTerms(), [*said, f"{what}: slits do not deviate from the field."]
-    said.append(
-        f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
-        f"{spread[1]:.3f} px (1 sigma), each as far as its own lines say."
-    )
-    return outcome, LocalTerms(slits, values), said
 
 
 def _freer_constant(points, degrees, usable, what, wanted):
@@ -407,13 +211,8 @@ def _spread(values):
     return 1.4826 * np.median(np.abs(values))
 
 
-def _some(points, usable):
-    index = np.flatnonzero(usable)
-    return points.take(index[:: -(-len(index) // _CHOICE_POINTS)])
-
-
 def _choose(points, usable, limits, what):
-    chosen = _some(points, usable)
+    chosen = points.take(points.some(usable))
     return choose_degrees(
         chosen.design,
         chosen.values,
@@ -425,47 +224,27 @@ def _choose(points, usable, limits, what):
     )
 
 
-def _odd_slit(points, terms, usable, slit, prior=None):
+def _odd_slit(points, terms, usable, slit):
     if len(np.unique(slit[usable])) < _FEW_SLITS:
         return None
     index = np.flatnonzero(usable)
     chosen = points.take(index)
     design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
-    known = prior and prior.rows(terms)
-    design, values, sigma, (labels,) = with_prior(
-        design, chosen.values, chosen.sigma, [slit[index]], known
-    )
-    return contradictory_group(design, values, sigma, labels)
+    return contradictory_group(design, chosen.values, chosen.sigma, slit[index])
 
 
-def _robust(points, degrees, usable, what, constant=None, exact=False, prior=None,
-            extra=None):  # fmt: skip
+def _robust(points, degrees, usable, what, constant=None, exact=False):
     terms = field_terms(degrees, constant)
     names = term_names(terms)
-    design = design_of_terms((points.u, points.x, points.y), terms)
-    known = prior and prior.rows(terms)
-    families = points.families()
-    if extra is not None:
-        kinds, spread = extra
-        sizes, families = [columns.shape[1] for columns in kinds], ()
-        names = (*names, *(f"own{k}" for k in range(sum(sizes))))
-        design = np.hstack([design, *kinds])
-        known = (
-            linalg.block_diag(known[0], np.eye(sum(sizes))),
-            np.concatenate([known[1], np.repeat(np.maximum(spread, _NONE), sizes)]),
-        )
-    design, values, sigma, (unused,) = with_prior(
-        design, points.values, points.sigma, [np.where(usable, 0, 1)], known
+    samples = LinearSamples(
+        design_of_terms((points.u, points.x, points.y), terms), names, np.zeros(len(names))
     )
-    samples = LinearSamples(design, names, np.zeros(len(names)))
-    label = f"{what} {degrees}"
     return fit_linear(
         samples,
-        values,
-        sigma,
-        what=label,
-        exclude=unused == 1,
-        partitions=families,
+        points.values,
+        points.sigma,
+        what=f"{what} {degrees}",
+        exclude=~usable,
+        partitions=points.families(),
         exact=exact,
-        n_prior=len(values) - len(points.values),
     )

@@ -12,8 +12,9 @@ from specwcs.errors import FitError
 from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, OpticalModel
 from specwcs.models.slit import TraceShape
 
-from .field_fit import Points, degree_limits, fit_field
+from .field_fit import degree_limits, fit_field
 from .local import LocalTerms
+from .points import Points
 from .smoothness import CURVATURE, DISPERSION, POSITION, Smoothness
 
 __all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
@@ -48,7 +49,9 @@ class ModelFit:
     notes : tuple of str
         What was done, in sentences.
     local : LocalTerms
-        Of IDS: what single slits deviate by; the last parameters of the covariance.
+        Of CRV and IDS: what single slits deviate by; the last parameters of the covariance.
+    changes : ndarray, shape (n_lines, n_parameters), or None
+        Of IDS: by what the parameters change if a line is left out.
     """
 
     model: object
@@ -58,6 +61,7 @@ class ModelFit:
     ranks: tuple = ()
     notes: tuple = field(default=(), repr=False)
     local: LocalTerms = field(default_factory=LocalTerms, repr=False)
+    changes: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def unfitted(cls, model, origin):
@@ -177,9 +181,7 @@ class ModelFitter:
 
         def fit(limits):
             fits = [
-                fit_field(
-                    FieldPolynomial, p, limits, what=f"OPT {axis}", **options, **self.plane
-                )
+                fit_field(FieldPolynomial, p, limits, what=f"OPT {axis}", **options, **self.plane)
                 for p, axis in zip(points, "xy", strict=True)
             ]
             return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
@@ -228,19 +230,28 @@ class ModelFitter:
         points = self.points(edges, (x0, y0), d, across - across0)
         return self._fit("crv", CurvatureModel, opt, edges, points, 0.0)
 
-    def fit_ids(self, opt, crv, lines):
+    def fit_ids(self, opt, crv, lines, local=None):
         """Fit IDS to lines, each at the t where the traces say that it lies.
+
+        Parameters
+        ----------
+        opt : OpticalModel
+        crv : CurvatureModel
+        lines : Markers
+        local : LocalTerms, optional
+            Of CRV.
 
         Returns
         -------
         ModelFit
         """
+        local = local or LocalTerms()
         t, d = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
         x, y = lines["x"].value, lines["y"].value
         for key in np.unique(lines["slit"]):
             mine = np.asarray(lines["slit"] == key)
             shape = TraceShape.from_models(opt, crv, self.mask[key], self.direction)
-            d[mine], t[mine] = shape.trace_from_pixel(x[mine], y[mine])
+            d[mine], t[mine] = local.trace(shape, key).trace_from_pixel(x[mine], y[mine])
         lines = lines.copy()
         lines["t"] = t
         lines["reason"] = np.where(np.isfinite(t), lines["reason"], _OFF_TRACES).astype(str)
@@ -252,9 +263,7 @@ class ModelFitter:
     def _fit(self, name, cls, opt, markers, points, reference):
         # A few markers by hand do not tell more terms than their degrees have.
         options = (
-            {"constant_degrees": opt.degrees}
-            if self.by_hand
-            else {"likely": self.likely(name)}
+            {"constant_degrees": opt.degrees} if self.by_hand else {"likely": self.likely(name)}
         )
         model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
@@ -262,8 +271,9 @@ class ModelFitter:
         )  # fmt: skip
         table = residual_table(markers, fit.residuals, fit.used)
         return ModelFit(
-            model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes), local
-        )
+            model, "fitted", {name: fit.covariance}, table, (fit.rank,), tuple(notes), local,
+            fit.changes,
+        )  # fmt: skip
 
 
 def _plane_degrees(sentence):

@@ -3,16 +3,20 @@
 import numpy as np
 
 from specwcs.models.field import scale
+from specwcs.models.slit import TraceShape
 
-__all__ = ["error_rows", "known_ranges"]
+__all__ = ["edge_errors", "known_ranges", "trace_rows", "wavelength_rows"]
 
 # A wavelength is known where 1 sigma is no more than this, px along the dispersion, or than so
 # many times that at the slit's own lines.
 _KNOWN, _TIMES = 0.1, 3.0
+# Nor where a single line decides by more than this, px: it may be another, or two.
+_SINGLE = 0.12
 _GRID = 128
+_EDGE_GRID = 9
 
 
-def error_rows(opt, ids, local, slit, t, wavelength):
+def wavelength_rows(opt, ids, local, slit, t, wavelength):
     """Return the rows of the design matrix of IDS in a slit, of its local terms too.
 
     Parameters
@@ -30,6 +34,27 @@ def error_rows(opt, ids, local, slit, t, wavelength):
     """
     rows = ids.fit_deriv(*opt(*slit.curve(t)), wavelength)
     own = local.columns(np.full(len(rows), slit.id), scale(wavelength, ids.domain))
+    return np.hstack([rows, *own])
+
+
+def trace_rows(opt, crv, local, slit, t, d):
+    """Return the rows of the design matrix of CRV in a slit, of its local terms too.
+
+    Parameters
+    ----------
+    opt : OpticalModel
+    crv : CurvatureModel
+    local : LocalTerms
+    slit : Slit
+    t, d : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n, p)
+        For the covariance ``"crv"`` of a calibration.
+    """
+    rows = crv.fit_deriv(*opt(*slit.curve(t)), d)
+    own = local.columns(np.full(len(rows), slit.id), 2.0 * t - 1.0)
     return np.hstack([rows, *own])
 
 
@@ -60,27 +85,71 @@ def known_ranges(mask, opt, ids, lines):
             continue
         own = np.unique(lines["wavelength"].value[slits == key])
         where = np.repeat(t, _GRID), np.tile(grid, len(t))
-        rows = error_rows(opt, ids.model, ids.local, mask[str(key)], *where)
+        rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
         limit = max(_KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
-        ranges[str(key)] = _around(grid, sigma, limit, np.median(own))
+        doubt = sigma / limit
+        if ids.changes is not None:
+            # Slits at the ends of a field may show a line that no other slit does.
+            change = np.nanmax(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
+            doubt = np.maximum(doubt, change.reshape(len(t), _GRID).max(axis=0) / _SINGLE)
+        ranges[str(key)] = _around(grid, doubt, np.median(own))
     return ranges
 
 
-def _around(grid, sigma, limit, middle):
-    """Return the ends of the stretch about `middle` where sigma is below the limit."""
+def edge_errors(mask, opt, crv, ids, statuses, instrument):
+    """Find how well the edges of each slit are known, as far as its wavelengths are.
+
+    Parameters
+    ----------
+    mask : Mask
+    opt : OpticalModel
+    crv, ids : ModelFit
+    statuses : dict of str to SlitStatus
+    instrument : Instrument
+
+    Returns
+    -------
+    dict of str to ndarray, shape (2,)
+        The largest 1 sigma error of both edges on the detector, px; NaN of one that is off it.
+    """
+    covariance, direction = crv.covariance["crv"], instrument.direction
+    if not np.all(np.isfinite(covariance)):
+        return {}
+    ny, nx = instrument.shape
+    found = {}
+    for key, slit in mask.items():
+        known = statuses[key].known
+        wavelength = np.linspace(
+            *(known if np.isfinite(known[0]) else ids.model.domain), _EDGE_GRID
+        )
+        shape = TraceShape.from_models(opt, crv.model, slit, direction)
+        errors = []
+        for t in (np.zeros(_EDGE_GRID), np.ones(_EDGE_GRID)):
+            d = ids.model(*opt(*slit.curve(t)), wavelength)
+            x, y = shape.pixel_from_trace(d, t)
+            on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
+            rows = trace_rows(opt, crv.model, crv.local, slit, t[on], d[on])
+            variance = np.einsum("np,pq,nq->n", rows, covariance, rows)
+            errors.append(np.sqrt(variance.max()) if on.any() else np.nan)
+        found[key] = np.array(errors)
+    return found
+
+
+def _around(grid, doubt, middle):
+    """Return the ends of the stretch about `middle` where doubt is no more than 1."""
     start = int(np.argmin(np.abs(grid - middle)))
     ends = []
     for step in (-1, 1):
         end = start
-        while 0 <= end + step < len(grid) and sigma[end + step] <= limit:
+        while 0 <= end + step < len(grid) and doubt[end + step] <= 1:
             end += step
         after = end + step
         edge = grid[end]
         if 0 <= after < len(grid):
             # Between the last point within the limit and the first beyond it.
-            part = (limit - sigma[end]) / (sigma[after] - sigma[end])
+            part = (1 - doubt[end]) / (doubt[after] - doubt[end])
             edge += np.clip(part, 0.0, 1.0) * (grid[after] - grid[end])
         ends.append(float(edge))
     return tuple(ends) if ends[0] < ends[1] else (np.nan, np.nan)

@@ -1,9 +1,9 @@
-"""What single slits deviate from the field by: small offsets and stretches of their spectra.
+"""What single slits deviate from the field by: small offsets and stretches.
 
 A slit may be cut a little off its place, or sit in a corner that the field's polynomial does
-not follow. An offset and a stretch for each slit take that up, as large as its own lines ask
-for and no larger than slits deviate: each is drawn from a distribution whose width all slits
-together tell, so that a slit with few lines leans on the field.
+not follow. Two terms for each slit take that up, as large as its own lines or edges ask for and
+no larger than slits deviate: each is drawn from a distribution whose width all slits together
+tell, so that a slit of which little is seen leans on the field.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import linalg
 
-__all__ = ["LocalTerms", "deviations"]
+__all__ = ["LocalTerms", "deviations", "no_local_terms"]
 
 _ROUNDS = 20
 _START = 0.1  # px, 1 sigma of the deviations: where the search for it starts
@@ -22,14 +22,15 @@ _FEWEST = 4  # slits that tell of a distribution
 
 @dataclass(frozen=True)
 class LocalTerms:
-    """Offsets and stretches of the slits along the dispersion.
+    """Offsets and stretches of the slits: along the dispersion, or across it.
 
     Parameters
     ----------
     slits : tuple of str
         The slits that have them.
     values : ndarray, shape (n, 2)
-        Offset, px, and stretch: px at the ends of the model's domain of wavelengths.
+        Offset and stretch, px. The stretch is that at the ends: of the model's domain of
+        wavelengths, or of the slit, where it is half of what the slit is wider by.
     """
 
     slits: tuple = ()
@@ -54,6 +55,12 @@ class LocalTerms:
             return dispersion
         return dispersion.shifted(*self.of(slit_id))
 
+    def trace(self, shape, slit_id):
+        """Add the terms of a slit to its `~specwcs.models.slit.TraceShape`."""
+        if slit_id not in self.slits:
+            return shape
+        return shape.shifted(*self.of(slit_id))
+
     def columns(self, slit, u):
         """Return the design matrices of the terms.
 
@@ -61,7 +68,7 @@ class LocalTerms:
         ----------
         slit : ndarray of str, shape (n,)
         u : ndarray, shape (n,)
-            Wavelengths scaled to -1 … 1.
+            -1 at the one end, 1 at the other: wavelengths, or t, scaled.
 
         Returns
         -------
@@ -69,6 +76,11 @@ class LocalTerms:
         """
         own = (np.asarray(slit)[:, None] == np.array(self.slits, str)[None, :]).astype(float)
         return own, own * u[:, None]
+
+
+def no_local_terms():
+    """Return the local terms of CRV and IDS where slits have none."""
+    return {"crv": LocalTerms(), "ids": LocalTerms()}
 
 
 def deviations(design, kinds, values, sigma, prior):

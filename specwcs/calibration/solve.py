@@ -17,12 +17,13 @@ from specwcs.markers import Markers
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFitter, residual_table
-from .known import error_rows, known_ranges
+from .known import edge_errors, known_ranges, wavelength_rows
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
 _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
+_BAD_EDGE = 0.15  # px: likewise where one of its edges is known no better
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 _BOXES = ("box", "polygon")
 
@@ -73,7 +74,7 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         boxes, notes = derive_boxes(fitter, lines, edges)
     fits = {"opt": fitter.fit_opt(boxes, flips)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
-    fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines)
+    fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines, fits["crv"].local)
     provenance = {**(provenance or {}), "fits": [*notes, *_notes(fits)]}
     return assemble(
         instrument, mask, fits, medium=medium, faults=faults or {}, provenance=provenance
@@ -125,6 +126,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     else:
         statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
+        statuses = _open_edges(statuses, instrument, mask, fits)
         for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
@@ -140,7 +142,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         instrument=instrument,
         mask=mask,
         **{name: fits[name].model for name in MODELS},
-        local=fits["ids"].local,
+        local={name: fits[name].local for name in ("crv", "ids")},
         covariance={k: v for name in MODELS for k, v in fits[name].covariance.items()},
         slits=unusable | statuses,
         residuals=residuals,
@@ -154,6 +156,21 @@ def _with_ranges(statuses, mask, fits, residuals):
     lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
     for key, known in known_ranges(mask, fits["opt"].model, fits["ids"], lines).items():
         statuses[key] = replace(statuses[key], known=known)
+    return statuses
+
+
+def _open_edges(statuses, instrument, mask, fits):
+    """Flag the slits whose edges are not known, neither by their own light nor by others'."""
+    opt, crv, ids = (fits[name] for name in MODELS)
+    errors = edge_errors(mask, opt.model, crv, ids, statuses, instrument)
+    for key, sigma in errors.items():
+        worst = np.nanmax(sigma, initial=0.0)
+        if statuses[key].ok and worst > _BAD_EDGE:
+            reason = (
+                f"where its {('left', 'right')[np.nanargmax(sigma)]} edge is stays open: 1 sigma "
+                f"is {worst:.1f} px"
+            )
+            statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     return statuses
 
 
@@ -201,7 +218,7 @@ def loose_ends(mask, fits, residuals):
         t, w = (
             a.ravel() for a in np.meshgrid((0.0, 0.5, 1.0), np.quantile(wavelength, (0, 0.5, 1)))
         )
-        rows = error_rows(opt, ids.model, ids.local, mask[str(key)], t, w)
+        rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], t, w)
         sigma = np.sqrt(np.max(np.einsum("np,pq,nq->n", rows, covariance, rows)))
         if sigma > _BAD_SIGMA:
             found[str(key)] = float(sigma)

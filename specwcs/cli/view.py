@@ -123,7 +123,7 @@ def _models(cal):
         if len(mine):
             covariance = {key: cal.covariance[key] for key in fit.covariance}
             ranks = tuple(len(matrix) for matrix in covariance.values())
-            local = cal.local if name == "ids" else LocalTerms()
+            local = cal.local.get(name, LocalTerms())
             fit = ModelFit(model, "fitted", covariance, mine, ranks, local=local)
         note_fit(model, fit, cal.instrument, cal.medium)
     return models

@@ -4,7 +4,13 @@ import numpy as np
 from scipy import linalg, stats
 from scipy.linalg import lapack
 
-__all__ = ["common_covariance", "contradictory_group", "leave_group_out", "rank_of"]
+__all__ = [
+    "changes_without",
+    "common_covariance",
+    "contradictory_group",
+    "leave_group_out",
+    "rank_of",
+]
 
 _GAIN = 0.4  # a group contradicts if the fit without it has less than this share of the chi-square
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
@@ -62,6 +68,36 @@ def leave_group_out(design, values, labels):
         errors.append(error)
         chi2_without[k] = max(chi2 - own @ error, 0.0)
     return groups, errors, chi2_without
+
+
+def changes_without(design, values, labels):
+    """By what the parameters change if a group is left out.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p)
+        Weighted by 1/sigma.
+    values : ndarray, shape (n,)
+        Weighted likewise.
+    labels : ndarray of int, shape (n,)
+        Groups with a negative label are never left out.
+
+    Returns
+    -------
+    ndarray, shape (groups, p)
+        In the order of the labels; NaN where the others do not determine the parameters.
+    """
+    q, r = linalg.qr(design, mode="economic")
+    residual = values - q @ (q.T @ values)
+    groups = np.unique(labels[labels >= 0])
+    changes = np.full((len(groups), design.shape[1]), np.nan)
+    for k, label in enumerate(groups):
+        rows = q[labels == label]
+        factor, fault = lapack.dpotrf(np.eye(q.shape[1]) - rows.T @ rows, lower=True)
+        if not fault and np.min(np.diag(factor)) ** 2 >= _UNDETERMINED:
+            change = lapack.dpotrs(factor, rows.T @ residual[labels == label], lower=True)[0]
+            changes[k] = -linalg.solve_triangular(r, change)
+    return changes
 
 
 def common_covariance(design, residuals, sigma, labels):

@@ -8,7 +8,7 @@ from scipy import linalg
 
 from specwcs.errors import FitError, InputError
 
-from .groups import common_covariance, rank_of
+from .groups import changes_without, common_covariance, rank_of
 
 __all__ = ["Fit", "fit_linear"]
 
@@ -42,6 +42,8 @@ class Fit:
         Root mean square of the residuals of the samples used.
     status : str
         A sentence: what was done.
+    changes : ndarray, shape (n_groups, n_parameters), optional
+        By what the parameters change if a group of points is left out.
     """
 
     model: object
@@ -53,6 +55,7 @@ class Fit:
     error_scale: float
     rms: float
     status: str
+    changes: np.ndarray | None = None
 
     @property
     def parameters(self):
@@ -61,7 +64,7 @@ class Fit:
 
 
 def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0,
-               exact=False, n_prior=0):  # fmt: skip
+               exact=False, n_prior=0, groups=None):  # fmt: skip
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -90,6 +93,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     n_prior : int, optional
         The last so many samples are no points, but what is known of the parameters beforehand:
         they are not rejected, and their errors stay as they are.
+    groups : ndarray of int, shape (n_samples,), optional
+        Labels of points, to tell what leaving out a group would change. None may be fixed.
 
     Returns
     -------
@@ -130,6 +135,10 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         design[used][:, free], residuals[used], sigma[used],
         [_padded(labels, n_prior)[used] for labels in partitions],
     )  # fmt: skip
+    changes = None if groups is None else changes_without(
+        design[used] / sigma[used][:, None], values[used] / sigma[used],
+        _padded(groups, n_prior)[used],
+    )  # fmt: skip
     residuals, finite, used = residuals[points], finite[points], used[points]
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
@@ -140,7 +149,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         status += "; no point to spare, so no error is known"
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
-    return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status + ".")
+    status += "."
+    return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status, changes)
 
 
 def _padded(labels, n_prior):

@@ -32,7 +32,7 @@ class CalibrationConverter(Converter):
     def to_yaml_tree(self, obj, tag, ctx):
         node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
         node["provenance"] = dict(obj.provenance)
-        node["local"] = obj.local.to_dict()
+        node["local"] = {name: local.to_dict() for name, local in obj.local.items()}
         node["covariance"] = _square(obj.covariance)
         node["slits"] = [
             {"id": id_, **asdict(status), "known": [float(w) for w in status.known]}
@@ -51,7 +51,7 @@ class CalibrationConverter(Converter):
                 entry["known"] = tuple(map(float, entry["known"]))
         return Calibration(
             **values,
-            local=LocalTerms.from_dict(node.get("local", {})),
+            local={name: LocalTerms.from_dict(terms) for name, terms in node["local"].items()},
             covariance=_square(node["covariance"]),
             slits={entry.pop("id"): SlitStatus(**entry) for entry in slits},
         )

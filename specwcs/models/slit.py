@@ -131,6 +131,21 @@ class TraceShape:
         along, across, curve = _along_slit(opt, slit, direction, crv.local)
         return cls(Direction(direction), along[0], across[0], curve, crv.domain)
 
+    def shifted(self, offset, stretch):
+        """Return it moved across the dispersion by an offset and a stretch, px at the ends."""
+        low, high = self.t_domain
+        across = np.pad(self.across, (0, max(0, 2 - len(self.across))))
+        # The terms of 2 t - 1, in powers of the scaled t.
+        across[:2] += offset + stretch * (low + high - 1.0), stretch * (high - low)
+        terms = len(across) - len(self.across)
+        if not terms:
+            return replace(self, across=across)
+        wider = ((0, 0), (0, terms))
+        return replace(
+            self, across=across, along=np.pad(self.along, (0, terms)),
+            curve=np.pad(self.curve, wider),
+        )  # fmt: skip
+
     def pixel_from_trace(self, d, t):
         """Return (x, y) of trace coordinates (d, t); they broadcast."""
         d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))

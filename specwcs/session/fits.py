@@ -147,10 +147,10 @@ class SessionFits(SessionCore):
     def _fit_ids(self, state, layer):
         markers, notes = self._ordered(layer, "ids")
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
+        local = state.fits["crv"].local if "crv" in state.fits else None
         with one_thread():
-            return self._fitter(state).fit_ids(
-                opt, crv, markers[np.asarray(markers["used"])]
-            ), notes
+            fit = self._fitter(state).fit_ids(opt, crv, markers[np.asarray(markers["used"])], local)
+        return fit, notes
 
     def _matched_again(self, state, layer, ids):
         """Return the layer with shapes that bore no tags matched to where `ids` has the lines."""

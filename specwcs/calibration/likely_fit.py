@@ -1,0 +1,216 @@
+"""Fits of all the terms that may matter, each of a likely size, and of what slits deviate by.
+
+Low degrees err where they leave something out, and do not know it; high ones wander off where
+there are no points. Here what the points do not tell stays open within its likely size, so that
+errors are honest between the points and beyond them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import linalg
+
+from specwcs.fitting import contradictory_group, fit_linear, held_out_rms, with_prior
+from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
+
+from .local import LocalTerms, deviations
+
+__all__ = ["fit_likely"]
+
+_FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
+_WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
+_FEW_SLITS = 4
+_ASIDE = 0.3  # share of the slits, or lines, or edges, that may be set aside
+_WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines and edges that err by more are wrong
+_NONE = 1e-4  # px: of local terms that slits do not have
+_EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
+
+
+def fit_likely(points, degrees, what, prior):
+    """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
+
+    Parameters
+    ----------
+    points : Points
+        Scaled to the domains of the model.
+    degrees : tuple of int
+    what : str
+        For messages.
+    prior : Smoothness
+
+    Returns
+    -------
+    fit : Fit
+        Of the parameters of the model, then the local terms.
+    local : LocalTerms
+    notes : list of str
+
+    Raises
+    ------
+    FitError
+        If the points do not determine the model.
+    """
+    names, slit = np.unique(points.slit, return_inverse=True)
+    system, aside, notes, usable = _System(points, degrees, what, prior), [], [], points.finite
+    while True:
+        kept = system.fit(usable).used
+        system, said = _likeliest(system, kept)
+        odd = _odd_slit(system, kept, slit)
+        if odd is None or len(aside) >= _ASIDE * len(names):
+            break
+        aside.append(odd)
+        usable = usable & (slit != odd)
+        notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
+    notes.append(said)
+    if degrees[0]:
+        fit, local, said = _with_local(system, usable)
+        notes += said
+    else:  # positions at the reference wavelength: what slits deviate by is the others' matter
+        fit, local = system.fit(usable), LocalTerms()
+    return fit, local, [*notes, fit.status]
+
+
+class _System:
+    """The linear system of a field polynomial with terms of likely sizes.
+
+    Parameters
+    ----------
+    points : Points
+    degrees : tuple of int
+    what : str
+    prior : Smoothness
+    """
+
+    def __init__(self, points, degrees, what, prior):
+        self.points, self.degrees, self.what, self.prior = points, degrees, what, prior
+        self.terms = field_terms(degrees)
+        self.design = design_of_terms((points.u, points.x, points.y), self.terms)
+
+    def with_prior(self, prior):
+        """Return the same system with terms of other sizes."""
+        return _System(self.points, self.degrees, self.what, prior)
+
+    def fit(self, usable, kinds=(), spread=(), groups=None):
+        """Fit it to some of the points, with deviations of groups of points besides.
+
+        Parameters
+        ----------
+        usable : ndarray of bool, shape (n,)
+        kinds : sequence of ndarray, shape (n, m)
+            One column a group.
+        spread : sequence of float
+            1 sigma of the deviations of each kind, px.
+        groups : ndarray of int, shape (n,), optional
+            As for `~specwcs.fitting.fit_linear`.
+
+        Returns
+        -------
+        Fit
+        """
+        sizes = [columns.shape[1] for columns in kinds]
+        names = (*term_names(self.terms), *(f"own{k}" for k in range(sum(sizes))))
+        rows, error = self.prior.rows(self.terms)
+        known = (
+            linalg.block_diag(rows, np.eye(sum(sizes))) if kinds else rows,
+            np.concatenate([error, np.repeat(np.maximum(spread, _NONE), sizes)]),
+        )
+        design, values, sigma, (unused,) = with_prior(
+            np.hstack([self.design, *kinds]), self.points.values, self.points.sigma,
+            [np.where(usable, 0, 1)], known,
+        )  # fmt: skip
+        return fit_linear(
+            LinearSamples(design, names, np.zeros(len(names))),
+            values,
+            sigma,
+            what=f"{self.what} {self.degrees}",
+            exclude=unused == 1,
+            partitions=() if kinds else self.points.families(),
+            n_prior=len(values) - len(self.points.values),
+            groups=groups,
+        )
+
+
+def _likeliest(system, usable):
+    """Choose how large the terms are, by predicting what is left out."""
+    points, some = system.points, system.points.some(usable)
+    partitions = points.take(some).partitions()
+
+    def score(factor):
+        known = replace(system.prior, factor=factor).rows(system.terms)
+        sample = system.design[some], points.values[some], points.sigma[some]
+        return held_out_rms(*with_prior(*sample, partitions, known))
+
+    scores = {factor: score(factor) for factor in _FACTORS}
+    best = min(scores, key=scores.get)
+    if not scores[best] < _WORTHWHILE * scores[1.0]:
+        best = 1.0
+    tried = ", ".join(f"{factor:g}: {value:.2f}" for factor, value in scores.items())
+    said = (
+        f"{system.what} {system.degrees}: terms of {best:g} times their likely size predict best "
+        f"what is left out (sigma rms by size {tried})."
+    )
+    return system.with_prior(replace(system.prior, factor=best)), said
+
+
+def _odd_slit(system, usable, slit):
+    """Return the index of the slit that contradicts the others most, None if none does."""
+    if len(np.unique(slit[usable])) < _FEW_SLITS:
+        return None
+    points = system.points
+    known = system.prior.rows(system.terms)
+    design, values, sigma, (labels,) = with_prior(
+        system.design[usable], points.values[usable], points.sigma[usable], [slit[usable]], known
+    )
+    return contradictory_group(design, values, sigma, labels)
+
+
+def _with_local(system, usable):
+    """Fit, with offset and stretch of each slit as far as slits deviate from the field.
+
+    A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
+    error has a part in the fit as well, but none in the model.
+    """
+    points, what, n = system.points, system.what, int(system.terms.sum())
+    slits = tuple(np.unique(points.slit[usable]).tolist())
+    local, own = LocalTerms(slits, np.zeros((len(slits), 2))), 2 * len(slits)
+    group = points.groups()
+    member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
+    kinds = [*local.columns(points.slit, points.lever), *([member] if points.lines else [])]
+    while True:
+        spread = deviations(
+            system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
+            points.sigma[usable], system.prior.rows(system.terms),
+        )  # fmt: skip
+        fit = system.fit(usable, kinds, spread, group if points.lines else None)
+        values, errors = np.split(fit.parameters[n:], [own])
+        common = errors
+        if not points.lines:
+            common = np.hstack(kinds) @ values @ member / member.sum(axis=0)
+        size = np.abs(common[np.unique(group[usable])])
+        wrong = np.abs(common) > max(_WRONG * 1.4826 * np.median(size), _WRONG_LEAST)
+        out = usable & wrong[group]
+        # What is another line, or the edge of something else, errs by far more: it goes.
+        if not out.any() or wrong.sum() > _ASIDE * len(size):
+            break
+        usable = usable & ~out
+    local = LocalTerms(slits, values.reshape(2, -1).T)
+    if points.lines:
+        said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
+        fit = replace(fit, residuals=fit.residuals + member @ errors)
+    else:
+        # What looks like a slit off its place may as well be the error of its edges.
+        error = np.repeat(np.maximum(np.square(spread), _EDGE**2 / 2), len(slits))
+        fit.covariance[n:, n:] += np.diag(error)
+        said = []
+    if not any(spread[:2]):
+        said.append(f"{what}: slits do not deviate from the field.")
+        if points.lines:
+            own, local = 0, LocalTerms()
+    else:
+        said.append(
+            f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
+            f"{spread[1]:.3f} px (1 sigma), each as far as what is seen of it says."
+        )
+    changes = None if fit.changes is None else fit.changes[:, : n + own]
+    fit = replace(fit, covariance=fit.covariance[: n + own, : n + own], changes=changes)
+    return fit, local, said

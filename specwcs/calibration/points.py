@@ -1,0 +1,112 @@
+"""Measured points of many slits, as the fits of the field take them."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from specwcs.models.field import design_matrix, scale
+
+__all__ = ["Points"]
+
+_BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
+_FEW_SLITS = 4
+_CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
+
+
+@dataclass(frozen=True)
+class Points:
+    """Measured points, arrays of shape (n,).
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Field position: mm or px.
+    u : ndarray
+        The local coordinate: wavelength or distance along the dispersion.
+    values, sigma : ndarray
+        What was measured there and its 1 sigma error, px.
+    slit : ndarray of str
+    t : ndarray
+        Position in the slit.
+    lines : bool
+        Whether equal u means the same arc line.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    u: np.ndarray
+    values: np.ndarray
+    sigma: np.ndarray
+    slit: np.ndarray
+    t: np.ndarray
+    lines: bool = False
+
+    def take(self, index):
+        """Return some of the points."""
+        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "lines")
+        return Points(*arrays, lines=self.lines)
+
+    def scaled(self, domain, x_domain, y_domain):
+        """Return the points with u, x and y mapped from their domains to [-1, 1]."""
+        return replace(
+            self, u=scale(self.u, domain), x=scale(self.x, x_domain), y=scale(self.y, y_domain)
+        )
+
+    def design(self, degrees):
+        """Return the design matrix of a field polynomial; the points must be scaled."""
+        return design_matrix((self.u, self.x, self.y), degrees)
+
+    @property
+    def finite(self):
+        """The points of which all is known."""
+        return np.all(np.isfinite([self.x, self.y, self.u, self.values, self.sigma]), axis=0)
+
+    @property
+    def lever(self):
+        """Where slits stretch: -1 at the one end, 1 at the other."""
+        return self.u if self.lines else 2.0 * self.t - 1.0
+
+    def groups(self):
+        """Return labels of the points that err alike: of a line, or of an edge of a slit."""
+        if self.lines:
+            return np.unique(self.u, return_inverse=True)[1]
+        slit = np.unique(self.slit, return_inverse=True)[1]
+        return np.unique(2 * slit + (self.t > 0.5), return_inverse=True)[1]
+
+    def some(self, usable):
+        """Return the indices of usable points, no more than are enough to choose degrees by."""
+        index = np.flatnonzero(usable)
+        return index[:: -(-len(index) // _CHOICE_POINTS)]
+
+    def families(self):
+        """Return labels of the points that may err together: of a slit, and of a line."""
+        slit = np.unique(self.slit, return_inverse=True)[1]
+        return [slit, np.unique(self.u, return_inverse=True)[1]] if self.lines else [slit]
+
+    def partitions(self):
+        """Return labels of the parts to be left out in turn, for `choose_degrees`.
+
+        Slits, or where there are few of them, stretches along the one coordinate in
+        which the points are dense; and lines. The first and the last stretch and line stay:
+        a prediction there would be an extrapolation.
+        """
+        names, slit = np.unique(self.slit, return_inverse=True)
+        if len(names) >= _FEW_SLITS:
+            parts = [slit]
+        else:
+            dense_in_t = len(np.unique(self.t)) > 2
+            parts = [_inner(_blocks(self.t if dense_in_t else self.u))]
+        if self.lines:
+            parts.append(_inner(np.unique(self.u, return_inverse=True)[1]))
+        return parts
+
+
+def _blocks(values):
+    low, high = values.min(), values.max()
+    width = (high - low) / _BLOCKS
+    return np.clip((values - low) // (width or 1.0), 0, _BLOCKS - 1).astype(int)
+
+
+def _inner(labels):
+    """Set the first and the last label to -1: never left out."""
+    return np.where((labels == labels.min()) | (labels == labels.max()), -1, labels)
