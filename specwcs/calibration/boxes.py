@@ -15,6 +15,7 @@ from .field_fit import fit_field
 __all__ = ["derive_boxes"]
 
 _BINS = 24  # positions along a slit at which boxes are derived
+_LEAST = 3  # points that tell where an edge is
 
 
 def derive_boxes(fitter, lines, edges):
@@ -47,11 +48,11 @@ def derive_boxes(fitter, lines, edges):
     X, Y = fitter.mask_points(edges)
     along, across = fitter.split(edges)
     d = fitter.direction.sign * (along - model(X, Y, np.full(len(X), reference)))
-    moved_edges, edge_model, edge_notes = _move(fitter, edges, d, across, 0.0, "crv", "edges")
+    moved_edges, _, edge_notes = _move(fitter, edges, d, across, 0.0, "crv", "edges")
     tables = []
     for key in np.unique(lines["slit"]):
         mine, ends = lines["slit"] == key, edges["slit"] == key
-        across = _across(fitter, key, np.asarray(edges["t"])[ends], moved_edges[ends], edge_model)
+        across = _at_ends(np.asarray(edges["t"])[ends], moved_edges[ends])
         tables.append(_slit_boxes(fitter, key, lines[mine], moved[mine], across))
     return Markers.join(tables), [*line_notes, *edge_notes]
 
@@ -63,30 +64,27 @@ def _move(fitter, markers, u, values, reference, kind, what):
     limits = [(k[0], *o) for k, o in zip(fitter.limits[kind], fitter.limits["opt"], strict=True)]
     model, fit, _, notes = fit_field(
         FieldPolynomial, points, limits, what=f"{kind.upper()} {what} on the mask",
-        include=(reference,), likely=fitter.likely(kind), **fitter.plane,
+        include=(reference,), likely=fitter.likely(kind, markers), **fitter.plane,
     )  # fmt: skip
     moved = values - model(X, Y, u) + model(X, Y, np.full(len(X), reference))
     return np.where(fit.used, moved, np.nan), model, notes
 
 
-def _across(fitter, key, t_edges, across, edge_model):
-    """Return across(t) of a slit at the reference wavelength.
-
-    Straight between its edges; an edge that was not measured comes from the field.
-    """
+def _at_ends(t_edges, across):
+    """Return across at t = 0 and 1 at the reference wavelength; NaN where it is not measured."""
     ends = []
     for end in (0.0, 1.0):
         mine = np.isfinite(across) & (np.abs(t_edges - end) < 0.25)
-        enough = mine.sum() >= 3
-        ends.append(
-            np.mean(across[mine])
-            if enough
-            else float(edge_model(*fitter.mask[key].curve(end), 0.0))
-        )
-    return lambda t: ends[0] + t * (ends[1] - ends[0])
+        ends.append(np.mean(across[mine]) if mine.sum() >= _LEAST else np.nan)
+    return np.array(ends)
 
 
-def _slit_boxes(fitter, key, lines, along, across):
+def _slit_boxes(fitter, key, lines, along, ends):
+    """Return the boxes of a slit: along by its lines, across straight between its edges.
+
+    Where an edge was not measured, the one that was is a box of its own, and the others are not
+    known across.
+    """
     t, sigma = np.asarray(lines["t"]), lines["sigma"].value
     bins = np.where(np.isfinite(along), np.floor(t * _BINS), np.nan)
     rows = []
@@ -98,6 +96,12 @@ def _slit_boxes(fitter, key, lines, along, across):
     if not rows:
         return Markers.join([])
     t, along, sigma = np.transpose(rows)
-    x, y = fitter.direction.join(along, across(t))
+    across = ends[0] + t * (ends[1] - ends[0])
+    if np.isfinite(ends).sum() == 1:
+        measured = np.isfinite(ends)
+        t = np.append(t, np.array([0.0, 1.0])[measured])
+        along, across = np.append(along, np.nan), np.append(across, ends[measured])
+        sigma = np.append(sigma, np.median(sigma))
+    x, y = fitter.direction.join(along, across)
     reference = fitter.instrument.reference_lambda
     return Markers.of("box", key, t, x, y, sigma=sigma, wavelength=reference)

@@ -105,10 +105,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         margin = _MARGIN * max(np.ptp(u), 1.0)
         domain = (u.min() - margin, u.max() + margin)
 
-    unscaled, points = points, points.scaled(domain, domains["x_domain"], domains["y_domain"])
+    points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
-        prior = likely(unscaled, domain)
-        outcome, local, notes = fit_likely(points, limits[1], what, prior)
+        outcome, local, notes = fit_likely(points, limits[1], what, likely(points, domain))
         return _model(cls, limits[1], None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)

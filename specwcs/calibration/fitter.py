@@ -131,9 +131,23 @@ class ModelFitter:
         self.plane = mask_domains(mask)
         self.half = 0.5 * self.direction.split(nx, ny)[0]
 
-    def likely(self, name):
-        """Return the likely sizes of the terms of a model, as `fit_field` takes them."""
-        return partial(Smoothness.over, _SIZES[name], self.half)
+    def likely(self, name, on_mask=None):
+        """Return the likely sizes of the terms of a model, as `fit_field` takes them.
+
+        Parameters
+        ----------
+        name : str
+        on_mask : Markers, optional
+            If the field is the mask: where these are in it, and on the frame, tells its size.
+        """
+        domains, scale = (self.detector, 1.0) if on_mask is None else (self.plane, None)
+        if scale is None:
+            mm = self.direction.split(*self.mask_points(on_mask))[1]
+            px = self.split(on_mask)[1]
+            known = np.isfinite(px)
+            scale = abs(np.polyfit(mm[known] - mm.mean(), px[known], 1)[0])
+        reach = tuple(0.5 * scale * np.ptp(domains[axis]) for axis in ("x_domain", "y_domain"))
+        return partial(Smoothness.over, _SIZES[name], self.half, reach)
 
     def mask_points(self, markers):
         """Return (X, Y) mm of the points of the slits that markers stand for."""
@@ -177,7 +191,7 @@ class ModelFitter:
             self.points(boxes, position, np.zeros(len(boxes)), boxes[axis].value) for axis in "xy"
         ]
 
-        options = {"exact": True} if self.by_hand else {"likely": self.likely("opt")}
+        options = {"exact": True} if self.by_hand else {"likely": self.likely("opt", boxes)}
 
         def fit(limits):
             fits = [
@@ -193,12 +207,14 @@ class ModelFitter:
         degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())
         if any(model.degrees != degrees for model in models):
             models, fits, notes = fit((degrees, degrees))
-        off = np.hypot(*(fit.residuals for fit in fits))
+        # A box may be known along or across the dispersion alone.
+        off = np.sqrt(np.nansum([fit.residuals**2 for fit in fits], axis=0))
+        bad = np.any([fit.used != p.finite for fit, p in zip(fits, points, strict=True)], axis=0)
         return ModelFit(
             self._optical(models, flips),
             "fitted",
             {f"opt_{axis}": fit.covariance for axis, fit in zip("xy", fits, strict=True)},
-            residual_table(boxes, off, fits[0].used & fits[1].used),
+            residual_table(boxes, off, ~bad),
             tuple(fit.rank for fit in fits),
             tuple(map(_plane_degrees, (*notes[0], *notes[1]))),
         )

@@ -17,7 +17,7 @@ from .local import LocalTerms, deviations
 
 __all__ = ["fit_likely"]
 
-_FACTORS = (0.3, 1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
+_FACTORS = (1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
 _WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
 _FEW_SLITS = 4
 _ASIDE = 0.3  # share of the slits, or lines, or edges, that may be set aside

@@ -14,7 +14,6 @@ __all__ = ["CURVATURE", "DISPERSION", "POSITION", "Smoothness"]
 
 _ANY = 10.0  # in practice no limit
 _HIGHER = 0.7  # size of a term, in that of the one an order lower in the field
-_CONSTANT = (_ANY, _ANY, 0.01, 0.005, 0.002, 0.001)  # by order in the field: what OPT leaves
 
 
 @dataclass(frozen=True)
@@ -27,24 +26,29 @@ class Sizes:
         By degree in the local coordinate: on average over the field.
     change : tuple of float
         Their change over half the field; those of higher order are smaller, see `_HIGHER`.
+    constant : tuple of float
+        Of the constant, by order in the field: what OPT leaves.
     """
 
     own: tuple
     change: tuple
+    constant: tuple
 
 
-POSITION = Sizes(own=(_ANY,), change=(_ANY,))
+POSITION = Sizes(own=(_ANY,), change=(_ANY,), constant=(_ANY, _ANY, 0.01, 0.01, 0.003, 0.001))
 """Position at the reference wavelength, which has no local coordinate."""
 
 DISPERSION = Sizes(
     own=(_ANY, _ANY, 0.05, 0.006, 0.002, 0.0006, 0.0002),
     change=(_ANY, 0.03, 0.01, 0.004, 0.0015, 0.0005, 0.0002),
+    constant=(_ANY, _ANY, 0.003, 0.003, 0.001),
 )
 """Distance along the dispersion, by wavelength."""
 
 CURVATURE = Sizes(
     own=(_ANY, _ANY, 0.02, 0.004, 0.0015),
     change=(_ANY, 0.03, 0.008, 0.002, 0.001),
+    constant=(_ANY, _ANY, 0.01, 0.01, 0.003),
 )
 """Deviation across the dispersion, by distance along it."""
 
@@ -58,6 +62,8 @@ class Smoothness:
     sizes : Sizes
     frame, length : float
         Half the length of the frame, and of the part of it that the domain covers, px.
+    reach : tuple of float
+        Half the extent of the field in x and y, px.
     factor : float
         By which all sizes are larger.
     """
@@ -65,10 +71,11 @@ class Smoothness:
     sizes: Sizes
     frame: float
     length: float
+    reach: tuple
     factor: float = 1.0
 
     @classmethod
-    def over(cls, sizes, frame, points, domain):
+    def over(cls, sizes, frame, reach, points, domain):
         """Return that of a model over the part of a frame where there are points.
 
         Parameters
@@ -76,17 +83,18 @@ class Smoothness:
         sizes : Sizes
         frame : float
             Half the length of the frame along the dispersion, px.
+        reach : tuple of float
+            Half the extent of the field in x and y, px.
         points : Points
-            Either their local coordinates or their values are distances in px.
+            Scaled to the domains. Either their local coordinates or their values are distances.
         domain : tuple of float
             Of the local coordinate.
         """
+        known = points.finite
         length = 0.5 * (domain[1] - domain[0])
         if points.lines:
-            known = points.finite
-            slope = np.polyfit(points.u[known] - domain[0], points.values[known], 1)[0]
-            length *= abs(slope)
-        return cls(sizes, frame, max(length, 1.0))
+            length = abs(np.polyfit(points.u[known], points.values[known], 1)[0])
+        return cls(sizes, frame, max(length, 1.0), reach)
 
     def rows(self, terms):
         """Return rows of the design matrix, whose value is 0, and their errors.
@@ -112,10 +120,12 @@ class Smoothness:
         order = i + j
         change = np.take(self.sizes.change, k) * _HIGHER ** (order - 1.0)
         size = np.where(order, change, np.take(self.sizes.own, k))
-        size[0] = np.take(_CONSTANT, order[0], mode="clip")
+        size[0] = np.take(self.sizes.constant, order[0], mode="clip")
         # A part of a frame shows so much less of its curvature.
-        size = size * self.frame * (self.length / self.frame) ** k
-        return np.where(size < _ANY * self.frame, self.factor * size, size)
+        for reach, degree in zip((self.length, *self.reach), (k, i, j), strict=True):
+            size = size * (reach / self.frame) ** degree
+        size = size * self.frame
+        return np.minimum(self.factor * size, _ANY * self.frame)
 
 
 def _chebyshev_of_powers(size):

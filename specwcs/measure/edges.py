@@ -42,6 +42,9 @@ RAMP = 0.68
 ABUT = 0.8
 """Edges nearer to each other, in units of the full width at half maximum, are not resolved."""
 
+BORDER = 1.5
+"""An edge nearer than this to the frame's, in units of its full width, is cut off."""
+
 CROSSTALK_ROUNDS = 30
 """Rounds in which the light of neighbouring edges is subtracted."""
 
@@ -312,10 +315,12 @@ def measure_edges(reduced, field, edges, scale):
     peak = response.peak(response.rise)
     for _ in range(CROSSTALK_ROUNDS):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
-    reason = _reasons(profiles, peak, order.gap < ABUT * fwhm)
+    found = profiles.q + peak.offset
+    cut = np.minimum(found, len(reduced.data) - 1 - found) < BORDER * fwhm
+    reason = _reasons(profiles, peak, order.gap < ABUT * fwhm, cut)
     sigma = np.where(reason == "", peak.sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
-    return Measured(profiles.p, profiles.q + peak.offset, sigma, height, reason == "", reason, fwhm)
+    return Measured(profiles.p, found, sigma, height, reason == "", reason, fwhm)
 
 
 @dataclass(frozen=True)
@@ -440,7 +445,7 @@ def _edge_width(profiles, edges, order, ramp):
     return DEFAULT_FWHM
 
 
-def _reasons(profiles, peak, abuts):
+def _reasons(profiles, peak, abuts, cut):
     """Say why points cannot be used; empty where they can."""
     height = peak.height / np.maximum(profiles.count, 1)
     seen = peak.snr > SIGNIFICANT
@@ -454,7 +459,7 @@ def _reasons(profiles, peak, abuts):
         (~seen, "not seen"),
         (abuts, "abuts"),
         (peak.hidden > 0.1 * profiles.count, "bad pixels"),
-        (2 * profiles.count < profiles.count.max(), "off the frame"),
+        (cut | (2 * profiles.count < profiles.count.max()), "off the frame"),
     ):
         reason[faulty] = words
     return reason
