@@ -49,8 +49,16 @@ class Case:
 
     @classmethod
     def random(cls, seed, large=False):
-        """Draw a case."""
+        """Draw a case, again where the optics cannot be."""
         rng = np.random.default_rng([20261126, seed])
+        while True:
+            try:
+                return cls._drawn(seed, large, rng)
+            except InputError:
+                continue
+
+    @classmethod
+    def _drawn(cls, seed, large, rng):
         direction = ("LR", "RL", "BU", "UB")[seed % 4]
         kind = "longslit" if rng.uniform() < 0.2 else "mos"
         along, across = int(rng.integers(480, 1000)), int(rng.integers(180, 400))

@@ -85,6 +85,18 @@ class Observation:
         for name in (*self.dark, *self.arcless):
             if name not in mask:
                 raise InputError(f"unknown slit {name!r}", f"Must be one of {', '.join(mask)}.")
+        last = optics.direction.split(*optics.shape[::-1])[0] - 1
+        for name, truth in self._truth.items():
+            ends = np.array([[0.0], [last]]), np.array([0.0, 1.0])
+            reached = [truth.wavelength_at(*ends, side) for side in (-0.5, 0.5)]
+            if not np.all(np.isfinite(reached)):
+                raise InputError(
+                    "the order of the disperser ends on the frame",
+                    "",
+                    "Take a smaller linear_dispersion (A/px), a shorter frame, or a larger "
+                    "line_curvature, which makes the camera shorter",
+                    slit=name,
+                )
 
     # -- the truth --------------------------------------------------------
 
