@@ -9,6 +9,7 @@ from astropy.table import QTable
 from specwcs import files, wcs
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
+from specwcs.markers import Markers
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
 
 from .known import trace_rows, wavelength_rows
@@ -17,6 +18,11 @@ from .predict import dispersion_at
 from .provenance import setup_of
 
 __all__ = ["Calibration", "SlitStatus"]
+
+
+def no_markers():
+    """Return a table of no markers."""
+    return QTable(Markers.join([]))
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Calibration:
     residuals : QTable
         One row a marker: kind, slit, t, wavelength, x, y, sigma, residual (px, measured
         minus fitted), used, reason.
+    dropped : QTable
+        The same of markers that were measured and not offered to the fits, without residual.
     medium : {"air", "vacuum"}
         Of all its wavelengths.
     provenance : dict
@@ -92,6 +100,7 @@ class Calibration:
     medium: str = "air"
     provenance: dict = field(default_factory=dict, repr=False)
     local: dict = field(default_factory=no_local_terms, repr=False)
+    dropped: QTable = field(default_factory=no_markers, repr=False)
 
     @classmethod
     def read(cls, path):

@@ -107,8 +107,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
-        outcome, local, notes = fit_likely(points, limits[1], what, likely(points, domain))
-        return _model(cls, limits[1], None, outcome, domain, domains), outcome, local, notes
+        degrees = points.spanned(limits[1])
+        outcome, local, notes = fit_likely(points, degrees, what, likely(points, domain))
+        return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)
     except FitError as error:

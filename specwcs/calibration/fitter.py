@@ -200,8 +200,13 @@ class ModelFitter:
             ]
             return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
 
+        lowest, highest = ((0, *degrees) for degrees in self.limits["opt"])
+        if not self.by_hand and lowest != highest:  # both axes alike, whatever each one knows
+            here = self.points(boxes, position, np.zeros(len(boxes)), np.zeros(len(boxes)))
+            domains = (self.plane["x_domain"], self.plane["y_domain"])
+            highest = here.scaled((-1.0, 1.0), *domains).spanned(highest)
         try:
-            models, fits, notes = fit([(0, *degrees) for degrees in self.limits["opt"]])
+            models, fits, notes = fit((lowest, highest))
         except FitError as error:
             raise FitError(_plane_degrees(str(error))) from error
         degrees = tuple(np.max([model.degrees for model in models], axis=0).tolist())

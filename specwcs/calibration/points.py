@@ -10,6 +10,7 @@ __all__ = ["Points"]
 
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
+_NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
 
@@ -60,6 +61,13 @@ class Points:
     def finite(self):
         """The points of which all is known."""
         return np.all(np.isfinite([self.x, self.y, self.u, self.values, self.sigma]), axis=0)
+
+    def spanned(self, degrees):
+        """Return degrees without those of an axis of the field that the points do not span."""
+        known = self.finite
+        reach = (0.5 * np.ptp(v[known]) for v in (self.x, self.y))
+        field = (d if r > _NARROW else 0 for d, r in zip(degrees[1:], reach, strict=True))
+        return (degrees[0], *field)
 
     @property
     def lever(self):

@@ -15,7 +15,7 @@ from specwcs.errors import InputError
 from specwcs.markers import Markers
 
 from .boxes import derive_boxes
-from .bundle import Calibration, SlitStatus
+from .bundle import Calibration, SlitStatus, no_markers
 from .fitter import MODELS, ModelFitter, residual_table
 from .known import edge_errors, known_ranges, wavelength_rows
 
@@ -77,8 +77,9 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines, fits["crv"].local)
     provenance = {**(provenance or {}), "fits": [*notes, *_notes(fits)]}
     return assemble(
-        instrument, mask, fits, medium=medium, faults=faults or {}, provenance=provenance
-    )
+        instrument, mask, fits, medium=medium, faults=faults or {}, provenance=provenance,
+        dropped=markers[~np.asarray(markers["used"])],
+    )  # fmt: skip
 
 
 def check_slits(markers, mask):
@@ -95,7 +96,7 @@ def _notes(fits):
     return [note for name in MODELS for note in fits[name].notes]
 
 
-def assemble(instrument, mask, fits, *, medium, faults, provenance):
+def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None):
     """Join the fits of the three models to a calibration.
 
     Parameters
@@ -110,6 +111,8 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
     faults : mapping of str to (str, str)
         Flag and reason of slits that the measurement found at fault.
     provenance : dict
+    dropped : Markers, optional
+        What was measured and not fitted, with its reasons.
 
     Returns
     -------
@@ -146,6 +149,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance):
         covariance={k: v for name in MODELS for k, v in fits[name].covariance.items()},
         slits=unusable | statuses,
         residuals=residuals,
+        dropped=no_markers() if dropped is None else QTable(dropped),
         medium=medium,
         provenance=provenance,
     )
@@ -163,9 +167,11 @@ def _open_edges(statuses, instrument, mask, fits):
     """Flag the slits whose edges are not known, neither by their own light nor by others'."""
     opt, crv, ids = (fits[name] for name in MODELS)
     errors = edge_errors(mask, opt.model, crv, ids, statuses, instrument)
+    # A hand places markers to tenths of a pixel, and few of them.
+    limit = _BAD_EDGE if crv.local.slits else _BAD_SIGMA
     for key, sigma in errors.items():
         worst = np.nanmax(sigma, initial=0.0)
-        if statuses[key].ok and worst > _BAD_EDGE:
+        if statuses[key].ok and worst > limit:
             reason = (
                 f"where its {('left', 'right')[np.nanargmax(sigma)]} edge is stays open: 1 sigma "
                 f"is {worst:.1f} px"

@@ -11,7 +11,17 @@ from specwcs.errors import InputError
 
 __all__ = ["CALIBRATION_CONVERTERS", "CalibrationConverter"]
 
-_AS_THEY_ARE = ("instrument", "mask", "opt", "crv", "ids", "residuals", "medium", "provenance")
+_AS_THEY_ARE = (
+    "instrument",
+    "mask",
+    "opt",
+    "crv",
+    "ids",
+    "residuals",
+    "dropped",
+    "medium",
+    "provenance",
+)
 
 
 def _square(matrices):

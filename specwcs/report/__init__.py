@@ -6,6 +6,7 @@ threads. matplotlib comes with the extra ``plot``.
 
 from specwcs.report.calibration import calibration_figure
 from specwcs.report.canvas import write_figure
+from specwcs.report.page import write_report
 from specwcs.report.residuals import residual_figure
 from specwcs.report.slice import slice_figure
 from specwcs.report.spectra import spectra_figure
@@ -16,4 +17,5 @@ __all__ = [
     "slice_figure",
     "spectra_figure",
     "write_figure",
+    "write_report",
 ]

@@ -6,7 +6,8 @@ import real_cases as cases
 from astropy.io import fits
 
 from specwcs import Instrument, LineCatalog, Mask, calibrate, extract, read_frame
-from specwcs.calibration.field_fit import Points, fit_field
+from specwcs.calibration.field_fit import fit_field
+from specwcs.calibration.points import Points
 from specwcs.models import CurvatureModel
 
 pytestmark = [
