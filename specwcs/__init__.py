@@ -24,6 +24,7 @@ _HOME = {
     "read_frame": "inputs",
     "rectify": "extraction",
     "tune": "calibration",
+    "write_report": "report",
 }
 
 __all__ = sorted(_HOME)

@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import specwcs
-from specwcs.cli import calibrate, demo, extract, info, mask, tune, view
+from specwcs.cli import calibrate, demo, extract, info, mask, report, tune, view
 from specwcs.cli.console import Console, Outcome, Parser, Status, one_line
 from specwcs.errors import SpecwcsError
 
@@ -20,6 +20,7 @@ _COMMANDS = {
     "demo": (demo, "simulate an instrument, run the main job, and compare with the truth"),
     "calibrate": (calibrate, "from frames, with no hand, or from region files, to a calibration"),
     "tune": (tune, "from a calibration and frames of a night to the calibration of the night"),
+    "report": (report, "from a calibration to the page that tells how good it is"),
     "view": (view, "look at a calibration on a frame, and work on it by hand"),
     "extract": (extract, "from science frames to rectified images and spectra"),
     "mask": (mask, "from the mask design of another program to a mask file"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from specwcs.cli.console import Outcome, Status
 from specwcs.errors import InputError
 
-__all__ = ["add_arguments", "read_catalog", "run"]
+__all__ = ["add_arguments", "page_of", "read_catalog", "run"]
 
 
 def add_arguments(parser):
@@ -37,7 +37,7 @@ def add_arguments(parser):
         add(f"--{name}", type=_degrees_like(shape), default="auto", metavar=shape,
             help=f"degrees of {name.upper()}; by default those that the data support")  # fmt: skip
     add("-o", "--output", required=True, type=Path, metavar="CAL.asdf",
-        help="the calibration; the picture CAL.png goes beside it")  # fmt: skip
+        help="the calibration; its report CAL.html goes beside it")  # fmt: skip
     add("--overwrite", action="store_true", help="replace existing outputs")
 
 
@@ -64,14 +64,14 @@ def run(args, console):
     Outcome
     """
     from specwcs.cli.facts import calibration_facts, calibration_lines, lamp_lines
-    from specwcs.cli.outputs import check_output, draw
+    from specwcs.cli.outputs import check_output, write_page
     from specwcs.inputs import Instrument, Mask, read_frame
 
-    start, picture = console.seconds, _picture_of(args.output)
+    start, page = console.seconds, page_of(args.output)
     _check_arguments(args)
     instrument, mask = Instrument.read(args.instrument), Mask.read(args.mask)
     catalog = _lines_of(args, console)
-    for path in (args.output, picture):
+    for path in (args.output, page):
         check_output(path, args.overwrite)
     console.step("reading frames")
     flat, arc = (
@@ -81,15 +81,13 @@ def run(args, console):
     make = _from_regions if args.regions else _from_frames
     cal, more = make(args, console, instrument, mask, catalog, flat, arc)
     cal.write(args.output, overwrite=args.overwrite)
-    picture = draw(
-        lambda report: report.calibration_figure(cal, flat, arc), picture, args.overwrite, console
-    )
+    page = write_page(cal, page, args.overwrite, console, flat=flat, arc=arc)
     facts = calibration_facts(cal) | more
-    facts |= {"calibration": args.output, "picture": picture, "seconds": console.seconds - start}
+    facts |= {"calibration": args.output, "report": page, "seconds": console.seconds - start}
     lines = [f"calibrated {facts['instrument']} in {facts['seconds']:.0f} s"]
     lines += [*calibration_lines(facts), *lamp_lines(facts.get("lamps"))]
     lines += [f"  wrote        {args.output}"]
-    lines += [f"  look at      {picture}"] if picture else []
+    lines += [f"  look at      {page}"] if page else []
     status = Status.SOME_FAILED if facts["failed"] else Status.GOOD
     return Outcome(status, facts, lines)
 
@@ -170,10 +168,11 @@ def _provenance(cal, regions, flat, arc):
     return provenance(inputs, setup_of, edges="from region files", fits=cal.provenance["fits"])
 
 
-def _picture_of(output):
+def page_of(output):
+    """Return where the report of a calibration goes; `InputError` if the name is none of one."""
     if output.suffix != ".asdf":
         raise InputError(f"output '{output}'", "Must end in .asdf")
-    return output.with_suffix(".png")
+    return output.with_suffix(".html")
 
 
 def read_catalog(names, medium):

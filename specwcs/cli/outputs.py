@@ -5,7 +5,7 @@ from contextlib import suppress
 from specwcs.errors import SpecwcsError
 from specwcs.files import atomic_path
 
-__all__ = ["check_output", "draw"]
+__all__ = ["check_output", "draw", "write_page"]
 
 
 class _Tried(Exception):  # noqa: N818 - no error: it ends a trial
@@ -41,17 +41,46 @@ def draw(make, path, overwrite, console):
     path-like or None
         The picture, where there is one.
     """
-    console.step("drawing the picture")
+    return _shown(
+        lambda report: report.write_figure(make(report), path, overwrite), path, "picture", console
+    )
+
+
+def write_page(cal, path, overwrite, console, **more):
+    """Write the report of a calibration; complain, and go on, where that is not possible.
+
+    Parameters
+    ----------
+    cal : Calibration
+    path : path-like
+    overwrite : bool
+    console : Console
+    **more
+        As for `specwcs.report.write_report`.
+
+    Returns
+    -------
+    path-like or None
+        The page, where there is one.
+    """
+    return _shown(
+        lambda report: report.write_report(cal, path, overwrite=overwrite, **more),
+        path, "report", console,
+    )  # fmt: skip
+
+
+def _shown(write, path, what, console):
+    console.step(f"drawing the {what}")
     try:
         from specwcs import report
 
-        report.write_figure(make(report), path, overwrite)
+        write(report)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        console.warn("no picture: matplotlib is missing (pip install 'specwcs[plot]')")
+        console.warn(f"no {what}: matplotlib is missing (pip install 'specwcs[plot]')")
     except SpecwcsError as error:
-        console.warn(f"no picture: {error}")
+        console.warn(f"no {what}: {error}")
     else:
         return path
     return None

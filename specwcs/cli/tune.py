@@ -22,7 +22,7 @@ def add_arguments(parser):
     given.add_argument("--catalog", nargs="+", metavar="C", help="line catalogues instead")
     add("--bias", nargs="+", metavar="B", help="bias frames; their mean is subtracted")
     add("-o", "--output", required=True, type=Path, metavar="NIGHT.asdf",
-        help="the calibration of the night")  # fmt: skip
+        help="the calibration of the night; its report NIGHT.html goes beside it")  # fmt: skip
     add("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -34,28 +34,33 @@ def run(args, console):
     Outcome
     """
     from specwcs.calibration import Calibration, moved, tune
-    from specwcs.cli.calibrate import read_catalog
+    from specwcs.cli.calibrate import page_of, read_catalog
     from specwcs.cli.facts import calibration_facts, failure_lines
-    from specwcs.cli.outputs import check_output
-    from specwcs.inputs import LineCatalog
+    from specwcs.cli.outputs import check_output, write_page
+    from specwcs.inputs import LineCatalog, read_frame
 
-    start = console.seconds
-    check_output(args.output, args.overwrite)
+    start, page = console.seconds, page_of(args.output)
+    for path in (args.output, page):
+        check_output(path, args.overwrite)
     before = Calibration.read(args.calibration)
     catalog = None
     if args.lamps:
         catalog = LineCatalog.of_lamps(args.lamps, before.medium)
     elif args.catalog:
         catalog = read_catalog(args.catalog, before.medium)
-    night = tune(
-        before, flat=args.flat, arc=args.arc, sky=args.sky, catalog=catalog, bias=args.bias,
-        progress=console.step,
-    )  # fmt: skip
+    flat, arc, sky = (
+        read_frame(paths, before.instrument, bias=args.bias) if paths else None
+        for paths in (args.flat, args.arc, args.sky)
+    )
+    night = tune(before, flat=flat, arc=arc, sky=sky, catalog=catalog, progress=console.step)
+    frames = {"flat": flat, "arc": sky if arc is None else arc}
     night.write(args.output, overwrite=args.overwrite)
+    page = write_page(night, page, args.overwrite, console, previous=before, **frames)
     table = moved(before, night)
     facts = calibration_facts(night)
     facts |= {
         "calibration": args.output,
+        "report": page,
         "seconds": console.seconds - start,
         "moved": night.provenance["moved"],
     }
@@ -68,5 +73,6 @@ def run(args, console):
         ),
         *failure_lines(facts["failed"]),
         f"  wrote        {args.output}",
+        *([f"  look at      {page}"] if page else []),
     ]
     return Outcome(Status.SOME_FAILED if facts["failed"] else Status.GOOD, facts, lines)

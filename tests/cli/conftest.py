@@ -26,7 +26,9 @@ def observed(tmp_path_factory):
         crv=(2, 1, 1),
         ids=(4, 1, 1),
         faults={DARK: ("dark", "no light on the flat")},
-        provenance={"identification": {"fwhm_px": 3.0}},  # as calibrate records it
+        provenance={  # as calibrate records it
+            "identification": {"fwhm_px": 3.0, "explained": 0.9, "held_out_px": 0.05}
+        },
     )
     path = folder / "truth.asdf"
     cal.write(path)

@@ -115,7 +115,7 @@ def test_fits_are_told_to_people(specwcs, command, tmp_path):
     heads = [line for line in out.splitlines() if line.endswith(" fitted")]
     assert heads == ["OPT fitted", "CRV fitted", "IDS fitted"]
     assert "\ncalibrated " in out
-    assert (tmp_path / "cal.png").stat().st_size > 10_000
+    assert (tmp_path / "cal.html").stat().st_size > 10_000
 
 
 def test_fits_are_told_to_machines(specwcs, command):
