@@ -77,7 +77,7 @@ def table(columns, rows, bad=()):
     bad : container of int
         The rows that are marked.
     """
-    numeric = [bool(rows) and all(_is_number(row[k]) for row in rows) for k in range(len(columns))]
+    numeric = [_are_numbers([str(row[k]) for row in rows]) for k in range(len(columns))]
     cells = [' class="number"' if number else "" for number in numeric]
     head = "".join(f"<th{c}>{escape(name)}</th>" for c, name in zip(cells, columns, strict=True))
     body = "\n".join(
@@ -95,12 +95,14 @@ def table(columns, rows, bad=()):
     )
 
 
-def _is_number(text):
+def _are_numbers(texts):
+    """Whether texts are numbers, or dashes for those that are missing."""
+    known = [text for text in texts if text != "–"]
     try:
-        float(str(text).replace("–", "nan").replace("−", "-"))
+        [float(text) for text in known]
     except ValueError:
         return False
-    return True
+    return bool(known)
 
 
 def picture(figure, caption):

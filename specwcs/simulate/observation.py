@@ -89,9 +89,10 @@ class Observation:
         for name, truth in self._truth.items():
             ends = np.array([[0.0], [last]]), np.array([0.0, 1.0])
             reached = [truth.wavelength_at(*ends, side) for side in (-0.5, 0.5)]
-            if not np.all(np.isfinite(reached)):
+            band = truth.pixel(np.array([[0.0], [1.0]]), np.array(self.passband))[0]
+            if not (np.all(np.isfinite(reached)) and np.all(np.isfinite(band))):
                 raise InputError(
-                    "the order of the disperser ends on the frame",
+                    "the order of the disperser ends on the frame, or in the passband",
                     "",
                     "Take a smaller linear_dispersion (A/px), a shorter frame, or a larger "
                     "line_curvature, which makes the camera shorter",
