@@ -23,6 +23,7 @@ _FEW_SLITS = 4
 _ASIDE = 0.3  # share of the slits, or lines, or edges, that may be set aside
 _WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines and edges that err by more are wrong
 _NONE = 1e-4  # px: of local terms that slits do not have
+_APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
 
@@ -100,7 +101,7 @@ class _System:
             One column a group.
         spread : sequence of float
             1 sigma of the deviations of each kind, px.
-        groups : ndarray of int, shape (n,), optional
+        groups : sequence of ndarray of bool, shape (n,), optional
             As for `~specwcs.fitting.fit_linear`.
 
         Returns
@@ -181,7 +182,7 @@ def _with_local(system, usable):
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
             points.sigma[usable], system.prior.rows(system.terms),
         )  # fmt: skip
-        fit = system.fit(usable, kinds, spread, group if points.lines else None)
+        fit = system.fit(usable, kinds, spread)
         values, errors = np.split(fit.parameters[n:], [own])
         common = errors
         if not points.lines:
@@ -193,8 +194,9 @@ def _with_local(system, usable):
         if not out.any() or wrong.sum() > _ASIDE * len(size):
             break
         usable = usable & ~out
-    local = LocalTerms(slits, values.reshape(2, -1).T)
+    local, changes = LocalTerms(slits, values.reshape(2, -1).T), None
     if points.lines:
+        changes = _in_doubt(system, usable & fit.used, kinds, spread)
         said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
@@ -211,6 +213,22 @@ def _with_local(system, usable):
             f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
             f"{spread[1]:.3f} px (1 sigma), each as far as what is seen of it says."
         )
-    changes = None if fit.changes is None else fit.changes[:, : n + own]
+    changes = None if changes is None else changes[:, : n + own]
     fit = replace(fit, covariance=fit.covariance[: n + own, : n + own], changes=changes)
     return fit, local, said
+
+
+def _in_doubt(system, usable, kinds, spread):
+    """By what the parameters change without lines that may be others: rows of changes.
+
+    These are each single line, and the lines beyond a gap, at either end, that the others do not
+    predict well enough to tell one line from another: they confirm nobody but themselves.
+    """
+    u = system.points.u
+    lines = np.unique(u[usable])
+    singles = [u == line for line in lines]
+    most = len(lines) // 2
+    ends = [u <= line for line in lines[1:most]] + [u >= line for line in lines[-most:-1]]
+    fit = system.fit(usable, kinds, spread, [*singles, *ends])
+    alone = np.append(np.ones(len(singles), bool), fit.predicted[len(singles) :] > _APART)
+    return fit.changes[alone]

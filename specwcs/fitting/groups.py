@@ -70,8 +70,8 @@ def leave_group_out(design, values, labels):
     return groups, errors, chi2_without
 
 
-def changes_without(design, values, labels):
-    """By what the parameters change if a group is left out.
+def changes_without(design, values, groups):
+    """By what the parameters change if a group is left out, and how well the others predict it.
 
     Parameters
     ----------
@@ -79,25 +79,30 @@ def changes_without(design, values, labels):
         Weighted by 1/sigma.
     values : ndarray, shape (n,)
         Weighted likewise.
-    labels : ndarray of int, shape (n,)
-        Groups with a negative label are never left out.
+    groups : sequence of ndarray
+        Indices, or masks, of the points of each group; a point may be in several.
 
     Returns
     -------
-    ndarray, shape (groups, p)
-        In the order of the labels; NaN where the others do not determine the parameters.
+    changes : ndarray, shape (groups, p)
+        NaN where the others do not determine the parameters.
+    errors : list of ndarray
+        1 sigma error of the prediction of each point of the group by all the others, in units
+        of its own; infinite where they do not predict it.
     """
     q, r = linalg.qr(design, mode="economic")
     residual = values - q @ (q.T @ values)
-    groups = np.unique(labels[labels >= 0])
-    changes = np.full((len(groups), design.shape[1]), np.nan)
-    for k, label in enumerate(groups):
-        rows = q[labels == label]
+    changes, errors = np.full((len(groups), design.shape[1]), np.nan), []
+    for k, group in enumerate(groups):
+        rows = q[group]
         factor, fault = lapack.dpotrf(np.eye(q.shape[1]) - rows.T @ rows, lower=True)
-        if not fault and np.min(np.diag(factor)) ** 2 >= _UNDETERMINED:
-            change = lapack.dpotrs(factor, rows.T @ residual[labels == label], lower=True)[0]
-            changes[k] = -linalg.solve_triangular(r, change)
-    return changes
+        if fault or np.min(np.diag(factor)) ** 2 < _UNDETERMINED:
+            errors.append(np.full(len(rows), np.inf))
+            continue
+        change = lapack.dpotrs(factor, rows.T @ residual[group], lower=True)[0]
+        changes[k] = -linalg.solve_triangular(r, change)
+        errors.append(np.linalg.norm(linalg.solve_triangular(factor, rows.T, lower=True), axis=0))
+    return changes, errors
 
 
 def common_covariance(design, residuals, sigma, labels):

@@ -44,6 +44,8 @@ class Fit:
         A sentence: what was done.
     changes : ndarray, shape (n_groups, n_parameters), optional
         By what the parameters change if a group of points is left out.
+    predicted : ndarray, shape (n_groups,), optional
+        How well the others predict a group: the least 1 sigma error of its points, px.
     """
 
     model: object
@@ -56,6 +58,7 @@ class Fit:
     rms: float
     status: str
     changes: np.ndarray | None = None
+    predicted: np.ndarray | None = None
 
     @property
     def parameters(self):
@@ -93,8 +96,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     n_prior : int, optional
         The last so many samples are no points, but what is known of the parameters beforehand:
         they are not rejected, and their errors stay as they are.
-    groups : ndarray of int, shape (n_samples,), optional
-        Labels of points, to tell what leaving out a group would change. None may be fixed.
+    groups : sequence of ndarray of bool, shape (n_points,), optional
+        Groups of points, to tell what leaving one out would change. No parameter may be fixed.
 
     Returns
     -------
@@ -135,10 +138,15 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
         design[used][:, free], residuals[used], sigma[used],
         [_padded(labels, n_prior)[used] for labels in partitions],
     )  # fmt: skip
-    changes = None if groups is None else changes_without(
-        design[used] / sigma[used][:, None], values[used] / sigma[used],
-        _padded(groups, n_prior)[used],
-    )  # fmt: skip
+    changes = predicted = None
+    if groups is not None:
+        weighted = design[used] / sigma[used][:, None]
+        members = [np.flatnonzero(np.append(g, np.zeros(n_prior, bool))[used]) for g in groups]
+        changes, errors = changes_without(weighted, values[used] / sigma[used], members)
+        own = sigma[used]
+        predicted = np.array(
+            [np.min(e * own[m], initial=np.inf) for e, m in zip(errors, members, strict=True)]
+        )
     residuals, finite, used = residuals[points], finite[points], used[points]
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
@@ -150,7 +158,9 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
     status += "."
-    return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status, changes)
+    return Fit(
+        fitted, covariance, residuals, used, p, chi2, error_scale, rms, status, changes, predicted
+    )  # fmt: skip
 
 
 def _padded(labels, n_prior):

@@ -180,7 +180,7 @@ class _Scan:
         """Return scores, shape (n_shapes, n_bins): the constant is that of the bin."""
         table = self.table
         index = np.rint(shape.shift(self.prior, self.x) / table.step).astype(int)
-        pad = int(np.abs(index).max()) + 1
+        pad = int(np.abs(index).max(initial=0)) + 1
         score = np.zeros((len(index), table.n), np.float32)
         for grade, log in enumerate(table.log):
             windows = sliding_window_view(np.pad(log, pad, constant_values=log.min()), table.n)
