@@ -53,9 +53,11 @@ class Case:
         rng = np.random.default_rng([20261126, seed])
         while True:
             try:
-                return cls._drawn(seed, large, rng)
+                case = cls._drawn(seed, large, rng)
+                case.observation.check_order()
             except InputError:
                 continue
+            return case
 
     @classmethod
     def _drawn(cls, seed, large, rng):

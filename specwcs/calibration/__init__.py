@@ -3,6 +3,7 @@
 - `Calibration`: the immutable bundle of models, errors, residuals and provenance;
 - `solve`: from markers to a calibration, the one path of automatic and manual work;
 - `calibrate`: from frames to a calibration, with no hand;
+- `fit_image`: OPT from an image of the mask, or of pinholes, with the disperser out;
 - `ModelFitter`, `assemble`: the same model by model, as a session goes about it;
 - `nominal_opt` and its like, `predict_boxes` and its like: models that nothing was fitted
   to, and the markers that models predict;
@@ -13,6 +14,7 @@ from .automatic import calibrate
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus
 from .fitter import MODELS, ModelFit, ModelFitter
+from .imaging import fit_image
 from .local import LocalTerms
 from .measured import arc_lines, edge_markers, frame_traces, identified, model_traces
 from .moved import moved
@@ -44,6 +46,7 @@ __all__ = [
     "derive_boxes",
     "dispersion_at",
     "edge_markers",
+    "fit_image",
     "frame_traces",
     "identified",
     "loose_ends",

@@ -4,25 +4,24 @@ Edges come from the flat, wavelengths from the arc; both become `Markers`, and `
 does the rest as it does for markers placed by hand.
 """
 
-from astropy.nddata import CCDData
 from threadpoolctl import threadpool_limits
 
-from specwcs.inputs import read_frame
 from specwcs.markers import Markers
 
-from .measured import arc_lines, edge_markers, frame_traces, identified
+from .imaging import fit_image
+from .measured import arc_lines, edge_markers, frame_of, frame_traces, identified
 from .provenance import provenance, sources_of
 from .solve import solve
 
-__all__ = ["calibrate", "frame_of"]
+__all__ = ["calibrate"]
 
 _HARMLESS = ("ok", "edges not measured")
 
 
 # The matrices are small: more than one BLAS thread only waits for the other.
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto", crv="auto",
-              ids="auto", progress=None):  # fmt: skip
+def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=None, opt="auto",
+              crv="auto", ids="auto", progress=None):  # fmt: skip
     """Calibrate an instrument with a mask from a flat and an arc.
 
     Parameters
@@ -38,10 +37,13 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     flat : CCDData, path, or list of paths, optional
         Through the slits. Without it edges are taken from the arc where it shows them, else
         from the mask.
+    image : CCDData, path, or list of paths, optional
+        Through the mask with the disperser out: OPT has the shape that it shows.
     bias : path or list of paths, optional
         Subtracted from frames that are given as paths.
-    opt : tuple of int or "auto"
-        Degrees of OPT in X and Y.
+    opt : tuple of int, "auto", or OpticalModel
+        Degrees of OPT in X and Y. Or its shape, such as that of a mask of pinholes, see
+        `fit_image`: what flat and arc tell is added to it.
     crv, ids : tuple of int or "auto"
         Local degree, field degrees in x and y.
     progress : callable, optional
@@ -63,7 +65,7 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     say = progress or _silent
     say("reading frames")
     arc = frame_of(arc, instrument, bias)
-    flat = None if flat is None else frame_of(flat, instrument, bias)
+    flat, image = (None if f is None else frame_of(f, instrument, bias) for f in (flat, image))
     say("finding the slits")
     candidates, origin = frame_traces(flat, arc, mask, instrument)
     say("identifying the lines of the arc")
@@ -72,6 +74,9 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
     lines = arc_lines(arc, traces, identification, catalog, instrument)
     say("fitting the models")
     flips = (identification.flip_u, traces.flip_v)
+    flips = flips if instrument.direction.along_x else flips[::-1]
+    if image is not None:
+        opt = fit_image(instrument, mask, image, degrees=opt, flips=flips).model
     markers = Markers.join([lines, edge_markers(traces, instrument)])
     return solve(
         instrument,
@@ -81,19 +86,14 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, bias=None, opt="auto
         opt=opt,
         crv=crv,
         ids=ids,
-        flips=flips if instrument.direction.along_x else flips[::-1],
+        flips=flips,
         faults=_faults(mask, traces, identification),
-        provenance=_provenance(instrument, mask, flat, arc, catalog, origin, identification),
+        provenance=_provenance(instrument, mask, flat, arc, image, catalog, origin, identification),
     )
 
 
 def _silent(step):
     """Report no progress."""
-
-
-def frame_of(given, instrument, bias=None):
-    """Return a frame as it is given, or read from a path or a list of paths."""
-    return given if isinstance(given, CCDData) else read_frame(given, instrument, bias=bias)
 
 
 def _faults(mask, traces, identification):
@@ -109,8 +109,8 @@ def _faults(mask, traces, identification):
     return faults
 
 
-def _provenance(instrument, mask, flat, arc, catalog, origin, identification):
-    frames = {"flat": sources_of(flat), "arc": sources_of(arc)}
+def _provenance(instrument, mask, flat, arc, image, catalog, origin, identification):
+    frames = {"flat": sources_of(flat), "arc": sources_of(arc), "image": sources_of(image)}
     return provenance(
         {
             "instrument": sources_of(instrument.source),

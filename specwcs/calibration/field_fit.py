@@ -75,8 +75,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     exact : bool, optional
         Whether as many points as parameters are enough.
     likely : callable, optional
-        ``likely(points, domain)`` gives the likely sizes of the terms, a `Smoothness`: they,
-        not the degrees, are chosen then, unless the degrees are given.
+        ``likely(points, domain, reference)`` gives the likely sizes of the terms, a
+        `Smoothness`, for the one value of `include`: they, not the degrees, are chosen then,
+        unless the degrees are given.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -108,7 +109,7 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
         degrees = points.spanned(limits[1])
-        outcome, local, notes = fit_likely(points, degrees, what, likely(points, domain))
+        outcome, local, notes = fit_likely(points, degrees, what, likely(points, domain, *include))
         return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)

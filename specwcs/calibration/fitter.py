@@ -8,7 +8,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from specwcs.errors import FitError
+from specwcs.errors import FitError, InputError
 from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, OpticalModel
 from specwcs.models.slit import TraceShape
 
@@ -147,7 +147,11 @@ class ModelFitter:
             known = np.isfinite(px)
             scale = abs(np.polyfit(mm[known] - mm.mean(), px[known], 1)[0])
         reach = tuple(0.5 * scale * np.ptp(domains[axis]) for axis in ("x_domain", "y_domain"))
-        return partial(Smoothness.over, _SIZES[name], self.half, reach)
+        # On the mask, the constant is not what OPT leaves, but all of it.
+        sizes = (
+            _SIZES[name] if on_mask is None else replace(_SIZES[name], constant=POSITION.constant)
+        )
+        return partial(Smoothness.over, sizes, self.half, reach)
 
     def mask_points(self, markers):
         """Return (X, Y) mm of the points of the slits that markers stand for."""
@@ -173,7 +177,7 @@ class ModelFitter:
         """Return the pixels of markers along and across the dispersion axis."""
         return self.direction.split(markers["x"].value, markers["y"].value)
 
-    def fit_opt(self, boxes, flips):
+    def fit_opt(self, boxes, flips, shape=None):
         """Fit OPT to boxes and corners, both axes with the same degrees.
 
         Parameters
@@ -181,21 +185,44 @@ class ModelFitter:
         boxes : Markers
         flips : tuple of bool
             Whether X and Y are flipped.
+        shape : OpticalModel, optional
+            What it looks like but for what is fitted: an image with the disperser out.
+
+        Raises
+        ------
+        InputError
+            If `shape` has other flips.
 
         Returns
         -------
         ModelFit
         """
         position = self.mask_points(boxes)
-        points = [
-            self.points(boxes, position, np.zeros(len(boxes)), boxes[axis].value) for axis in "xy"
-        ]
+        values = [boxes[axis].value for axis in "xy"]
+        if shape is not None:
+            if (shape.x_flipped, shape.y_flipped) != tuple(flips):
+                raise InputError(
+                    f"the optical model has flips {(shape.x_flipped, shape.y_flipped)}, the frames "
+                    f"{tuple(flips)}",
+                    "Must be of the same orientation",
+                    "Give flips= to fit_image",
+                )
+            values = [v - s for v, s in zip(values, shape(*position), strict=True)]
+        points = [self.points(boxes, position, np.zeros(len(boxes)), v) for v in values]
 
         options = {"exact": True} if self.by_hand else {"likely": self.likely("opt", boxes)}
 
         def fit(limits):
             fits = [
-                fit_field(FieldPolynomial, p, limits, what=f"OPT {axis}", **options, **self.plane)
+                fit_field(
+                    FieldPolynomial,
+                    p,
+                    limits,
+                    what=f"OPT {axis}",
+                    include=(0.0,),
+                    **options,
+                    **self.plane,
+                )
                 for p, axis in zip(points, "xy", strict=True)
             ]
             return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
@@ -215,10 +242,19 @@ class ModelFitter:
         # A box may be known along or across the dispersion alone.
         off = np.sqrt(np.nansum([fit.residuals**2 for fit in fits], axis=0))
         bad = np.any([fit.used != p.finite for fit, p in zip(fits, points, strict=True)], axis=0)
+        opt = self._optical(models, flips)
+        covariance = [fit.covariance for fit in fits]
+        if shape is not None:
+            fitted, opt = opt, shape.plus(opt)
+            place = [n for n, name in enumerate(opt.param_names) if name in fitted.param_names]
+            place = np.ix_(*2 * [place[: len(place) // 2]])
+            for n, own in enumerate(covariance):
+                covariance[n] = np.zeros(2 * [len(opt.parameters) // 2])
+                covariance[n][place] = own
         return ModelFit(
-            self._optical(models, flips),
+            opt,
             "fitted",
-            {f"opt_{axis}": fit.covariance for axis, fit in zip("xy", fits, strict=True)},
+            {f"opt_{axis}": matrix for axis, matrix in zip("xy", covariance, strict=True)},
             residual_table(boxes, off, ~bad),
             tuple(fit.rank for fit in fits),
             tuple(map(_plane_degrees, (*notes[0], *notes[1]))),

@@ -15,7 +15,7 @@ from specwcs.models.field import LinearSamples, design_of_terms, field_terms, te
 
 from .local import LocalTerms, deviations
 
-__all__ = ["fit_likely"]
+__all__ = ["FAR", "fit_likely"]
 
 _FACTORS = (1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
 _WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
@@ -23,6 +23,9 @@ _FEW_SLITS = 4
 _ASIDE = 0.3  # share of the slits, or lines, or edges, that may be set aside
 _WRONG, _WRONG_LEAST = 6.0, 0.1  # robust sigma, and px: lines and edges that err by more are wrong
 _NONE = 1e-4  # px: of local terms that slits do not have
+FAR = 0.5
+"""px: a slit that deviates by more from the field is mistaken for another, or its lines are."""
+
 _APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
@@ -191,7 +194,13 @@ def _with_local(system, usable):
         wrong = np.abs(common) > max(_WRONG * 1.4826 * np.median(size), _WRONG_LEAST)
         out = usable & wrong[group]
         # What is another line, or the edge of something else, errs by far more: it goes.
-        if not out.any() or wrong.sum() > _ASIDE * len(size):
+        if wrong.sum() > _ASIDE * len(size):
+            out[:] = False
+        # So does a slit whose lines are others.
+        far = _far_slits(values, own // 2)
+        if points.lines and far.sum() <= _ASIDE * len(slits):
+            out |= usable & np.isin(points.slit, np.array(slits)[far])
+        if not out.any():
             break
         usable = usable & ~out
     local, changes = LocalTerms(slits, values.reshape(2, -1).T), None
@@ -216,6 +225,14 @@ def _with_local(system, usable):
     changes = None if changes is None else changes[:, : n + own]
     fit = replace(fit, covariance=fit.covariance[: n + own, : n + own], changes=changes)
     return fit, local, said
+
+
+def _far_slits(values, n):
+    """Whether each of n slits deviates by far more than slits do."""
+    values = values.reshape(2, n)
+    # One that is far off takes the field along: relative to the others it is off still.
+    size = np.abs(values - np.median(values, axis=1, keepdims=True)).max(axis=0)
+    return size > max(_WRONG * 1.4826 * np.median(size), FAR)
 
 
 def _in_doubt(system, usable, kinds, spread):

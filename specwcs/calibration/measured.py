@@ -1,8 +1,10 @@
 """From what was measured on frames to markers: of the automatic path, and of a session."""
 
 import numpy as np
+from astropy.nddata import CCDData
 
 from specwcs.errors import FitError
+from specwcs.inputs import read_frame
 from specwcs.inputs.frame import PixelFlag
 from specwcs.markers import Markers
 from specwcs.measure import (
@@ -18,6 +20,7 @@ from specwcs.measure.reduce import canonical_data
 __all__ = [
     "arc_lines",
     "edge_markers",
+    "frame_of",
     "frame_traces",
     "identified",
     "line_markers",
@@ -29,6 +32,11 @@ _NOMINAL_EDGES = 32
 _NOMINAL = "not seen: laid out by the nominal values"
 _FEW_SLITS = 3
 _TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
+
+
+def frame_of(given, instrument, bias=None):
+    """Return a frame as it is given, or read from a path or a list of paths."""
+    return given if isinstance(given, CCDData) else read_frame(given, instrument, bias=bias)
 
 
 def frame_traces(flat, arc, mask, instrument):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from specwcs.models.field import scale
+
 __all__ = ["CURVATURE", "DISPERSION", "POSITION", "Smoothness"]
 
 _ANY = 10.0  # in practice no limit
@@ -35,7 +37,7 @@ class Sizes:
     constant: tuple
 
 
-POSITION = Sizes(own=(_ANY,), change=(_ANY,), constant=(_ANY, _ANY, 0.01, 0.01, 0.003, 0.001))
+POSITION = Sizes(own=(_ANY,), change=(_ANY,), constant=(_ANY, _ANY, 0.03, 0.01, 0.005, 0.002))
 """Position at the reference wavelength, which has no local coordinate."""
 
 DISPERSION = Sizes(
@@ -64,6 +66,8 @@ class Smoothness:
         Half the length of the frame, and of the part of it that the domain covers, px.
     reach : tuple of float
         Half the extent of the field in x and y, px.
+    reference : float
+        Where the constant is what OPT leaves: the local coordinate, scaled.
     factor : float
         By which all sizes are larger.
     """
@@ -72,10 +76,11 @@ class Smoothness:
     frame: float
     length: float
     reach: tuple
+    reference: float
     factor: float = 1.0
 
     @classmethod
-    def over(cls, sizes, frame, reach, points, domain):
+    def over(cls, sizes, frame, reach, points, domain, reference):
         """Return that of a model over the part of a frame where there are points.
 
         Parameters
@@ -89,12 +94,14 @@ class Smoothness:
             Scaled to the domains. Either their local coordinates or their values are distances.
         domain : tuple of float
             Of the local coordinate.
+        reference : float
+            The local coordinate of the reference wavelength.
         """
         known = points.finite
         length = 0.5 * (domain[1] - domain[0])
         if points.lines:
             length = abs(np.polyfit(points.u[known], points.values[known], 1)[0])
-        return cls(sizes, frame, max(length, 1.0), reach)
+        return cls(sizes, frame, max(length, 1.0), reach, float(scale(reference, domain)))
 
     def rows(self, terms):
         """Return rows of the design matrix, whose value is 0, and their errors.
@@ -111,6 +118,7 @@ class Smoothness:
             px.
         """
         powers = [_chebyshev_of_powers(size) for size in terms.shape]
+        powers[0][0] = self.reference ** np.arange(terms.shape[0])
         matrix = np.einsum("ai,bj,ck->abcijk", *powers)
         return matrix[terms][:, terms], self.sigma(terms.shape)[terms]
 

@@ -13,11 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.errors import InputError
 from specwcs.markers import Markers
+from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus, no_markers
 from .fitter import MODELS, ModelFitter, residual_table
 from .known import edge_errors, known_ranges, wavelength_rows
+from .likely_fit import FAR
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
@@ -42,8 +44,8 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         Kinds edge and line are needed; box where reference positions were measured.
     medium : {"air", "vacuum"}
         Of the wavelengths of the markers.
-    opt : tuple of int or "auto"
-        Degrees of OPT in X and Y.
+    opt : tuple of int, "auto", or OpticalModel
+        Degrees of OPT in X and Y; or its shape, to which what the markers tell is added.
     crv, ids : tuple of int or "auto"
         Local degree, field degrees in x and y.
     flips : tuple of bool
@@ -68,11 +70,12 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     used = markers[np.asarray(markers["used"])]
     boxes = used[np.isin(used["kind"], _BOXES)]
     edges, lines = (used.select(kind) for kind in ("edge", "line"))
+    shape, opt = (opt, "auto") if isinstance(opt, OpticalModel) else (None, opt)
     degrees, given, notes = {"opt": opt, "crv": crv, "ids": ids}, len(boxes) > 0, []
     fitter = ModelFitter(instrument, mask, degrees, by_hand=given)
     if not given:
         boxes, notes = derive_boxes(fitter, lines, edges)
-    fits = {"opt": fitter.fit_opt(boxes, flips)}
+    fits = {"opt": fitter.fit_opt(boxes, flips, shape)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
     fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines, fits["crv"].local)
     provenance = {**(provenance or {}), "fits": [*notes, *_notes(fits)]}
@@ -129,7 +132,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     else:
         statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
-        statuses = _open_edges(statuses, instrument, mask, fits)
+        statuses = _open_edges(_far_off(statuses, fits), instrument, mask, fits)
         for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
@@ -160,6 +163,17 @@ def _with_ranges(statuses, mask, fits, residuals):
     lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
     for key, known in known_ranges(mask, fits["opt"].model, fits["ids"], lines).items():
         statuses[key] = replace(statuses[key], known=known)
+    return statuses
+
+
+def _far_off(statuses, fits):
+    """Flag the slits that deviate from the field by more than slits do."""
+    for name, where in (("ids", "along"), ("crv", "across")):
+        for key, values in fits[name].local.to_dict().items():
+            worst = max(map(abs, values))
+            if statuses[key].ok and worst > FAR:
+                reason = f"it is {worst:.1f} px off the field of the others {where} the dispersion"
+                statuses[key] = replace(statuses[key], flag="inconsistent", reason=reason)
     return statuses
 
 

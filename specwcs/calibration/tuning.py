@@ -24,10 +24,9 @@ from specwcs.measure.predicted import (
 from specwcs.measure.reduce import canonical_data
 from specwcs.models import CurvatureModel, DispersionModel
 
-from .automatic import frame_of
 from .field_fit import fit_field
 from .fitter import residual_table
-from .measured import edge_markers, model_traces
+from .measured import edge_markers, frame_of, model_traces
 from .moved import moved
 from .points import Points
 from .provenance import provenance, sources_of

@@ -19,6 +19,8 @@ def add_arguments(parser):
     add("mask", metavar="MASK", help="mask file (.mdf), or a name that ships")
     add("--arc", nargs="+", metavar="A", help="arc frames, summed; required without --regions")
     add("--flat", nargs="+", metavar="F", help="flat frames, summed; without: edges by the arc")
+    add("--image", nargs="+", metavar="I",
+        help="frames through the mask with the disperser out, summed: the shape of OPT")  # fmt: skip
     lines_of = parser.add_mutually_exclusive_group()
     lines_of.add_argument("--lamps", nargs="+", metavar="L",
         help="lamps by name, whose line catalogues ship: Ne,Ar or as in FITS headers, HgNe; "
@@ -74,12 +76,12 @@ def run(args, console):
     for path in (args.output, page):
         check_output(path, args.overwrite)
     console.step("reading frames")
-    flat, arc = (
+    flat, arc, image = (
         read_frame(paths, instrument, bias=args.bias) if paths else None
-        for paths in (args.flat, args.arc)
+        for paths in (args.flat, args.arc, args.image)
     )
     make = _from_regions if args.regions else _from_frames
-    cal, more = make(args, console, instrument, mask, catalog, flat, arc)
+    cal, more = make(args, console, instrument, mask, catalog, flat, arc, image)
     cal.write(args.output, overwrite=args.overwrite)
     page = write_page(cal, page, args.overwrite, console, flat=flat, arc=arc)
     facts = calibration_facts(cal) | more
@@ -95,6 +97,8 @@ def run(args, console):
 def _check_arguments(args):
     missing = [] if args.arc else ["--arc"]
     missing += [] if args.lamps or args.catalog else ["--lamps or --catalog"]
+    if args.regions and args.image:
+        raise InputError("--image with --regions", "The regions tell OPT", "Leave out one of them")
     if missing and not args.regions:
         raise InputError(
             f"the following arguments are required: {', '.join(missing)}",
@@ -120,19 +124,19 @@ def _degrees(args):
     return {name: getattr(args, name) for name in ("opt", "crv", "ids")}
 
 
-def _from_frames(args, console, instrument, mask, catalog, flat, arc):
+def _from_frames(args, console, instrument, mask, catalog, flat, arc, image):
     """Return the calibration that frames give with no hand, and what their resolution tells."""
     from specwcs.calibration import calibrate
     from specwcs.cli.facts import lamp_facts
 
     cal = calibrate(
-        instrument, mask, flat=flat, arc=arc, catalog=catalog, progress=console.step,
+        instrument, mask, flat=flat, arc=arc, image=image, catalog=catalog, progress=console.step,
         **_degrees(args),
     )  # fmt: skip
     return cal, {"lamps": lamp_facts(cal, catalog)}
 
 
-def _from_regions(args, console, instrument, mask, catalog, flat, arc):
+def _from_regions(args, console, instrument, mask, catalog, flat, arc, image):  # noqa: ARG001
     """Return the calibration that region files give, and the facts of its fits."""
     from specwcs.cli.replay import replay, sorted_regions
 

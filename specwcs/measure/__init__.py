@@ -3,6 +3,7 @@
 from specwcs.measure.arcs import ArcSpectra, ArcSpectrum, arc_spectra
 from specwcs.measure.find import find_traces
 from specwcs.measure.identify import Identification, SlitWavelengths, identify
+from specwcs.measure.image import find_spots, match_apertures
 from specwcs.measure.lines import measure_lines
 from specwcs.measure.traces import SlitStatus, Traces, traces_from_mask
 
@@ -14,8 +15,10 @@ __all__ = [
     "SlitWavelengths",
     "Traces",
     "arc_spectra",
+    "find_spots",
     "find_traces",
     "identify",
+    "match_apertures",
     "measure_lines",
     "traces_from_mask",
 ]

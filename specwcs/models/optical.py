@@ -6,6 +6,8 @@ from astropy.modeling.parameters import Parameter
 from astropy.modeling.polynomial import PolynomialBase
 from numpy.polynomial import polynomial
 
+from specwcs.errors import InputError
+
 from .field import LinearSamples, check_degree, check_domain, design_matrix, scale
 from .stored import Stored
 
@@ -119,6 +121,41 @@ class OpticalModel(Stored, PolynomialBase):
             meta=dict(other.meta),
             **dict(zip(other.param_names, other.parameters, strict=True)),
         )
+
+    def plus(self, other):
+        """Return the sum with another optical model of the same flips, over its domains.
+
+        Parameters
+        ----------
+        other : OpticalModel
+
+        Returns
+        -------
+        OpticalModel
+            Of the higher of the degrees on each axis.
+
+        Raises
+        ------
+        InputError
+            If the flips differ.
+        """
+        flips = [(m.x_flipped, m.y_flipped) for m in (self, other)]
+        if flips[0] != flips[1]:
+            raise InputError(f"flips {flips[0]}", f"Must be those of the other model, {flips[1]}")
+        degrees = np.maximum(self.degrees, other.degrees)
+        total = OpticalModel(
+            *degrees.tolist(), x_domain=other.x_domain, y_domain=other.y_domain,
+            x_flipped=other.x_flipped, y_flipped=other.y_flipped,
+        )  # fmt: skip
+        coefficients = np.zeros((2, *(degrees + 1)))
+        for model in (self, other):
+            # Domains are symmetric: another one scales the powers.
+            ratios = (other.x_domain[1] / model.x_domain[1], other.y_domain[1] / model.y_domain[1])
+            powers = [r ** np.arange(d + 1) for r, d in zip(ratios, model.degrees, strict=True)]
+            part = model.coefficients * np.multiply.outer(*powers)
+            coefficients[:, : part.shape[1], : part.shape[2]] += part
+        total.coefficients = coefficients
+        return total
 
     def flipx(self):
         """Turn the mask left to right: substitute -X."""

@@ -19,7 +19,7 @@ Examples
 
 from specwcs.simulate.detector import Detector
 from specwcs.simulate.examples import example, lamp, wrong
-from specwcs.simulate.masks import longslit, random_mask
+from specwcs.simulate.masks import longslit, pinholes, random_mask
 from specwcs.simulate.observation import Observation
 from specwcs.simulate.spectrograph import Spectrograph
 from specwcs.simulate.tutorial import Tutorial, tutorial
@@ -32,6 +32,7 @@ __all__ = [
     "example",
     "lamp",
     "longslit",
+    "pinholes",
     "random_mask",
     "tutorial",
     "wrong",

@@ -6,7 +6,7 @@ from specwcs.conventions import Direction
 from specwcs.errors import InputError
 from specwcs.inputs import Mask, Slit
 
-__all__ = ["longslit", "random_mask"]
+__all__ = ["longslit", "pinholes", "random_mask"]
 
 _DIGITS = 4  # of millimetres, as in a mask file
 
@@ -139,6 +139,42 @@ def longslit(instrument, *, arcsec_per_mm=1.7, width=0.9, fill=0.92):
         False,
     )
     return Mask([slit]).oriented(instrument.direction)
+
+
+def pinholes(instrument, *, rows=9, columns=13, size=0.8, arcsec_per_mm=1.7, fill=0.9):
+    """Design a mask of square holes on a regular grid, to map the optics with the disperser out.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        Gives the frame, the direction and the pixel scale.
+    rows, columns : int
+        Holes across and along the dispersion.
+    size : float
+        Side of the holes, arcsec.
+    arcsec_per_mm : float
+        Plate scale at the mask.
+    fill : float
+        How much of the frame the grid takes.
+
+    Returns
+    -------
+    Mask
+        Oriented for the instrument's direction, without flips.
+    """
+    along, across = instrument.direction.split(instrument.xpixels, instrument.ypixels)
+    scale = arcsec_per_mm / instrument.pixel_scale  # px per mm
+    u, v = (
+        0.5 * fill * n / scale * np.linspace(-1, 1, count)
+        for n, count in ((along, columns), (across, rows))
+    )
+    side = size / arcsec_per_mm
+    holes = [
+        _slit(f"{i + 1:02d}-{j + 1:02d}", instrument.direction, u[j], v[i], side, side, 0.0,
+              arcsec_per_mm, False)
+        for i in range(rows) for j in range(columns)
+    ]  # fmt: skip
+    return Mask(holes).oriented(instrument.direction)
 
 
 def _slit(name, direction, u, v, side, length, rot, arcsec_per_mm, reference):

@@ -85,6 +85,16 @@ class Observation:
         for name in (*self.dark, *self.arcless):
             if name not in mask:
                 raise InputError(f"unknown slit {name!r}", f"Must be one of {', '.join(mask)}.")
+
+    def check_order(self):
+        """Check that light of all wavelengths goes through all slits to all of the frame.
+
+        Raises
+        ------
+        InputError
+            If the order of the disperser ends within the passband, or on the frame.
+        """
+        optics = self.spectrograph
         last = optics.direction.split(*optics.shape[::-1])[0] - 1
         for name, truth in self._truth.items():
             ends = np.array([[0.0], [last]]), np.array([0.0, 1.0])
@@ -113,8 +123,8 @@ class Observation:
         slit_id : str
         t : ndarray
             Position along the slit, 0 at the left edge, 1 at the right.
-        wavelength : ndarray
-            Angstrom.
+        wavelength : ndarray or None
+            Angstrom; None with the disperser out.
 
         Returns
         -------
@@ -195,9 +205,35 @@ class Observation:
         -------
         CCDData
         """
+        self.check_order()
 
         def shine(image, truth):
             self._add_diffuse(image, truth, sources.flat_lamp, level)
+
+        return self._expose(shine, self.dark, seed, cosmic_rays)
+
+    def image(self, seed, *, level=12000.0, cosmic_rays=0):
+        """Expose the mask with the disperser out.
+
+        Parameters
+        ----------
+        seed : int or None
+            Seed of the noise; None gives the expectation.
+        level : float
+            Electrons per pixel in a wide slit.
+        cosmic_rays : int
+            Number of particles that hit the detector.
+
+        Returns
+        -------
+        CCDData
+        """
+
+        def shine(image, truth):
+            render.add_aperture(
+                image, truth, level, self._sigma,
+                lambda t: self._illumination(truth.slit.id, t),
+            )  # fmt: skip
 
         return self._expose(shine, self.dark, seed, cosmic_rays)
 
@@ -230,6 +266,8 @@ class Observation:
         lines = sources.arc_lines(first, rng, missing=missing, unknown=unknown)
         if self.second_order:
             lines = sources.with_second_order(lines, catalog, self.passband, rng, self.second_order)
+
+        self.check_order()
 
         def shine(image, truth):
             self._add_lines(image, truth, lines, level)
@@ -274,6 +312,8 @@ class Observation:
             `star_electrons` is the truth about the star.
         """
         sky = sources.night_sky(self.medium, self.passband)
+
+        self.check_order()
 
         def shine(image, truth):
             self._add_lines(image, truth, sky, lines)

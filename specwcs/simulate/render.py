@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
-__all__ = ["SlitPixels", "add_lines", "projected_width"]
+__all__ = ["SlitPixels", "add_aperture", "add_lines", "projected_width"]
 
 _REACH = 6.0  # standard deviations beyond which a Gaussian is zero (1e-9)
 _LINE_NODES = 10  # Chebyshev nodes along a line's image: exact to 1e-9 px
 _LINES_AT_ONCE, _ROWS_AT_ONCE = 8, 256  # keep temporary arrays small
+_RAYS, _CELLS = 20, 5  # per pixel, along each side of an aperture, and of its image
 _SHARP = 0.01  # px; a narrower ramp is a step
 
 
@@ -45,6 +47,41 @@ def add_lines(image, truth, wavelength, strength, sigma, response):
         rows, columns, light, t = lines.pixels(sigma)
         light *= strength[part, np.newaxis, np.newaxis] * response(t)
         _scatter(image, rows, columns, light)
+
+
+def add_aperture(image, truth, level, sigma, response):
+    """Add the image of one slit with the disperser out.
+
+    Parameters
+    ----------
+    image : ndarray, shape (nq, np)
+        Canonical frame, changed in place.
+    truth : SlitTruth
+    level : float
+        Electrons per pixel in a wide slit.
+    sigma : float
+        Standard deviation of the point spread function, px.
+    response : callable
+        Illumination of the slit as a function of t.
+    """
+    ends = np.array(truth.pixel(np.array([0.0, 1.0]), None))
+    sides = np.array(truth.pixel(0.5, None, np.array([-0.5, 0.5])))
+    # Rays on a fine grid over the aperture, caught in cells much smaller than a pixel.
+    count = [int(np.ceil(_RAYS * (np.hypot(*np.ptp(e, axis=1)) + 1))) for e in (ends, sides)]
+    t, offset = ((np.arange(n) + 0.5) / n for n in count)
+    p, q = truth.pixel(t[:, np.newaxis], None, offset - 0.5)
+    margin = int(np.ceil(_REACH * sigma)) + 1
+    first = np.array([int(np.floor(v.min())) - margin for v in (q, p)])
+    size = np.array([int(np.ceil(v.max())) + margin + 1 for v in (q, p)]) - first
+    weight = np.broadcast_to(response(t)[:, np.newaxis], p.shape).ravel()
+    area = abs(np.linalg.det(np.stack([ends[:, 1] - ends[:, 0], sides[:, 1] - sides[:, 0]])))
+    edges = [np.arange(n * _CELLS + 1) / _CELLS + f - 0.5 for n, f in zip(size, first, strict=True)]
+    cells, _, _ = np.histogram2d(q.ravel(), p.ravel(), edges, weights=weight)
+    cells = gaussian_filter(cells, sigma * _CELLS, mode="constant", truncate=_REACH)
+    light = cells.reshape(size[0], _CELLS, size[1], _CELLS).sum(axis=(1, 3))
+    light *= level * area / p.size
+    rows, columns = (f + np.arange(n) for f, n in zip(first, size, strict=True))
+    _scatter(image, *np.meshgrid(rows, columns, indexing="ij"), light)
 
 
 class _LineImages:

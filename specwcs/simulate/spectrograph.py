@@ -181,8 +181,9 @@ class Spectrograph:
         ----------
         X, Y : ndarray
             Points of the mask, mm.
-        wavelength : ndarray
-            Wavelength, Angstrom; broadcast against X and Y.
+        wavelength : ndarray or None
+            Wavelength, Angstrom; broadcast against X and Y. None: with the disperser out, where
+            the field's centre falls as it does at the reference wavelength.
 
         Returns
         -------
@@ -199,6 +200,8 @@ class Spectrograph:
             np.negative(X) if self.flipx else np.asarray(X, float),
             np.negative(Y) if self.flipy else np.asarray(Y, float),
         )
+        if wavelength is None:
+            return self._image(u / self.collimator, v / self.collimator)
         a, b = _direction_cosines(u / self.collimator, v / self.collimator)
         s, b = self._diffract(a, b, np.asarray(wavelength, float))
         along, across = self._camera_tangents(s, b)

@@ -38,8 +38,8 @@ class SlitTruth:
         ----------
         t : ndarray
             Position along the slit, 0 to 1; beyond, the slit's curve goes on.
-        wavelength : ndarray
-            Angstrom.
+        wavelength : ndarray or None
+            Angstrom; None with the disperser out.
         offset : float or ndarray
             Position across the slit in units of its width, -0.5 to 0.5.
 
