@@ -20,7 +20,7 @@ def add_arguments(parser):
     add("--arc", nargs="+", metavar="A", help="arc frames, summed; required without --regions")
     add("--flat", nargs="+", metavar="F", help="flat frames, summed; without: edges by the arc")
     add("--image", nargs="+", metavar="I",
-        help="frames through the mask with the disperser out, summed: the shape of OPT")  # fmt: skip
+        help="frames with the disperser out, summed: the shape of OPT")  # fmt: skip
     lines_of = parser.add_mutually_exclusive_group()
     lines_of.add_argument("--lamps", nargs="+", metavar="L",
         help="lamps by name, whose line catalogues ship: Ne,Ar or as in FITS headers, HgNe; "

@@ -142,8 +142,11 @@ def _traces(reduced, profile, layout, instrument, other_score):
     scale = _scale(field, edges, profile.p)
     measured = measuring.measure_edges(reduced, field, edges, scale)
     samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
-    fit = _uncrossed_fit(samples, limits, edges)
-    measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+    if len(samples):
+        fit = _uncrossed_fit(samples, limits, edges)
+        measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+    else:  # a slit that fills the frame: its ends are seen, and cut off
+        samples, fit = guide, _uncrossed_fit(guide, limits, edges)
     offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 

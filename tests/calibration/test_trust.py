@@ -1,0 +1,163 @@
+"""What a calibration claims to know, it knows: errors, ranges, and slits that are set aside."""
+
+import calibration_cases as cases
+import numpy as np
+import pytest
+
+from specwcs.calibration import solve
+from specwcs.fitting.groups import changes_without
+from specwcs.models import OpticalModel
+from specwcs.simulate import example, lamp
+
+SHAPE = (512, 1024)
+
+
+def markers_of(obs, lines, **more):
+    """Markers of some lines only."""
+    markers = cases.true_markers(obs, **more)
+    wavelength = markers["wavelength"].value
+    return markers[(markers["kind"] != "line") | np.isin(wavelength, lines)]
+
+
+def shifted(markers, chosen, obs, px):
+    """Move chosen markers along the dispersion."""
+    axis = "x" if obs.instrument.direction.along_x else "y"
+    values = markers[axis].value.copy()
+    values[chosen] += px
+    markers[axis] = values * markers[axis].unit
+    return markers
+
+
+def worst_along(obs, cal, keys=None):
+    errors = cases.wavelength_errors(obs, cal, keys)
+    known = {key: cal.geometry(key).dispersion.wavelength_domain for key in errors}
+    worst = 0.0
+    for key, values in errors.items():
+        _, wavelength, x, y = cases.light(obs, key)
+        found, _ = cal.geometry(key).world(x, y)
+        inside = (found > known[key][0]) & (found < known[key][1])
+        worst = max(worst, np.nanmax(np.abs(values[inside]), initial=0.0))
+    return worst
+
+
+@pytest.mark.parametrize("direction", ["LR", "UB"])
+def test_a_last_line_that_is_off_in_all_slits_misleads_nobody(direction):
+    """A blend with a line that no catalogue has: 0.5 px, as far as a profile can hide."""
+    shape = SHAPE if direction == "LR" else SHAPE[::-1]
+    obs = example(direction, shape, 8, seed=5)
+    lines = np.unique(cases.true_markers(obs)["wavelength"].value)
+    lines = lines[np.isfinite(lines)][::4]
+    markers = markers_of(obs, lines)
+    last = markers["wavelength"].value == lines[-1]
+    cal = solve(obs.instrument, obs.mask, shifted(markers, last, obs, 0.5), medium="air")
+    assert len(cal.good()) == 8
+    assert worst_along(obs, cal) < 0.2
+
+
+def test_lines_beyond_a_gap_that_are_others_mislead_nobody():
+    """Three lines beyond a gap, all taken for others 6 px away: a bent spectrum fits them."""
+    obs = example("LR", SHAPE, 8, seed=5)
+    lines = np.unique(cases.true_markers(obs)["wavelength"].value)
+    lines = lines[np.isfinite(lines)]
+    near, far = lines[lines < 7000][::4], lines[lines > 8500][::6][:3]
+    markers = markers_of(obs, np.concatenate([near, far]))
+    beyond = markers["wavelength"].value > 8000
+    cal = solve(obs.instrument, obs.mask, shifted(markers, beyond, obs, 6.0), medium="air")
+    for key in cal.good():
+        if not obs.mask[key].reference:
+            assert near[-1] - 200 < cal.slits[key].known[1] < far[0]
+    assert worst_along(obs, cal) < 0.3
+
+
+@pytest.mark.parametrize("px", [1.5, 14.0])
+def test_a_slit_whose_lines_are_others_is_no_slit_of_the_field(px):
+    obs = example("RL", SHAPE, 10, seed=3)
+    markers = cases.true_markers(obs)
+    mine = np.asarray((markers["slit"] == "04") & (markers["kind"] == "line"))
+    cal = solve(obs.instrument, obs.mask, shifted(markers, mine, obs, px), medium="air")
+    assert cal.slits["04"].flag == "inconsistent"
+    assert set(cal.good()) == set(obs.mask) - {"04"}
+    assert worst_along(obs, cal) < 0.1
+
+
+@pytest.mark.parametrize("direction", ["LR", "RL", "BU", "UB"])
+def test_an_edge_that_nobody_saw_is_known_as_well_as_is_said(direction):
+    """Slits in turn lose an edge; what is found for it is within its error."""
+    shape = SHAPE if direction in ("LR", "RL") else SHAPE[::-1]
+    pulls = []
+    for seed in (2, 3):
+        obs = example(direction, shape, 6, seed=seed, rotation=1.0, distortion=0.02)
+        for key in obs.mask:
+            markers = cases.true_markers(obs, scatter=0.01)
+            unseen = (markers["slit"] == key) & (markers["kind"] == "edge") & (markers["t"] == 1.0)
+            cal = solve(obs.instrument, obs.mask, markers[~unseen], medium="air")
+            wavelength = np.linspace(5500, 8500, 9)
+            x, y = obs.pixel(key, np.ones(9), wavelength)
+            trace = cal.geometry(key).trace
+            start = trace.direction.split(*trace.pixel_from_trace(0.0, 1.0))[0]
+            along, across = trace.direction.split(x, y)
+            d = trace.direction.sign * (along - start)
+            miss = trace.direction.split(*trace.pixel_from_trace(d, 1.0))[1] - across
+            sigma = cal.trace_uncertainty(key, d, 1.0)
+            pulls.append(np.max(np.abs(miss / sigma)))
+            if cal.slits[key].ok:
+                assert np.max(np.abs(miss)) < 0.3
+            else:
+                assert "right edge" in cal.slits[key].reason
+    assert np.max(pulls) < 4
+    assert np.mean(np.array(pulls) < 2) > 0.8
+
+
+def test_errors_of_wavelengths_are_honest():
+    pulls = []
+    for seed in range(4):
+        obs = example("LR", SHAPE, 8, seed=seed, distortion=0.02)
+        lines = lamp().select(*cases.BAND).wavelength[:: 3 + seed]
+        cal = solve(obs.instrument, obs.mask, markers_of(obs, lines, seed=seed), medium="air")
+        for key, errors in cases.wavelength_errors(obs, cal).items():
+            t, wavelength, x, y = cases.light(obs, key)
+            slope = cal.geometry(key).dispersion.slope(wavelength, t)
+            pulls.append(errors / (cal.wavelength_uncertainty(key, x, y) * slope))
+    pulls = np.concatenate(pulls)
+    assert 0.6 < np.nanmean(np.abs(pulls) < 1) < 0.9
+    assert np.nanmean(np.abs(pulls) < 3) > 0.97
+
+
+def test_leaving_out_groups_is_what_a_fit_without_them_gives():
+    rng = np.random.default_rng(4)
+    design, values = rng.normal(size=(60, 5)), rng.normal(size=60)
+    groups = [np.arange(7), np.array([3, 20, 41]), np.arange(40, 60)]
+    changes, errors = changes_without(design, values, groups)
+    whole = np.linalg.lstsq(design, values, rcond=None)[0]
+    for group, change, error in zip(groups, changes, errors, strict=True):
+        rest = np.setdiff1d(np.arange(60), group)
+        without = np.linalg.lstsq(design[rest], values[rest], rcond=None)[0]
+        np.testing.assert_allclose(change, without - whole, atol=1e-12)
+        covariance = np.linalg.inv(design[rest].T @ design[rest])
+        expected = np.sqrt(np.einsum("np,pq,nq->n", design[group], covariance, design[group]))
+        np.testing.assert_allclose(error, expected)
+    _, errors = changes_without(design, values, [np.arange(57)])
+    assert np.all(np.isinf(errors[0]))
+
+
+def test_the_sum_of_optical_models_over_other_domains():
+    rng = np.random.default_rng(1)
+    one = OpticalModel(3, 2, x_domain=(-50, 50), y_domain=(-80, 80), x_flipped=True)
+    other = OpticalModel(1, 4, x_domain=(-30, 30), y_domain=(-90, 90), x_flipped=True)
+    for model in (one, other):
+        model.parameters = rng.normal(size=len(model.parameters))
+    X, Y = rng.uniform(-25, 25, (2, 40))
+    total = one.plus(other)
+    assert total.degrees == (3, 4)
+    np.testing.assert_allclose(total(X, Y), np.add(one(X, Y), other(X, Y)), atol=1e-12)
+
+
+def test_a_trace_moves_by_offset_and_stretch():
+    obs = example("BU", SHAPE[::-1], 6, seed=1)
+    cal = solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air")
+    trace = cal.geometry("02").trace
+    t, d = np.linspace(0, 1, 7), np.linspace(-300, 300, 7)
+    before = trace.direction.split(*trace.pixel_from_trace(d, t))
+    after = trace.direction.split(*trace.shifted(0.3, -0.2).pixel_from_trace(d, t))
+    np.testing.assert_allclose(after[1] - before[1], 0.3 - 0.2 * (2 * t - 1), atol=1e-9)
+    np.testing.assert_allclose(after[0], before[0], atol=1e-9)
