@@ -15,6 +15,7 @@ from .field_fit import fit_field
 __all__ = ["derive_boxes"]
 
 _BINS = 24  # positions along a slit at which boxes are derived
+_FLOOR = 0.02  # px: no box is surer; what OPT leaves is part of CRV and IDS
 _LEAST = 3  # points that tell where an edge is
 
 
@@ -50,7 +51,7 @@ def derive_boxes(fitter, lines, edges):
     d = fitter.direction.sign * (along - model(X, Y, np.full(len(X), reference)))
     moved_edges, _, edge_notes = _move(fitter, edges, d, across, 0.0, "crv", "edges")
     tables = []
-    for key in np.unique(lines["slit"]):
+    for key in np.unique(np.concatenate([lines["slit"], edges["slit"]])):
         mine, ends = lines["slit"] == key, edges["slit"] == key
         across = _at_ends(np.asarray(edges["t"])[ends], moved_edges[ends])
         tables.append(_slit_boxes(fitter, key, lines[mine], moved[mine], across))
@@ -83,7 +84,7 @@ def _slit_boxes(fitter, key, lines, along, ends):
     """Return the boxes of a slit: along by its lines, across straight between its edges.
 
     Where an edge was not measured, the one that was is a box of its own, and the others are not
-    known across.
+    known across; where there are no lines, edges are boxes that are not known along.
     """
     t, sigma = np.asarray(lines["t"]), lines["sigma"].value
     bins = np.where(np.isfinite(along), np.floor(t * _BINS), np.nan)
@@ -93,15 +94,17 @@ def _slit_boxes(fitter, key, lines, along, ends):
         n = chosen.sum()
         spread = max(np.std(along[chosen]), np.median(sigma[chosen])) / np.sqrt(n)
         rows.append((np.mean(t[chosen]), np.mean(along[chosen]), spread))
-    if not rows:
-        return Markers.join([])
-    t, along, sigma = np.transpose(rows)
+    t, along, sigma = np.transpose(rows) if rows else np.zeros((3, 0))
     across = ends[0] + t * (ends[1] - ends[0])
-    if np.isfinite(ends).sum() == 1:
-        measured = np.isfinite(ends)
+    measured = np.isfinite(ends)
+    if not rows or measured.sum() == 1:
+        n = measured.sum()
         t = np.append(t, np.array([0.0, 1.0])[measured])
-        along, across = np.append(along, np.nan), np.append(across, ends[measured])
-        sigma = np.append(sigma, np.median(sigma))
+        along, across = np.append(along, np.full(n, np.nan)), np.append(across, ends[measured])
+        sigma = np.append(sigma, np.zeros(n))
+    if not len(t):
+        return Markers.join([])
+    sigma = np.hypot(sigma, _FLOOR)
     x, y = fitter.direction.join(along, across)
     reference = fitter.instrument.reference_lambda
     return Markers.of("box", key, t, x, y, sigma=sigma, wavelength=reference)

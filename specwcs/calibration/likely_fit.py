@@ -10,7 +10,13 @@ from dataclasses import replace
 import numpy as np
 from scipy import linalg
 
-from specwcs.fitting import contradictory_group, fit_linear, held_out_rms, with_prior
+from specwcs.fitting import (
+    changes_without,
+    contradictory_group,
+    fit_linear,
+    held_out_rms,
+    with_prior,
+)
 from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
 
 from .local import LocalTerms, deviations
@@ -26,6 +32,7 @@ _NONE = 1e-4  # px: of local terms that slits do not have
 FAR = 0.5
 """px: a slit that deviates by more from the field is mistaken for another, or its lines are."""
 
+_CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit farther off is odd
 _APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
@@ -157,15 +164,28 @@ def _likeliest(system, usable):
 
 
 def _odd_slit(system, usable, slit):
-    """Return the index of the slit that contradicts the others most, None if none does."""
+    """Return the index of the slit that contradicts the others most, None if none does.
+
+    It must be farther off than the others, with what is not known of the terms, can predict it.
+    """
     if len(np.unique(slit[usable])) < _FEW_SLITS:
         return None
     points = system.points
-    known = system.prior.rows(system.terms)
     design, values, sigma, (labels,) = with_prior(
-        system.design[usable], points.values[usable], points.sigma[usable], [slit[usable]], known
-    )
-    return contradictory_group(design, values, sigma, labels)
+        system.design[usable], points.values[usable], points.sigma[usable], [slit[usable]],
+        system.prior.rows(system.terms),
+    )  # fmt: skip
+    odd = contradictory_group(design, values, sigma, labels)
+    if odd is None:
+        return None
+    mine = np.flatnonzero(labels == odd)
+    weighted, target = design / sigma[:, None], values / sigma
+    change, (error,) = changes_without(weighted, target, [mine])
+    others = np.linalg.lstsq(weighted, target, rcond=None)[0] + change[0]
+    miss = np.abs(values[mine] - design[mine] @ others)
+    expected = sigma[mine] * np.hypot(error, 1.0)
+    far = np.median(miss) > FAR and np.median(miss / expected) > _CONTRADICTS
+    return odd if far else None
 
 
 def _with_local(system, usable):

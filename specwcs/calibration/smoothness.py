@@ -37,7 +37,7 @@ class Sizes:
     constant: tuple
 
 
-POSITION = Sizes(own=(_ANY,), change=(_ANY,), constant=(_ANY, _ANY, 0.03, 0.01, 0.005, 0.002))
+POSITION = Sizes(own=(_ANY,), change=(_ANY,), constant=(_ANY, _ANY, 0.03, 0.02, 0.005, 0.002))
 """Position at the reference wavelength, which has no local coordinate."""
 
 DISPERSION = Sizes(
@@ -50,7 +50,7 @@ DISPERSION = Sizes(
 CURVATURE = Sizes(
     own=(_ANY, _ANY, 0.02, 0.004, 0.0015),
     change=(_ANY, 0.03, 0.008, 0.002, 0.001),
-    constant=(_ANY, _ANY, 0.01, 0.01, 0.003),
+    constant=(_ANY, _ANY, 0.02, 0.02, 0.005),
 )
 """Deviation across the dispersion, by distance along it."""
 

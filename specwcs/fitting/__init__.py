@@ -7,12 +7,13 @@ finds the degrees that the data support, by leaving out slit after slit;
 """
 
 from .degrees import DegreeChoice, choose_degrees, held_out_rms, with_prior
-from .groups import contradictory_group
+from .groups import changes_without, contradictory_group
 from .linear import Fit, fit_linear
 
 __all__ = [
     "DegreeChoice",
     "Fit",
+    "changes_without",
     "choose_degrees",
     "contradictory_group",
     "fit_linear",
