@@ -12,6 +12,7 @@ __all__ = ["edge_errors", "known_ranges", "trace_rows", "wavelength_rows"]
 _KNOWN, _TIMES = 0.1, 3.0
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
+_GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 9
 
@@ -138,13 +139,18 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
 
 
 def _around(grid, doubt, middle):
-    """Return the ends of the stretch about `middle` where doubt is no more than 1."""
+    """Return the ends of the stretch about `middle` where doubt is no more than 1.
+
+    It goes on beyond a gap in which the doubt is not much larger.
+    """
     start = int(np.argmin(np.abs(grid - middle)))
     ends = []
     for step in (-1, 1):
-        end = start
-        while 0 <= end + step < len(grid) and doubt[end + step] <= 1:
-            end += step
+        end = reached = start
+        while 0 <= reached + step < len(grid) and doubt[reached + step] <= _GAP:
+            reached += step
+            if doubt[reached] <= 1:
+                end = reached
         after = end + step
         edge = grid[end]
         if 0 <= after < len(grid):

@@ -34,6 +34,7 @@ FAR = 0.5
 
 _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit farther off is odd
 _GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
+_CONFIRM = 6  # lines that confirm each other: as many as an identification needs
 _APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
@@ -263,13 +264,14 @@ def _in_doubt(system, usable, kinds, spread):
     """By what the parameters change without lines that may be others: rows of changes.
 
     These are each single line, and the lines beyond a gap, at either end, that the others do not
-    predict well enough to tell one line from another: they confirm nobody but themselves.
+    predict well enough to tell one line from another: few confirm nobody, not even each other.
     """
     u = system.points.u
     lines = np.unique(u[usable])
     singles = [u == line for line in lines]
     gap = np.flatnonzero(np.diff(lines) > _GAP)
-    ends = [u <= lines[k] if k < len(lines) / 2 else u >= lines[k + 1] for k in gap]
+    low, high = gap[gap < _CONFIRM - 1], gap[len(lines) - 1 - gap < _CONFIRM]
+    ends = [*(u <= lines[k] for k in low), *(u >= lines[k + 1] for k in high)]
     fit = system.fit(usable, kinds, spread, [*singles, *ends])
     alone = np.append(np.ones(len(singles), bool), fit.predicted[len(singles) :] > _APART)
     return fit.changes[alone]
