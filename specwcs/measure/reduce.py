@@ -176,7 +176,8 @@ def _odd_rows(mean):
     """Find rows, single or in pairs, that are dead or hot over most of the frame.
 
     The rows beside them are as bright as the next ones: beside a gap between slits they are
-    not, for its edges are blurred.
+    not, for its edges are blurred. In the ramp of an edge they are not either, but no gap is as
+    dark between rows that are half as bright as a slit.
     """
     odd = np.zeros(len(mean), dtype=bool)
     faint = 0.1 * np.median(np.maximum(mean, 0), axis=0)
@@ -188,9 +189,14 @@ def _odd_rows(mean):
         plain = lit & _alike(low, far_low) & _alike(high, far_high)
         dead = np.all([row < 0.3 * np.minimum(low, high) for row in inner], axis=0)
         hot = np.all([row > 3.0 * np.maximum(low, high) for row in inner], axis=0)
-        for kind in (dead, hot):
-            share = np.sum(kind & plain, axis=1) / np.maximum(lit.sum(axis=1), 1)
-            found = (share > 0.6) & (lit.sum(axis=1) > 0.2 * mean.shape[1])
+        least, most = np.minimum(low, high), np.max([far_low, low, high, far_high], axis=0)
+        bright = lit & (least > 0.5 * most)
+        black = bright & np.all([row < 0.1 * least for row in inner], axis=0)
+        for kind, shown, part in (
+            (dead & plain, lit, 0.2), (hot & plain, lit, 0.2), (black, bright, 0.05),
+        ):  # fmt: skip
+            share = np.sum(kind, axis=1) / np.maximum(shown.sum(axis=1), 1)
+            found = (share > 0.6) & (shown.sum(axis=1) > part * mean.shape[1])
             for n in range(2, width + 2):
                 odd[np.flatnonzero(found) + n] = True
     return odd
