@@ -55,7 +55,9 @@ class SessionMeasurements(SessionFits):
         fitter = ModelFitter(self.instrument, self._oriented(flips), degrees, by_hand=False)
         with one_thread():
             boxes, _ = derive_boxes(fitter, lines.select(used=True), _shown(edges, edges))
-        self._show_measured("opt", _one_a_slit(boxes), flips, lines_of)
+        # What is known along or across alone cannot be shown.
+        whole = np.isfinite(boxes["x"].value) & np.isfinite(boxes["y"].value)
+        self._show_measured("opt", _one_a_slit(boxes[whole]), flips, lines_of)
 
     def measure_crv(self):
         """Measure the edges of all slits on the flat on the screen, and show them as points.

@@ -100,12 +100,15 @@ def test_an_edge_that_nobody_saw_is_known_as_well_as_is_said(direction):
             d = trace.direction.sign * (along - start)
             miss = trace.direction.split(*trace.pixel_from_trace(d, 1.0))[1] - across
             sigma = cal.trace_uncertainty(key, d, 1.0)
+            status = cal.slits[key]
+            if not status.ok:
+                # Where its t is not what it seems, lines of a tilted slit are off as well.
+                assert "edge" in status.reason or status.flag == "inconsistent"
+                continue
+            assert np.max(np.abs(miss)) < 0.3
             pulls.append(np.max(np.abs(miss / sigma)))
-            if cal.slits[key].ok:
-                assert np.max(np.abs(miss)) < 0.3
-            else:
-                assert "edge" in cal.slits[key].reason or cal.slits[key].flag == "inconsistent"
-    assert np.max(pulls) < 5
+    assert len(pulls) >= 6
+    assert np.max(pulls) < 4
     assert np.mean(np.array(pulls) < 2) > 0.8
 
 

@@ -88,7 +88,7 @@ def test_demo_end_to_end(specwcs, tmp_path, direction):
     for path in (
         *facts["files"].values(),
         facts["calibrate"]["calibration"],
-        facts["calibrate"]["picture"],
+        facts["calibrate"]["report"],
         *(p for e in facts["extract"]["exposures"].values() for p in (*e["files"], e["picture"])),
     ):
         assert (tmp_path / path).stat().st_size > 100
