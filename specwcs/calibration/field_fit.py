@@ -109,7 +109,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
 
     points = points.scaled(domain, domains["x_domain"], domains["y_domain"])
     if likely is not None and limits[0] != limits[1]:
-        degrees = points.spanned(limits[1])
+        # Both axes of OPT have the same degrees, whatever each of them knows.
+        degrees = points.spanned(limits[1]) if limits[1][0] else limits[1]
         prior, doubt = likely(points, domain, *include), cls is DispersionModel
         outcome, local, notes = fit_likely(points, degrees, what, prior, doubt)
         return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes

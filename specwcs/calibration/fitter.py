@@ -145,7 +145,12 @@ class ModelFitter:
             mm = self.direction.split(*self.mask_points(on_mask))[1]
             px = self.split(on_mask)[1]
             known = np.isfinite(px)
-            scale = abs(np.polyfit(mm[known] - mm.mean(), px[known], 1)[0])
+            mm, px = mm[known], px[known]
+            if len(mm) and np.ptp(mm) > 0:
+                scale = abs(np.polyfit(mm - mm.mean(), px, 1)[0])
+            else:  # a mask fills the frame, or nearly so
+                room = self.direction.split(*self.instrument.shape[::-1])[1]
+                scale = room / np.ptp(self.direction.split(*self.plane.values())[1])
         reach = tuple(0.5 * scale * np.ptp(domains[axis]) for axis in ("x_domain", "y_domain"))
         # On the mask, the constant is not what OPT leaves, but all of it.
         sizes = (

@@ -35,7 +35,7 @@ FAR = 0.5
 _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit farther off is odd
 _GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
 _CONFIRM = 6  # lines that confirm each other: as many as an identification needs
-_APART = 1.0  # px, 1 sigma: lines that others predict no better may be mistaken together
+_APART = 0.5  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
 
