@@ -180,12 +180,12 @@ def _far_off(statuses, fits):
 def _open_edges(statuses, instrument, mask, fits):
     """Flag the slits whose edges are not known, neither by their own light nor by others'."""
     opt, crv, ids = (fits[name] for name in MODELS)
+    if not crv.local.slits:  # a hand sees where it puts edges, and how far they fit
+        return statuses
     errors = edge_errors(mask, opt.model, crv, ids, statuses, instrument)
-    # A hand places markers to tenths of a pixel, and few of them.
-    limit = _BAD_EDGE if crv.local.slits else _BAD_SIGMA
     for key, sigma in errors.items():
         worst = np.nanmax(sigma, initial=0.0)
-        if statuses[key].ok and worst > limit:
+        if statuses[key].ok and worst > _BAD_EDGE:
             reason = (
                 f"where its {('left', 'right')[np.nanargmax(sigma)]} edge is stays open: 1 sigma "
                 f"is {worst:.1f} px"

@@ -121,22 +121,22 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     offered = finite if exclude is None else finite & ~exclude
     used = _clip_outliers(samples, design, values, sigma, offered, points, free, what, clip, exact)
     fitted = _solve(samples, values, sigma, used)
-    chi2, freedom = _misfit(
+    chi2, freedom, r = _misfit(
         design[:, free], values - design @ fitted.parameters, sigma, used, points
     )
     error_scale = max(1.0, np.sqrt(chi2 / freedom)) if freedom > 0 else 1.0
     if n_prior and error_scale > 1.0:
         # Points and prior knowledge are weighed against each other.
-        sigma = np.where(points, sigma * error_scale, sigma)
+        sigma, r = np.where(points, sigma * error_scale, sigma), None
         fitted = _solve(samples, values, sigma, used)
     elif error_scale > 1.0:
-        sigma = sigma * error_scale
+        sigma, r = sigma * error_scale, r / error_scale
     residuals = values - design @ fitted.parameters
     n, p = int(used[points].sum()), int(free.sum())
     covariance = np.zeros((len(free), len(free)))
     covariance[np.ix_(free, free)] = np.nan if used.sum() == p else _covariance(
         design[used][:, free], residuals[used], sigma[used],
-        [_padded(labels, n_prior)[used] for labels in partitions],
+        [_padded(labels, n_prior)[used] for labels in partitions], r,
     )  # fmt: skip
     changes = predicted = None
     if groups is not None:
@@ -169,17 +169,21 @@ def _padded(labels, n_prior):
 
 
 def _misfit(design, residuals, sigma, used, points):
-    """Return the chi-square of the points and its degrees of freedom."""
-    q, _ = linalg.qr(design[used] / sigma[used][:, None], mode="economic")
+    """Return the chi-square of the points, its degrees of freedom, and the triangular factor."""
+    q, r = linalg.qr(design[used] / sigma[used][:, None], mode="economic")
     mine = points[used]
     chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
-    return chi2, int(mine.sum()) - float(np.sum(q[mine] ** 2))
+    return chi2, int(mine.sum()) - float(np.sum(q[mine] ** 2)), r
 
 
-def _covariance(design, residuals, sigma, partitions):
-    """Return the covariance by independent errors, and by those that parts have in common."""
+def _covariance(design, residuals, sigma, partitions, r=None):
+    """Return the covariance by independent errors, and by those that parts have in common.
+
+    The triangular factor of the weighted design is found unless it is known.
+    """
     p = design.shape[1]
-    r = linalg.qr(design / sigma[:, None], mode="r")[0][:p]
+    if r is None:
+        r = linalg.qr(design / sigma[:, None], mode="r")[0][:p]
     inverse = linalg.solve_triangular(r, np.eye(p))
     common = (common_covariance(design, residuals, sigma, labels) for labels in partitions)
     return sum(common, inverse @ inverse.T)
@@ -231,8 +235,11 @@ def _clip_outliers(samples, design, values, sigma, finite, points, free, what, c
     offset = design[:, ~free] @ samples.parameters[~free]
     target, design = values - offset, design[:, free]
     used = finite.copy()
-    check_determined(design[used], what, exact)
     n_prior = int((~points).sum())
+    # What is known of every parameter beforehand determines it.
+    known = n_prior >= design.shape[1]
+    if not known:
+        check_determined(design[used], what, exact)
     floor = max(int(np.ceil(_KEEP * finite[points].sum())), design.shape[1] + 2 - n_prior)
     for _ in range(_MAX_CLIPS):
         freedom = max(used.sum() - design.shape[1] - 1, 1)
@@ -249,7 +256,8 @@ def _clip_outliers(samples, design, values, sigma, finite, points, free, what, c
         if not bad.any() or used[points].sum() - bad.sum() < floor:
             break
         used = used & ~bad
-        check_determined(design[used], what)
+        if not known:
+            check_determined(design[used], what)
     return used
 
 
