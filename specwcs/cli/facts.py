@@ -72,7 +72,7 @@ def _slit_facts(cal, key):
     return {
         "flag": status.flag,
         "reason": status.reason,
-        "reference": cal.mask[key].reference,
+        "reference": key in cal.mask and cal.mask[key].reference,
         "rms_px": status.rms,
         "n_lines": status.n_lines,
         "n_edges": status.n_edges,

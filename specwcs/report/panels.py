@@ -67,7 +67,8 @@ def draw_frame(axes, cal, name, frame, inches_per_px):
 
 def _draw_edges(axes, cal):
     wavelength = np.linspace(*cal.ids.domain, 60)
-    for key, status in cal.slits.items():
+    for key in cal.mask:
+        status = cal.slits[key]
         x, y = cal.geometry(key).pixel(wavelength, np.array([[0.0], [1.0]]))
         color, style = (EDGE, "-") if status.ok else (BAD, "--")
         curves = [np.column_stack(curve) for curve in zip(x, y, strict=True)]

@@ -23,6 +23,36 @@ def test_the_page_stands_beside_the_calibration(specwcs, observed, tmp_path):
     assert (tmp_path / "other.html").stat().st_size > 100_000
 
 
+def test_without_matplotlib_the_reason_is_told(specwcs, observed, tmp_path, monkeypatch):
+    import sys
+
+    import specwcs as package
+
+    observed.cal.write(tmp_path / "night.asdf")
+    for name in [m for m in sys.modules if m.startswith("specwcs.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(package, "report", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    status, out, err = specwcs("report", tmp_path / "night.asdf")
+    assert (status, out) == (2, "")
+    assert "matplotlib is missing (pip install 'specwcs[plot]')" in err
+    assert not (tmp_path / "night.html").exists()
+
+
+def test_a_slit_that_the_mask_file_spoils_stops_nothing(specwcs, observed, tmp_path):
+    from dataclasses import replace
+
+    from specwcs.calibration import SlitStatus
+
+    spoilt = {"99": SlitStatus("unusable", "DIMX -3 is not above 0")}
+    cal = replace(observed.cal, slits=spoilt | observed.cal.slits)
+    cal.write(tmp_path / "night.asdf")
+    status, out, _ = specwcs("report", tmp_path / "night.asdf", "--json")
+    assert status == 0
+    assert json.loads(out)["failed"]["99"] == "unusable: DIMX -3 is not above 0"
+    assert "DIMX -3 is not above 0" in (tmp_path / "night.html").read_text(encoding="utf-8")
+
+
 def test_frames_of_another_shape_are_refused(specwcs, observed, tmp_path):
     from dataclasses import replace
 
