@@ -7,6 +7,7 @@ import numpy as np
 from specwcs.errors import FitError
 from specwcs.markers import Markers
 from specwcs.measure import find_spots, match_apertures
+from specwcs.measure.reduce import canonical_data
 
 from .fitter import ModelFitter
 from .measured import frame_of
@@ -65,9 +66,9 @@ def image_boxes(instrument, mask, frame, flips=None):
     flips : tuple of bool
     notes : list of str
     """
-    frame_mask = np.zeros(frame.shape, bool) if frame.mask is None else np.asarray(frame.mask)
-    variance = np.where(frame_mask, np.inf, frame.uncertainty.array**2)
-    spots = find_spots(np.asarray(frame.data, float), variance, frame_mask)
+    spots = find_spots(*canonical_data(frame, instrument))
+    x, y = instrument.direction.detector_pixel(spots.x, spots.y, instrument.shape)
+    spots = replace(spots, x=x, y=y)
     keys = list(mask)
     X, Y = np.transpose([mask[key].curve(0.5) for key in keys])
     nominal = nominal_opt(instrument, mask)

@@ -263,9 +263,9 @@ def _refined(places, mask, spots, shape):
     ny, nx = shape
     x, y = places.T
     on = (x > 2) & (x < nx - 3) & (y > 2) & (y < ny - 3)
-    if on.sum() < _LEAST:
-        return None
     matched = spot[spot >= 0]
+    if on.sum() < _LEAST or not len(matched):
+        return None
     bright = spots.flux > _BRIGHT * np.median(spots.flux[matched])
     bright[matched] = False
     # What should be seen and is not counts against a layout, and what is and should not.

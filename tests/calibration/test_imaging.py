@@ -5,6 +5,7 @@ from dataclasses import replace
 import calibration_cases as cases
 import numpy as np
 import pytest
+from astropy.nddata import CCDData
 
 from specwcs import FitError, InputError, calibrate
 from specwcs.calibration import fit_image, solve
@@ -75,6 +76,16 @@ def test_what_is_no_image_of_the_mask_is_refused():
     dark = replace(obs, dark=tuple(obs.mask)).image(1)
     with pytest.raises(FitError, match="0 spots"):
         fit_image(obs.instrument, obs.mask, dark)
+
+
+def test_frames_of_another_shape_and_frames_without_errors():
+    obs = night("UB")
+    frame = obs.image(1)
+    plain = CCDData(frame.data, unit="adu")
+    fit = fit_image(obs.instrument, obs.mask, plain)
+    assert len(fit.residuals) == len(obs.mask)
+    with pytest.raises(InputError, match="xpixels × ypixels"):
+        fit_image(obs.instrument, obs.mask, CCDData(frame.data[:, :-3], unit="adu"))
 
 
 @pytest.mark.parametrize("direction", ["RL", "UB"])
