@@ -74,7 +74,7 @@ def known_ranges(mask, opt, ids, lines):
     -------
     dict of str to tuple of float
         (low, high), Å, of each slit that has lines; the whole domain where no covariance is
-        known, (nan, nan) where the error is infinite even at the lines.
+        known, (nan, nan) where even at the slit's lines nothing is sure.
     """
     slits, covariance = np.asarray(lines["slit"]), ids.covariance["ids"]
     grid = np.linspace(*ids.model.domain, _GRID)
@@ -92,10 +92,11 @@ def known_ranges(mask, opt, ids, lines):
         limit = max(_KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
         doubt = sigma / limit
         if ids.changes is not None:
-            # Slits at the ends of a field may show a line that no other slit does.
-            change = np.nanmax(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
-            doubt = np.maximum(doubt, change.reshape(len(t), _GRID).max(axis=0) / _SINGLE)
-        ranges[str(key)] = _around(grid, doubt, np.median(own))
+            # Where the others do not determine the model without a line, nothing is known.
+            change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
+            change = np.where(np.isnan(change), np.inf, change).reshape(len(t), _GRID)
+            doubt = np.maximum(doubt, change.max(axis=0) / _SINGLE)
+        ranges[str(key)] = _around(grid, doubt, own)
     return ranges
 
 
@@ -138,12 +139,15 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
     return found
 
 
-def _around(grid, doubt, middle):
-    """Return the ends of the stretch about `middle` where doubt is no more than 1.
+def _around(grid, doubt, own):
+    """Return the ends of the stretch about the surest of a slit's lines with doubt below 1.
 
-    It goes on beyond a gap in which the doubt is not much larger.
+    It goes on beyond a gap in which the doubt is not much larger. NaN where no line is sure.
     """
-    start = int(np.argmin(np.abs(grid - middle)))
+    places = np.argmin(np.abs(grid - own[:, None]), axis=1)
+    start = places[np.argmin(doubt[places])]
+    if not doubt[start] <= 1:
+        return np.nan, np.nan
     ends = []
     for step in (-1, 1):
         end = reached = start

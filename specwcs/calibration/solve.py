@@ -163,6 +163,9 @@ def _with_ranges(statuses, mask, fits, residuals):
     lines = residuals[(residuals["kind"] == "line") & residuals["used"]]
     for key, known in known_ranges(mask, fits["opt"].model, fits["ids"], lines).items():
         statuses[key] = replace(statuses[key], known=known)
+        if statuses[key].ok and not np.isfinite(known[0]):
+            reason = "a single line, or a few that nobody confirms, decide its wavelengths"
+            statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     return statuses
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from specwcs.calibration import solve
+from specwcs.calibration.known import _around
 from specwcs.fitting.groups import changes_without
 from specwcs.models import OpticalModel
 from specwcs.simulate import example, lamp
@@ -67,6 +68,19 @@ def test_lines_beyond_a_gap_that_are_others_mislead_nobody():
         if not obs.mask[key].reference:
             assert near[-1] - 200 < cal.slits[key].known[1] < far[0]
     assert worst_along(obs, cal) < 0.3
+
+
+def test_where_no_line_is_sure_nothing_is_known():
+    grid, own = np.linspace(5000, 9000, 401), np.array([5500.0, 6500.0, 8500.0])
+    doubt = np.full(401, 0.5)
+    doubt[grid > 6000] = 3.0
+    assert _around(grid, doubt, own) == pytest.approx((5000, 6000), abs=10)
+    assert np.all(np.isnan(_around(grid, np.full(401, 1.1), own)))
+    assert np.all(np.isnan(_around(grid, np.full(401, np.inf), own)))
+    doubt[grid > 8000] = 0.2  # the surest line, beyond what is in doubt
+    assert _around(grid, doubt, own) == pytest.approx((8000, 9000), abs=10)
+    doubt[(grid > 6000) & (grid <= 8000)] = 1.5  # in doubt, and not by much
+    assert _around(grid, doubt, own) == pytest.approx((5000, 9000))
 
 
 @pytest.mark.parametrize("px", [1.5, 14.0])
