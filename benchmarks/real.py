@@ -4,7 +4,8 @@
 are those of ``SPECWCS_REAL_DATA``; each has an independent solution. A try draws a dispersion
 wrong by up to 3 % and a reference wavelength wrong by up to 3 % of itself (even seeds) or of
 the wavelengths on the frame (odd seeds). Where a result is called ok and is off by more than
-1 px from an independent line where it claims to know, anywhere on the slit, it is silently wrong.
+1 px from an independent line where it claims to know, by the median of any eighth of the slit, it
+is silently wrong: single rows of the experts are off by pixels.
 ``--wrong`` adds lists of lamps that were not lit: these must be refused.
 """
 

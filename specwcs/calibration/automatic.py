@@ -38,7 +38,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         Through the slits. Without it edges are taken from the arc where it shows them, else
         from the mask.
     image : CCDData, path, or list of paths, optional
-        Through the mask with the disperser out: OPT has the shape that it shows.
+        Through the mask with the disperser out: OPT has the shape that it shows, of the degrees
+        `opt`, and what flat and arc tell is added to it.
     bias : path or list of paths, optional
         Subtracted from frames that are given as paths.
     opt : tuple of int, "auto", or OpticalModel

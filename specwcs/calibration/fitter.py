@@ -50,8 +50,9 @@ class ModelFit:
         What was done, in sentences.
     local : LocalTerms
         Of CRV and IDS: what single slits deviate by; the last parameters of the covariance.
-    changes : ndarray, shape (n_lines, n_parameters), or None
-        Of IDS: by what the parameters change if a line is left out.
+    changes : ndarray, shape (n, n_parameters), or None
+        Of IDS: by what the parameters change without each line, and without lines beyond a gap
+        that no others confirm.
     """
 
     model: object
@@ -193,14 +194,16 @@ class ModelFitter:
         shape : OpticalModel, optional
             What it looks like but for what is fitted: an image with the disperser out.
 
-        Raises
-        ------
-        InputError
-            If `shape` has other flips.
-
         Returns
         -------
         ModelFit
+
+        Raises
+        ------
+        FitError
+            If the boxes do not determine the degrees.
+        InputError
+            If `shape` has other flips.
         """
         position = self.mask_points(boxes)
         values = [boxes[axis].value for axis in "xy"]

@@ -5,6 +5,7 @@ there are no points. Here what the points do not tell stays open within its like
 errors are honest between the points and beyond them.
 """
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -101,9 +102,11 @@ class _System:
         self.terms = field_terms(degrees)
         self.design = design_of_terms((points.u, points.x, points.y), self.terms)
 
-    def with_prior(self, prior):
-        """Return the same system with terms of other sizes."""
-        return _System(self.points, self.degrees, self.what, prior)
+    def resized(self, factor):
+        """Return the same system with terms of so many times their likely size."""
+        other = copy(self)
+        other.prior = replace(self.prior, factor=factor)
+        return other
 
     def fit(self, usable, kinds=(), spread=(), groups=None):
         """Fit it to some of the points, with deviations of groups of points besides.
@@ -151,7 +154,7 @@ def _likeliest(system, usable):
     partitions = points.take(some).partitions()
 
     def score(factor):
-        known = replace(system.prior, factor=factor).rows(system.terms)
+        known = system.resized(factor).prior.rows(system.terms)
         sample = system.design[some], points.values[some], points.sigma[some]
         return held_out_rms(*with_prior(*sample, partitions, known))
 
@@ -164,7 +167,7 @@ def _likeliest(system, usable):
         f"{system.what} {system.degrees}: terms of {best:g} times their likely size predict best "
         f"what is left out (sigma rms by size {tried})."
     )
-    return system.with_prior(replace(system.prior, factor=best)), said
+    return system.resized(best), said
 
 
 def _odd_slit(system, usable, slit):

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentTypeError
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from specwcs.cli.console import Outcome, Status
@@ -80,8 +81,8 @@ def run(args, console):
         read_frame(paths, instrument, bias=args.bias) if paths else None
         for paths in (args.flat, args.arc, args.image)
     )
-    make = _from_regions if args.regions else _from_frames
-    cal, more = make(args, console, instrument, mask, catalog, flat, arc, image)
+    make = _from_regions if args.regions else partial(_from_frames, image=image)
+    cal, more = make(args, console, instrument, mask, catalog, flat, arc)
     cal.write(args.output, overwrite=args.overwrite)
     page = write_page(cal, page, args.overwrite, console, flat=flat, arc=arc)
     facts = calibration_facts(cal) | more
@@ -124,7 +125,7 @@ def _degrees(args):
     return {name: getattr(args, name) for name in ("opt", "crv", "ids")}
 
 
-def _from_frames(args, console, instrument, mask, catalog, flat, arc, image):
+def _from_frames(args, console, instrument, mask, catalog, flat, arc, *, image):
     """Return the calibration that frames give with no hand, and what their resolution tells."""
     from specwcs.calibration import calibrate
     from specwcs.cli.facts import lamp_facts
@@ -136,7 +137,7 @@ def _from_frames(args, console, instrument, mask, catalog, flat, arc, image):
     return cal, {"lamps": lamp_facts(cal, catalog)}
 
 
-def _from_regions(args, console, instrument, mask, catalog, flat, arc, image):  # noqa: ARG001
+def _from_regions(args, console, instrument, mask, catalog, flat, arc):
     """Return the calibration that region files give, and the facts of its fits."""
     from specwcs.cli.replay import replay, sorted_regions
 

@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from specwcs.errors import SpecwcsError
+from specwcs.errors import InputError, SpecwcsError
 from specwcs.files import atomic_path
 
-__all__ = ["check_output", "draw", "write_page"]
+__all__ = ["check_output", "draw", "drawing", "write_page"]
 
 
 class _Tried(Exception):  # noqa: N818 - no error: it ends a trial
@@ -72,15 +72,19 @@ def write_page(cal, path, overwrite, console, **more):
 def _shown(write, path, what, console):
     console.step(f"drawing the {what}")
     try:
-        from specwcs import report
+        write(drawing())
+    except SpecwcsError as error:
+        console.warn(f"no {what}: {error}")
+        return None
+    return path
 
-        write(report)
+
+def drawing():
+    """Return the module `specwcs.report`; raise `InputError` where matplotlib is missing."""
+    try:
+        from specwcs import report
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        console.warn(f"no {what}: matplotlib is missing (pip install 'specwcs[plot]')")
-    except SpecwcsError as error:
-        console.warn(f"no {what}: {error}")
-    else:
-        return path
-    return None
+        raise InputError("matplotlib is missing (pip install 'specwcs[plot]')") from error
+    return report

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from specwcs.cli.console import Outcome, Status
-from specwcs.errors import InputError
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,15 +29,10 @@ def run(args, console):
     """
     from specwcs.calibration import Calibration
     from specwcs.cli.facts import calibration_facts, calibration_lines
-    from specwcs.cli.outputs import check_output
+    from specwcs.cli.outputs import check_output, drawing
     from specwcs.inputs import read_frame
 
-    try:
-        from specwcs.report import write_report
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise InputError("a report needs matplotlib", "", "pip install 'specwcs[plot]'") from error
+    write_report = drawing().write_report
     page = args.output or Path(args.calibration).with_suffix(".html")
     check_output(page, args.overwrite)
     cal = Calibration.read(args.calibration)

@@ -102,9 +102,7 @@ def choose_degrees(design, values, sigma, partitions, *, lowest, highest, what):
 
 
 def with_prior(design, values, sigma, partitions, prior):
-    """Append what is known beforehand, rows and errors or None, to points; it is no part."""
-    if prior is None:
-        return design, values, sigma, partitions
+    """Append what is known beforehand, rows and their errors, to points; it is no part."""
     rows, error = prior
     return (
         np.concatenate([design, rows]),

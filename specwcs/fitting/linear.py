@@ -140,13 +140,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     )  # fmt: skip
     changes = predicted = None
     if groups is not None:
-        weighted = design[used] / sigma[used][:, None]
         members = [np.flatnonzero(np.append(g, np.zeros(n_prior, bool))[used]) for g in groups]
-        changes, errors = changes_without(weighted, values[used] / sigma[used], members)
-        own = sigma[used]
-        predicted = np.array(
-            [np.min(e * own[m], initial=np.inf) for e, m in zip(errors, members, strict=True)]
-        )
+        changes, predicted = _left_out(design[used], values[used], sigma[used], members)
     residuals, finite, used = residuals[points], finite[points], used[points]
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
@@ -161,6 +156,13 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     return Fit(
         fitted, covariance, residuals, used, p, chi2, error_scale, rms, status, changes, predicted
     )  # fmt: skip
+
+
+def _left_out(design, values, sigma, groups):
+    """Return what leaving groups out changes, and the least error of predicting each, px."""
+    changes, errors = changes_without(design / sigma[:, None], values / sigma, groups)
+    least = [np.min(e * sigma[g], initial=np.inf) for e, g in zip(errors, groups, strict=True)]
+    return changes, np.array(least)
 
 
 def _padded(labels, n_prior):

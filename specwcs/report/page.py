@@ -235,8 +235,9 @@ def _reasons(markers):
 
 def _moved(before, after):
     rows, columns = moved(before, after), ("slit", "along", "across", "along_max", "across_max")
-    size = [np.nanmax(np.abs([row[c].value for c in columns[1:]])) for row in rows]
-    order = np.argsort(-np.nan_to_num(size))[:_LISTED]
+    # NaN where no light of a slit falls on the detector in both.
+    size = [np.nanmax(np.abs([row[c].value for c in columns[1:]]), initial=0.0) for row in rows]
+    order = np.argsort(-np.array(size), kind="stable")[:_LISTED]
     cells = [[rows[n]["slit"], *(f"{rows[n][c].value:+.3f}" for c in columns[1:])] for n in order]
     names = (
         "slit", "along, px", "across, px", "most along, px", "most across, px",

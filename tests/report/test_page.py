@@ -13,6 +13,7 @@ from report_cases import calibrated
 
 import specwcs
 from specwcs import calibration
+from specwcs.calibration import SlitStatus
 from specwcs.errors import InputError
 from specwcs.simulate import example
 
@@ -129,6 +130,27 @@ def test_what_moved_is_told_slit_by_slit(case, tmp_path):
         assert told[row["slit"]] == pytest.approx(expected, abs=6e-4)
     axis = 0 if cal.instrument.direction.along_x else 1
     assert np.mean(list(told.values()), axis=0)[axis] == pytest.approx(1.25, rel=0.1)
+
+
+def test_slits_that_the_mask_file_spoils_are_told_and_stop_nothing(case, tmp_path):
+    _, cal, flat, *_ = case
+    spoilt = SlitStatus("unusable", "DIMX -3 is not above 0")
+    cal = replace(cal, slits={"99": spoilt} | cal.slits)
+    specwcs.write_report(cal, tmp_path / "page.html", flat=flat)
+    _, *rows = Page(tmp_path / "page.html").tables["slits"][0]
+    assert ["unusable", "DIMX -3 is not above 0"] in [row[1:3] for row in rows]
+
+
+def test_slits_that_moved_off_the_frame(case, tmp_path):
+    _, cal, *_ = case
+    moved, coefficients = cal.opt.copy(), cal.opt.coefficients.copy()
+    across = 1 if cal.instrument.direction.along_x else 0
+    coefficients[across, 0, 0] += 100.0
+    moved.coefficients = coefficients
+    specwcs.write_report(replace(cal, opt=moved), tmp_path / "page.html", previous=cal)
+    _, *rows = Page(tmp_path / "page.html").tables["moved"][0]
+    assert any(row[1] == "+nan" for row in rows)
+    assert rows[-1][1] == "+nan"
 
 
 def test_text_from_files_is_text(case, tmp_path):
