@@ -16,6 +16,9 @@ _AS_GOOD = 1.5
 _SLACK = 1.0
 _PLAUSIBLE = 60.0
 _FAR = 8.0
+_ANYWHERE = 90.0
+"""px: how far a shape may be from its marker that was moved with others by nobody knows what; a
+shift like `_PLAUSIBLE`, and a stretch by 2 % of a large frame."""
 
 PATTERN = 5
 """Fewer markers do not tell by their pattern how they were moved."""
@@ -110,7 +113,7 @@ def unguided(distance, partner):
     own = others[np.arange(len(shapes)), partner[shapes]]
     others[np.arange(len(shapes)), partner[shapes]] = np.inf
     if len(shapes) and others.shape[1] > 1:
-        result[shapes] = others.min(axis=1) < np.maximum(_PLAUSIBLE, _AS_GOOD * own)
+        result[shapes] = others.min(axis=1) < np.maximum(_ANYWHERE, _AS_GOOD * own)
     return result
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn_masks import drawn_mask
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specwcs.conventions import Direction
@@ -65,6 +65,7 @@ def test_many_masks(kind, direction, seed):
     check(drawn_mask(kind, seed, direction), share=0.7)
 
 
+@example("line", "UB", 799821, 3)  # moved by 63 px to where another line was expected
 @settings(deadline=None, max_examples=20)
 @given(
     st.sampled_from(KINDS), st.sampled_from(DIRECTIONS), st.integers(0, 10**6), st.integers(1, 4)
