@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import linalg
 
+from specwcs.fitting import thin_qr
+
 __all__ = ["LocalTerms", "deviations", "no_local_terms"]
 
 _ROUNDS = 20
@@ -113,9 +115,7 @@ def deviations(design, kinds, values, sigma, prior):
         return found
     kind = np.repeat(told, [kinds[k].shape[1] for k in told])
     # An orthogonal basis of the same functions: powers of high degree are all alike.
-    basis, _ = linalg.qr(
-        np.vstack([design / sigma[:, None], prior[0] / prior[1][:, None]]), mode="economic"
-    )
+    basis, _ = thin_qr(np.vstack([design / sigma[:, None], prior[0] / prior[1][:, None]]))
     n, p = len(values), basis.shape[1]
     groups = np.hstack([kinds[k] for k in told]) / sigma[:, None]
     weighted = np.hstack([basis[:n], groups])

@@ -6,6 +6,7 @@ finds the degrees that the data support, by leaving out slit after slit;
 `contradictory_group` finds the slit that spoils the fit of the others.
 """
 
+from .basis import thin_qr
 from .degrees import DegreeChoice, choose_degrees, held_out_rms, with_prior
 from .groups import changes_without, contradictory_group
 from .linear import Fit, fit_linear
@@ -18,5 +19,6 @@ __all__ = [
     "contradictory_group",
     "fit_linear",
     "held_out_rms",
+    "thin_qr",
     "with_prior",
 ]

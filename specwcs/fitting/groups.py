@@ -4,6 +4,8 @@ import numpy as np
 from scipy import linalg, stats
 from scipy.linalg import lapack
 
+from .basis import thin_qr
+
 __all__ = [
     "changes_without",
     "common_covariance",
@@ -48,7 +50,7 @@ def leave_group_out(design, values, labels):
     chi2_without : ndarray
         Chi-square of the fit to the others, for each group.
     """
-    q, r = linalg.qr(design, mode="economic")
+    q, r = thin_qr(design)
     if rank_of(r) < design.shape[1]:
         return [], [None], np.array([np.nan])
     residual = values - q @ (q.T @ values)
@@ -90,7 +92,7 @@ def changes_without(design, values, groups):
         1 sigma error of the prediction of each point of the group by all the others, in units
         of its own; infinite where they do not predict it.
     """
-    q, r = linalg.qr(design, mode="economic")
+    q, r = thin_qr(design)
     residual = values - q @ (q.T @ values)
     changes, errors = np.full((len(groups), design.shape[1]), np.nan), []
     for k, group in enumerate(groups):
@@ -133,7 +135,7 @@ def common_covariance(design, residuals, sigma, labels):
     (Searle, Casella & McCulloch, Variance Components, 1992, chapter 3).
     """
     weight = 1.0 / sigma
-    q, r = linalg.qr(design * weight[:, None], mode="economic")
+    q, r = thin_qr(design * weight[:, None])
     member = labels >= 0
     if not member.any():
         return np.zeros((len(r), len(r)))
@@ -181,7 +183,7 @@ def contradictory_group(design, values, sigma, labels):
     reduced = np.full(len(groups), np.inf)
     reduced[known] = chi2_without[known] / freedom[known]
     worst = int(np.argmin(reduced))
-    q, _ = linalg.qr(design, mode="economic")
+    q, _ = thin_qr(design)
     whole = (values @ values - np.sum((q.T @ values) ** 2)) / max(n - p, 1)
     if not (whole > 1.0 and reduced[worst] < _GAIN * whole):
         return None

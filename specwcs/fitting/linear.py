@@ -8,6 +8,7 @@ from scipy import linalg
 
 from specwcs.errors import FitError, InputError
 
+from .basis import thin_qr
 from .groups import changes_without, common_covariance, rank_of
 
 __all__ = ["Fit", "fit_linear"]
@@ -172,7 +173,7 @@ def _padded(labels, n_prior):
 
 def _misfit(design, residuals, sigma, used, points):
     """Return the chi-square of the points, its degrees of freedom, and the triangular factor."""
-    q, r = linalg.qr(design[used] / sigma[used][:, None], mode="economic")
+    q, r = thin_qr(design[used] / sigma[used][:, None])
     mine = points[used]
     chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
     return chi2, int(mine.sum()) - float(np.sum(q[mine] ** 2)), r
@@ -185,7 +186,7 @@ def _covariance(design, residuals, sigma, partitions, r=None):
     """
     p = design.shape[1]
     if r is None:
-        r = linalg.qr(design / sigma[:, None], mode="r")[0][:p]
+        r = thin_qr(design / sigma[:, None])[1]
     inverse = linalg.solve_triangular(r, np.eye(p))
     common = (common_covariance(design, residuals, sigma, labels) for labels in partitions)
     return sum(common, inverse @ inverse.T)
@@ -225,7 +226,7 @@ def studentise(design, values, sigma):
     chi2_without : ndarray, shape (n,)
         Chi-square of the fit to all the others.
     """
-    q, _ = linalg.qr(design / sigma[:, None], mode="economic")
+    q, _ = thin_qr(design / sigma[:, None])
     scaled = values / sigma
     leverage = np.minimum(np.sum(q**2, axis=1), 1 - 1e-9)
     residual = scaled - q @ (q.T @ scaled)
