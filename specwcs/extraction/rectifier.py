@@ -21,7 +21,7 @@ __all__ = ["Rectifier", "Resampled"]
 
 # Spectral lines are sampled poorly and must stay straight to 0.001 px: quintic. Along the
 # slit bins and pixels are of one size, and a cubic does.
-_POINTS_ALONG, _POINTS_ACROSS = 6, 4
+_POINTS_ALONG, _POINTS_ACROSS = 4, 4
 _PAD = 4  # columns that bins beyond the detector are collapsed into, on either side
 _STRIP = 2**15  # bins worked on together, so that the work stays in the cache
 _MIN_STRIP = 32  # columns
