@@ -98,6 +98,11 @@ class SampledTrace:
         across = _vander(_to_unit(t, self._t_range), _NODES[1])
         return across @ (along @ self._rows).T
 
+    def steepness(self, wavelength):
+        """By how many rows the slit drifts from a wavelength to the next, at most."""
+        rows = self.rows(wavelength, np.array([0.0, 1.0]))
+        return np.abs(np.diff(rows, axis=1)).max()
+
     def columns(self, wavelength, first_row, n_rows):
         """Columns p at which wavelengths cross detector rows.
 
@@ -105,7 +110,8 @@ class SampledTrace:
         ----------
         wavelength : ndarray, shape (n,)
         first_row, n_rows : int
-            The rows wanted.
+            The rows wanted; beyond the ends of the slit and 6 px the columns are no use, and
+            those within suffer where the rows reach farther than that.
 
         Returns
         -------

@@ -7,23 +7,23 @@ values. What one bin gives away the next one gets: the sum of adjoining bins is 
 whatever the interpolation does.
 """
 
-from functools import lru_cache
-
 import numpy as np
-from numpy.polynomial import Polynomial
 from scipy import sparse
 
-__all__ = ["overlap_matrix"]
+__all__ = ["WING", "overlap_matrix"]
+
+WING = {"linear": 0, "cubic": 1}
+"""Pixels that a bin reads on either side of those that it overlaps, for each kernel."""
 
 
-def overlap_matrix(edges, axis, start, stride, n_pixels, points):
+def overlap_matrix(edges, axis, start, stride, n_pixels, kernel):
     """Build the matrix that sums pixels into bins.
 
     Parameters
     ----------
     edges : ndarray, two-dimensional
         Edges of the bins, ascending along `axis`, in pixels counted from the outer edge of
-        the first: pixel m reaches from m to m + 1. None below ``points / 2 - 1``.
+        the first: pixel m reaches from m to m + 1. None below the wing of the kernel.
     axis : int
         Along which bins adjoin.
     start : ndarray of int, broadcastable to the shape of the bins
@@ -32,10 +32,9 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, points):
         Distance in the flat image from one pixel m to the next.
     n_pixels : int
         Size of the flat image.
-    points : int
-        Number of pixel edges that the cumulative flux is interpolated through, even: 2 is
-        the plain overlap, 4 a cubic, 6 a quintic. A bin reads ``points / 2 - 1`` pixels
-        on either side of those that it overlaps.
+    kernel : {"linear", "cubic"}
+        How the cumulative flux is interpolated: linearly (each pixel is spread evenly over its
+        area), or by a cubic through the four nearest edges.
 
     Returns
     -------
@@ -45,57 +44,70 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, points):
     pixel = edges.astype(np.int32)
     before, after = ((slice(None),) * axis + (cut,) for cut in (slice(-1), slice(1, None)))
     reach = pixel[after] - pixel[before]
-    share = _shares(_running_sum(edges - pixel, points), reach, before, after)
-    origin = np.asarray(start - stride * (points // 2 - 1), np.int32) + stride * pixel[before]
-    width, origin = len(share), origin.ravel()
-    weights = np.empty((origin.size, width))
-    indices = np.empty((origin.size, width), np.int32)
+    terms = _TERMS[kernel](edges - pixel)
+    span = int(reach.max())
+    width = span + len(terms)
+    weights = np.empty((*reach.shape, width))
+    for m, share in enumerate(_shares(terms, reach, span, before, after)):
+        weights[..., m] = share
+    origin = stride * pixel[before]
+    origin += np.asarray(start - stride * WING[kernel], np.int32)
+    indices = np.empty((*reach.shape, width), np.int32)
     for m in range(width):  # three times as fast as one broadcast over so short an axis
-        weights[:, m] = share[m].ravel()
+        np.add(origin, stride * m, out=indices[..., m])
+    if origin.max() + stride * (width - 1) >= n_pixels:
         # A narrow bin has no use for its last entries; at the border they must stay inside.
-        np.minimum(origin + stride * m, n_pixels - 1, out=indices[:, m])
+        np.minimum(indices, n_pixels - 1, out=indices)
     pointers = np.arange(0, indices.size + 1, width, dtype=np.int32)
     return sparse.csr_array(
-        (weights.ravel(), indices.ravel(), pointers), shape=(origin.size, n_pixels)
+        (weights.ravel(), indices.ravel(), pointers), shape=(reach.size, n_pixels)
     )
 
 
-def _shares(terms, reach, before, after):
-    """Weights of the pixels in each bin: the running sum at its end less that at its start."""
-    span = int(reach.max())
-    share = np.zeros((span + len(terms), *reach.shape))
-    for n in range(span + 1):
-        here = (reach == n).astype(float)
-        share[:n] += here
-        for row, term in zip(share[n:], terms, strict=False):
-            row += here * term[after]
-    for row, term in zip(share, terms, strict=False):
-        row -= term[before]
-    return share
+def _shares(terms, reach, span, before, after):
+    """Weights of the pixels in each bin, one pixel after the other; they share their memory.
 
-
-def _running_sum(u, points):
-    """Weights of the pixels k - points/2 + 1 … k + points/2 - 1 in the flux up to k + u."""
-    powers = np.empty((points, *u.shape))
-    powers[0] = 1.0
-    for n in range(1, points):
-        np.multiply(powers[n - 1], u, out=powers[n])
-    return np.tensordot(_running_sum_table(points), powers, axes=1)
-
-
-@lru_cache
-def _running_sum_table(points):
-    """Coefficients of powers of u of each pixel's weight, shape (points - 1, points).
-
-    The Lagrange polynomial of node n multiplies the cumulative flux there, which is the sum
-    of all pixels below n; so a pixel's weight is the sum of the polynomials of the nodes
-    above it. For the pixels before k the sum up to k, whose weights are 1, is in it.
+    That is the running sum at the end of the bin less that at its start: what lies below the
+    pixels of the interpolation counts in full, what lies above does not count.
     """
-    nodes = np.arange(points) - (points // 2 - 1)
-    basis = np.array([_lagrange(nodes, n) for n in range(points)])
-    return np.cumsum(basis[::-1], axis=0)[-2::-1]
+    further = [reach == n for n in range(1, span + 1)]
+    share = np.empty(reach.shape)
+    for m in range(span + len(terms)):
+        share[...] = terms[m][after] if m < len(terms) else 0.0
+        for n, where in enumerate(further, start=1):
+            if m < n:
+                np.copyto(share, 1.0, where=where)
+            elif m - n < len(terms):
+                np.copyto(share, terms[m - n][after], where=where)
+        if m < len(terms):
+            share -= terms[m][before]
+        yield share
 
 
-def _lagrange(nodes, n):
-    others = np.delete(nodes, n)
-    return (Polynomial.fromroots(others) / np.prod(nodes[n] - others)).coef
+def _linear(u):
+    """Weight of pixel k in the flux up to k + u."""
+    return [u]
+
+
+def _cubic(u):
+    """Weights of the pixels k - 1, k and k + 1 in the flux up to k + u.
+
+    The polynomial of Lagrange through the edges k - 1 to k + 2: that of an edge multiplies the
+    cumulative flux there, so a pixel's weight is the sum of those of the edges above it. With
+    a = (u^3 - u) / 6 and b = (u^2 - u) / 2 they are 1 + a - b, b + u - 2 a, and a.
+    """
+    b = u * u
+    a = b * u
+    a -= u
+    a /= 6.0
+    b -= u
+    b *= 0.5
+    first = a - b
+    first += 1.0
+    b += u
+    b -= a
+    b -= a
+    return [first, b, a]
+
+
+_TERMS = {"linear": _linear, "cubic": _cubic}

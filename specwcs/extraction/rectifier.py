@@ -9,22 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
-from astropy.nddata import VarianceUncertainty
+from astropy.nddata import StdDevUncertainty, VarianceUncertainty
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
 
 from .edges import SampledTrace
-from .overlap import overlap_matrix
+from .overlap import WING, overlap_matrix
 
 __all__ = ["Rectifier", "Resampled"]
 
-# Spectral lines are sampled poorly and must stay straight to 0.001 px: quintic. Along the
-# slit bins and pixels are of one size, and a cubic does.
-_POINTS_ALONG, _POINTS_ACROSS = 4, 4
+_LAGS = 4  # bins: the correlation of those further apart is nought
 _PAD = 4  # columns that bins beyond the detector are collapsed into, on either side
-_STRIP = 2**15  # bins worked on together, so that the work stays in the cache
-_MIN_STRIP = 32  # columns
+_STRIP = 2**16  # bins worked on together, so that the work stays in the cache
+_MIN_STRIP = 64  # columns
+_DRIFT = 3.0  # px that the slit may drift across within a strip: its geometry is known 6 px beyond
 _MAX_LENGTH = 4  # a slit's image may be this many times as long as the frame, not more
 
 
@@ -65,8 +64,14 @@ class Rectifier:
         The frame, (ny, nx).
     wavelength_edges : ndarray, shape (n + 1,)
         Edges of the wavelength bins, Angstrom, ascending.
+    t_edges : ndarray, shape (n_rows + 1,), optional
+        Edges of the position bins, descending from at most 1 to at least 0. By default there
+        are as many bins as the slit is px long where it is longest.
+    kernel : {"cubic", "linear"}
+        How light is spread over a pixel. Cubic keeps lines as narrow as they are; linear never
+        rings, which is better where bad pixels are not masked.
     keep : bool
-        Whether to hold the matrices, 120 bytes a bin, for further exposures. Otherwise
+        Whether to hold the matrices, 100 bytes a bin, for further exposures. Otherwise
         each use builds them again, strip by strip.
 
     Attributes
@@ -74,10 +79,11 @@ class Rectifier:
     wavelength : ndarray, shape (n,)
         Centres of the bins, Angstrom.
     t : ndarray, shape (n_rows,)
-        Centres of the position bins, as many as the slit is px long where it is longest.
-        They descend: row 0 is the right end of the slit, so that the image, shown with row
-        0 at the bottom, has the left end on top, as an ``LR`` frame has it, and is never a
-        mirror image of the frame.
+        Centres of the position bins. They descend: row 0 is the right end of the slit, so
+        that the image, shown with row 0 at the bottom, has the left end on top, as an ``LR``
+        frame has it, and is never a mirror image of the frame.
+    length : float
+        Of the slit, px, where it is longest.
 
     Raises
     ------
@@ -92,8 +98,12 @@ class Rectifier:
     different raw pixels.
     """
 
-    def __init__(self, pixel, direction, shape, wavelength_edges, keep=True):
-        self.direction, self.shape = Direction(direction), tuple(shape)
+    def __init__(
+        self, pixel, direction, shape, wavelength_edges, t_edges=None, kernel="cubic", keep=True
+    ):
+        if kernel not in WING:
+            raise InputError(f"kernel is {kernel!r}", f"Must be one of {', '.join(WING)}")
+        self.direction, self.shape, self._kernel = Direction(direction), tuple(shape), kernel
         edges = np.asarray(wavelength_edges, float)
         trace = SampledTrace(pixel, self.direction, self.shape, (edges[0], edges[-1]))
         frame_shape = self.direction.canonical_image(np.empty(self.shape, bool)).shape
@@ -102,18 +112,38 @@ class Rectifier:
                 f"the slit would be {trace.length:.0f} px long on a frame of {frame_shape[0]}",
                 remedy="Calibrate the slit again",
             )
-        t_edges = np.linspace(1.0, 0.0, int(np.ceil(trace.length)) + 1)
+        self.length = trace.length
+        if t_edges is None:
+            t_edges = np.linspace(1.0, 0.0, int(np.ceil(trace.length)) + 1)
         self.wavelength = 0.5 * (edges[1:] + edges[:-1])
         self.t = 0.5 * (t_edges[1:] + t_edges[:-1])
         self._trace, self._edges, self._t_edges = trace, edges, t_edges
         self._detector = _Detector.around(trace, edges, frame_shape)
         self._strips = list(self._build()) if keep else None
 
-    def _build(self):
+    def of(self, pixel):
+        """Return the rectifier of another geometry to the same grid: of another night, say."""
+        shared = (self.direction, self.shape, self._edges, self._t_edges, self._kernel)
+        return Rectifier(pixel, *shared, keep=self._strips is not None)
+
+    @property
+    def width(self):
+        """Width of the wavelength bins, Angstrom, shape (n,)."""
+        return np.diff(self._edges)
+
+    def _strip_width(self):
         width = max(_MIN_STRIP, _STRIP // len(self.t))
+        steepest = self._trace.steepness(self._edges)
+        return width if width * steepest <= _DRIFT else max(int(_DRIFT / steepest), 1)
+
+    def _strip(self, first, width):
+        edges = self._edges[first : first + width + 1]
+        return _Strip(self._trace, edges, self._t_edges, self._detector, self._kernel)
+
+    def _build(self):
+        width = self._strip_width()
         for first in range(0, len(self.wavelength), width):
-            edges = self._edges[first : first + width + 1]
-            yield _Strip(self._trace, edges, self._t_edges, self._detector)
+            yield self._strip(first, width)
 
     def _each(self):
         return self._build() if self._strips is None else self._strips
@@ -138,8 +168,13 @@ class Rectifier:
         """
         data, variance, bad = self._planes(frame)
         planes = [plane.ravel() for plane in (data, variance, bad.astype(float))]
-        parts = [strip.resample(*planes) for strip in self._each()]
-        data, variance, mask = (np.hstack(planes) for planes in zip(*parts, strict=True))
+        size = (len(self.t), len(self.wavelength))
+        data, variance, mask = np.empty(size), np.empty(size), np.empty(size, bool)
+        first = 0
+        for strip in self._each():
+            part = slice(first, first + strip.shape[1])
+            data[:, part], variance[:, part], mask[:, part] = strip.resample(*planes)
+            first = part.stop
         if np.isnan(data).all():
             raise InputError("the slit falls off the detector")
         if frame.uncertainty is None:
@@ -169,27 +204,46 @@ class Rectifier:
             first = last
         return np.concatenate(parts)
 
+    def correlation(self):
+        """Return how neighbouring bins are correlated, on average.
+
+        Returns
+        -------
+        ndarray, shape (lags, lags)
+            The correlation coefficient of bins that are so many rows (first index) and columns
+            (second index) apart, for raw pixels of equal variance; 1 at (0, 0).
+        """
+        strips = self._strips
+        if strips is None:
+            width = self._strip_width()
+            first = max(0, (len(self.wavelength) - width) // 2)
+            strips = [self._strip(first, width)]
+        return strips[len(strips) // 2].correlation()
+
     def _planes(self, frame):
         """Cut out data, variance (0 if unknown) and bad pixels, in the canonical frame, padded."""
         if frame.shape != self.shape:
             raise InputError(f"the frame's shape is {frame.shape}", f"Must be {self.shape}.")
         data = self._cutout(frame.data)
         bad = ~np.isfinite(data)
-        variance = np.zeros_like(data)
-        if frame.uncertainty is not None:
-            variance = frame.uncertainty.represent_as(VarianceUncertainty).array
-            variance = self._cutout(variance)
+        if frame.uncertainty is None:
+            variance = np.broadcast_to(0.0, data.shape)
+        else:
+            variance = variance_of(frame.uncertainty, self._cutout)
             bad |= ~np.isfinite(variance)
         if frame.mask is not None:
-            bad |= self._cutout(np.broadcast_to(frame.mask, frame.shape)).astype(bool)
+            bad |= self._cutout(np.broadcast_to(frame.mask, frame.shape), bool)
         if bad.all():
             raise InputError("the slit has no good pixel")
-        return _bridged(data, bad), _bridged(variance, bad), bad
+        return bridged(data, bad), bridged(variance, bad), bad
 
-    def _cutout(self, image):
+    def _cutout(self, image, dtype=float):
         """Cut the slit's rows out of a frame, repeating the last columns beyond its border."""
         view = self.direction.canonical_image(np.asarray(image))[self._detector.rows]
-        return np.pad(view.astype(float), ((0, 0), (_PAD, _PAD)), mode="edge")
+        out = np.empty((len(view), self._detector.width), dtype)
+        out[:, _PAD:-_PAD] = view
+        out[:, :_PAD], out[:, -_PAD:] = view[:, :1], view[:, -1:]
+        return out
 
 
 @dataclass(frozen=True)
@@ -220,25 +274,26 @@ class _Strip:
     their centres, are the integers here.
     """
 
-    def __init__(self, trace, wavelength_edges, t_edges, detector):
+    def __init__(self, trace, wavelength_edges, t_edges, detector, kernel):
         wavelength = 0.5 * (wavelength_edges[1:] + wavelength_edges[:-1])
         n = len(wavelength)
         rows = trace.rows(wavelength, t_edges) + 0.5
-        first_row = int(np.floor(rows[0].min())) - (_POINTS_ACROSS // 2 - 1)
+        wing = WING[kernel]
+        first_row = int(np.floor(rows[0].min())) - wing
         rows -= first_row
-        height = int(rows.max() + np.diff(rows, axis=0).max()) + _POINTS_ACROSS
+        height = int(rows.max() + np.diff(rows, axis=0).max()) + 2 * wing + 2
         self.shape = (len(t_edges) - 1, n)
-        self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, _POINTS_ACROSS)
+        self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, kernel)
         columns = trace.columns(wavelength_edges, first_row, height) + 0.5
         raw_row = np.arange(first_row, first_row + height)[:, np.newaxis]
-        self._beyond = _beyond(columns, raw_row, detector.shape).ravel()
+        self._beyond = _beyond(columns, raw_row, detector.shape, wing).ravel()
         self.partial = _cut_rows(rows)
         # Bins beyond the detector shrink to nothing, in the padding.
         columns = np.clip(columns, -1.0, detector.shape[1] + 1.0) + _PAD
         kept = np.clip(raw_row, detector.rows.start, detector.rows.stop - 1)
         start = (kept - detector.rows.start) * detector.width
         n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
-        self.along = overlap_matrix(columns, 1, start, 1, n_pixels, _POINTS_ALONG)
+        self.along = overlap_matrix(columns, 1, start, 1, n_pixels, kernel)
 
     def resample(self, data, variance, bad):
         """Resample a flat cut-out.
@@ -253,13 +308,26 @@ class _Strip:
         data, variance, mask : ndarray, shape (position, wavelength)
         """
         first_pass = self.along @ data
-        first_pass[self._beyond] = np.nan
+        off = self._beyond.any()
+        if off:
+            first_pass[self._beyond] = np.nan
         data = (self.across @ first_pass).reshape(self.shape)
         along, across = _squared(self.along), _squared(self.across)
         variance, bad = ((across @ (along @ p)).reshape(self.shape) for p in (variance, bad))
-        beyond = np.isnan(data)
-        variance[beyond] = np.nan
-        return data, variance, (bad > 0) | self.partial | beyond
+        mask = bad > 0
+        mask |= self.partial
+        if off:
+            beyond = np.isnan(data)
+            variance[beyond] = np.nan
+            mask |= beyond
+        return data, variance, mask
+
+    def correlation(self):
+        """Return the mean correlation by lag across and along, see `Rectifier.correlation`."""
+        # Along, bins adjoin in the matrix; across, they are a row of bins apart.
+        along = [_mean_correlation(self.along, lag) for lag in range(_LAGS)]
+        across = [_mean_correlation(self.across, lag * self.shape[1]) for lag in range(_LAGS)]
+        return np.outer(across, along)
 
     def variance_of_sum(self, flat, weights):
         """Return the variance of the weighted sum of each column, shape (wavelength,)."""
@@ -267,9 +335,8 @@ class _Strip:
         return (shares * (_squared(self.along) @ flat)).reshape(-1, self.shape[1]).sum(axis=0)
 
 
-def _beyond(columns, raw_row, shape):
+def _beyond(columns, raw_row, shape, wing):
     """Whether a bin of the first pass reads beyond the detector, with the kernel's wings."""
-    wing = _POINTS_ALONG // 2 - 1
     off = (columns[:, :-1] < wing) | (columns[:, 1:] > shape[1] - wing)
     return off | (raw_row < 0) | (raw_row >= shape[0])
 
@@ -281,15 +348,61 @@ def _squared(factor):
     return squared
 
 
+def _mean_correlation(factor, lag):
+    """Mean correlation of the bins of a factor with those `lag` rows on in the matrix."""
+    length = np.sqrt(_squared(factor).sum(axis=1))
+    product = factor[: factor.shape[0] - lag].multiply(factor[lag:]).sum(axis=1)
+    size = length[: len(length) - lag] * length[lag:]
+    known = size > 0
+    return float(np.mean(product[known] / size[known])) if known.any() else 0.0
+
+
 def _cut_rows(rows):
     """Bins that overlap a pixel which an end of the slit cuts in two; `rows`: their edges."""
     return (rows[:-1] < np.ceil(rows[0])) | (rows[1:] > np.floor(rows[-1]))
 
 
-def _bridged(image, bad):
-    """Replace bad pixels by a straight line between the good ones on either side."""
-    if not bad.any():
+def variance_of(uncertainty, cut):
+    """Return the variance of part of an image.
+
+    Parameters
+    ----------
+    uncertainty : astropy.nddata.NDUncertainty
+    cut : callable
+        Copies the part out of an array.
+    """
+    part = cut(uncertainty.array)
+    if isinstance(uncertainty, StdDevUncertainty):
+        return np.square(part, out=part)
+    return type(uncertainty)(part, copy=False).represent_as(VarianceUncertainty).array
+
+
+def bridged(image, bad):
+    """Replace bad pixels, in place, by a straight line along the row between the good ones.
+
+    Parameters
+    ----------
+    image : ndarray
+    bad : ndarray of bool
+        Not all of them.
+
+    Returns
+    -------
+    ndarray
+        `image`.
+    """
+    where = np.flatnonzero(bad)
+    if not (len(where) and image.flags.writeable):  # without an uncertainty, zero everywhere
         return image
-    flat, bad = image.ravel(), bad.ravel()
-    flat[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), flat[~bad])
+    flat = image.ravel()
+    gap = np.flatnonzero(np.diff(where) > 1)
+    first, last = where[np.append(0, gap + 1)], where[np.append(gap, len(where) - 1)]
+    length = last - first + 1
+    left, right = flat[np.maximum(first - 1, 0)], flat[np.minimum(last + 1, len(flat) - 1)]
+    if first[0] == 0:
+        left[0] = right[0]
+    if last[-1] == len(flat) - 1:
+        right[-1] = left[-1]
+    share = (where - np.repeat(first, length) + 1) / np.repeat(length + 1, length)
+    flat[where] = (1 - share) * np.repeat(left, length) + share * np.repeat(right, length)
     return image

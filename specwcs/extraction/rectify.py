@@ -13,11 +13,10 @@ from specutils import Spectrum
 
 from specwcs.errors import InputError, SpecwcsWarning
 
-from .rectifier import Rectifier
+from .grids import native_edges, position_edges, wavelength_edges
+from .rectifier import Rectifier, Resampled
 
 __all__ = ["SlitImages", "for_each_slit", "rectify", "slit_rectifier", "warn_skipped"]
-
-_SAMPLES = 1024  # of a slit's dispersion, where its grid is chosen
 
 
 class SlitImages(dict):
@@ -34,36 +33,46 @@ class SlitImages(dict):
         self.skipped = skipped
 
 
-def rectify(cal, frame, slits=None, wavelength=None):
+def rectify(cal, frame, slits=None, wavelength=None, *, row=None, kernel="cubic", density=False):
     """Resample slits to a grid of positions and wavelengths.
 
     Parameters
     ----------
-    cal : Calibration
-    frame : CCDData
-        From `specwcs.read_frame`, of the calibration's instrument.
+    cal : Calibration or list of Calibration
+        A list where each exposure has its own, of the same mask.
+    frame : CCDData or list of CCDData
+        From `specwcs.read_frame`, of the calibration's instrument. Several exposures are
+        resampled to one grid, once each, and averaged over those where a bin is good.
     slits : list of str, optional
         Ids; by default all slits but the reference ones.
-    wavelength : Quantity, shape (n,), optional
+    wavelength : Quantity, shape (n,), or ``"log"``, optional
         Centres of the wavelength bins, ascending, in the calibration's medium, the same for
         all slits. By default each slit has its own: evenly spaced, a bin being as wide as
-        the slit's narrowest raw pixel.
+        the slit's narrowest raw pixel; with ``"log"`` even in the logarithm.
+    row : Quantity, optional
+        Height of a row in px, arcsec, or as a share of the slit; by default at most 1 px.
+    kernel : {"cubic", "linear"}
+        See `Rectifier`.
+    density : bool
+        Whether to divide by the width of the bins: flux per Angstrom, not flux per bin.
 
     Returns
     -------
     SlitImages
-        A dict of id to `specutils.Spectrum` of shape (position, wavelength): counts per
-        bin, their variance (each bin on its own; neighbours are correlated), a mask, the
-        spectral axis in Angstrom. ``meta["t"]`` is the position in the slit of each row:
-        it descends from near 1 to near 0, so that the left end of the slit is on top
-        when row 0 is shown at the bottom; ``meta["slit"]``, ``meta["medium"]``. Bins that
-        look beyond the detector are NaN and masked; those that read a bad pixel, or a raw
-        row that an end of the slit cuts, are masked.
+        A dict of id to `specutils.Spectrum` of shape (position, wavelength): the flux, its
+        variance (each bin on its own; neighbours are correlated, ``meta["correlation"]``
+        by lag, see `Rectifier.correlation`), a mask, the spectral axis in Angstrom.
+        ``meta["t"]`` is the position in the slit of each row: it descends from near 1 to
+        near 0, so that the left end of the slit is on top when row 0 is shown at the
+        bottom; ``meta["arcsec"]`` the same from the middle of the slit; ``meta["slit"]``,
+        ``meta["medium"]``, ``meta["exposures"]``. Bins that look beyond the detector are
+        NaN and masked; those that read a bad pixel, or a raw row that an end of the slit
+        cuts, are masked.
 
     Raises
     ------
     InputError
-        If an id is unknown, or the wavelengths or the frame cannot be used.
+        If an id is unknown, or the grid or the frames cannot be used.
 
     Warns
     -----
@@ -71,25 +80,73 @@ def rectify(cal, frame, slits=None, wavelength=None):
         If slits were skipped: those not calibrated, off the detector, or degenerate.
         ``skipped`` of the result holds the reasons.
     """
-    edges = None if wavelength is None else _bin_edges(wavelength)
+    frames = frame if isinstance(frame, list) else [frame]
+    cals = cal if isinstance(cal, list) else [cal] * len(frames)
+    if len(cals) != len(frames) or not frames:
+        raise InputError(
+            f"{len(cals)} calibrations for {len(frames)} frames", "Must be as many, or a single one"
+        )
+    grid = {"wavelength": wavelength, "row": row, "kernel": kernel}
+    if not (wavelength is None or isinstance(wavelength, str)):
+        grid["wavelength"] = wavelength_edges(wavelength)
 
     def image(slit_id):
-        rectifier = slit_rectifier(cal, slit_id, edges, keep=False)
-        planes = rectifier.apply(frame)
-        if planes.mask.all():
-            raise InputError("every pixel is masked")
-        variance = planes.variance
-        return Spectrum(
-            flux=planes.data * planes.unit,
-            spectral_axis=rectifier.wavelength * u.AA,
-            uncertainty=None if variance is None else VarianceUncertainty(variance),
-            mask=planes.mask,
-            meta={"slit": slit_id, "medium": cal.medium, "t": rectifier.t},
-        )
+        first = slit_rectifier(cals[0], slit_id, **grid, keep=len(frames) > 1)
+        return _spectrum(first, _exposures(first, cals, frames, slit_id), cals[0], slit_id, density)
 
-    result = SlitImages(*for_each_slit(cal, frame, slits, image))
+    for own, exposure in zip(cals[1:], frames[1:], strict=True):
+        own.check_frame(exposure)
+    result = SlitImages(*for_each_slit(cals[0], frames[0], slits, image))
     warn_skipped(result.skipped)
     return result
+
+
+def _exposures(first, cals, frames, slit_id):
+    """Resample each exposure to the grid of the first, and average them."""
+    planes, operator = [], first
+    for number, (cal, frame) in enumerate(zip(cals, frames, strict=True)):
+        if number and cal is not cals[number - 1]:
+            operator = first.of(cal.geometry(slit_id).pixel)
+        planes.append(operator.apply(frame))
+    return planes[0] if len(planes) == 1 else _mean(planes)
+
+
+def _mean(planes):
+    """Average exposures over those in which a bin is good; over all where it is in none."""
+    good = np.array([~plane.mask for plane in planes])
+    mask = ~good.any(axis=0)
+    good[:, mask] = True
+    number = good.sum(axis=0)
+    # A bin beyond the detector is NaN: it counts only where all are.
+    data = sum(np.where(g, p.data, 0.0) for g, p in zip(good, planes, strict=True)) / number
+    variance = None
+    if all(plane.variance is not None for plane in planes):
+        variance = sum(np.where(g, p.variance, 0.0) for g, p in zip(good, planes, strict=True))
+        variance /= number**2
+    return Resampled(data, variance, mask, planes[0].unit)
+
+
+def _spectrum(rectifier, planes, cal, slit_id, density):
+    if planes.mask.all():
+        raise InputError("every pixel is masked")
+    unit, width = planes.unit, 1.0
+    if density:
+        unit, width = planes.unit / u.AA, rectifier.width
+    variance = planes.variance
+    slit = cal.mask[slit_id]
+    return Spectrum(
+        flux=planes.data / width * unit,
+        spectral_axis=rectifier.wavelength * u.AA,
+        uncertainty=None if variance is None else VarianceUncertainty(variance / width**2),
+        mask=planes.mask,
+        meta={
+            "slit": slit_id,
+            "medium": cal.medium,
+            "t": rectifier.t,
+            "arcsec": (0.5 - rectifier.t) * slit_arcsec(slit, rectifier.length, cal.instrument),
+            "correlation": rectifier.correlation(),
+        },
+    )
 
 
 def for_each_slit(cal, frame, slits, work):
@@ -131,54 +188,34 @@ def warn_skipped(skipped):
         warnings.warn(f"{len(skipped)} slits skipped: {reasons}", SpecwcsWarning, stacklevel=3)
 
 
-def slit_rectifier(cal, slit_id, wavelength_edges=None, keep=True):
-    """Return the `Rectifier` of a slit, on its own wavelength grid unless one is given.
+def slit_arcsec(slit, length, instrument):
+    """Length of a slit, arcsec: by the mask, or by its length in px where that is not known."""
+    return slit.length if slit.length > 0 else length * instrument.pixel_scale
+
+
+def slit_rectifier(cal, slit_id, wavelength=None, row=None, kernel="cubic", keep=True):
+    """Return the `Rectifier` of a slit.
 
     Parameters
     ----------
     cal : Calibration
     slit_id : str
-    wavelength_edges : ndarray, shape (n + 1,), optional
-        Angstrom.
-    keep : bool
+    wavelength : ndarray, shape (n + 1,), or ``"log"``, optional
+        Edges of the bins, Angstrom; by default the slit's own, see `rectify`.
+    row : Quantity, optional
+        See `rectify`.
+    kernel, keep
         See `Rectifier`.
     """
     geometry = cal.geometry(slit_id)
     direction, shape = cal.instrument.direction, cal.instrument.shape
-    if wavelength_edges is None:
-        wavelength_edges = _native_edges(geometry, direction, shape)
-    return Rectifier(geometry.pixel, direction, shape, wavelength_edges, keep)
-
-
-def _native_edges(geometry, direction, shape):
-    """Evenly spaced edges over what falls on the detector, a bin at most a raw pixel wide."""
-    wavelength = np.linspace(*geometry.dispersion.wavelength_domain, _SAMPLES)
-    ends = np.array([[0.0], [0.5], [1.0]])
-    p, _ = direction.canonical_pixel(*geometry.pixel(wavelength, ends), shape)
-    n_columns = direction.canonical_image(np.empty(shape, bool)).shape[1]
-    # The kernel looks one pixel beyond a bin: leave the first and the last one to it.
-    inside = np.any((p >= 0.5) & (p <= n_columns - 1.5), axis=0)
-    if not inside.any():
-        raise InputError("the slit's spectrum falls off the detector, or is not finite")
-    first, last = wavelength[inside][[0, -1]]
-    slope = np.gradient(p, wavelength, axis=1)[:, inside]
-    if not np.all(slope > 0):
-        raise InputError("the slit's dispersion is not monotonic")
-    step = 1.0 / slope.max()
-    return np.linspace(first, last, int(np.ceil((last - first) / step)) + 1)
-
-
-def _bin_edges(wavelength):
-    """Edges half way between the centres of bins, Angstrom."""
-    try:
-        centres = u.Quantity(wavelength).to_value(u.AA)
-    except (TypeError, u.UnitConversionError) as error:
-        msg = f"wavelength is {wavelength!r}"
-        raise InputError(msg, "Must be a Quantity in units of length") from error
-    ascending = centres.ndim == 1 and len(centres) > 1 and np.all(np.isfinite(centres))
-    if not (ascending and np.all(np.diff(centres) > 0)):
-        raise InputError(
-            f"wavelength is {wavelength}", "Must be ascending, in one dimension, two at least"
-        )
-    middle = 0.5 * (centres[1:] + centres[:-1])
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    if wavelength is None or isinstance(wavelength, str):
+        if wavelength not in (None, "log"):
+            raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
+        wavelength = native_edges(geometry, direction, shape, log=wavelength == "log")
+    arguments = (geometry.pixel, direction, shape, wavelength)
+    if row is None:
+        return Rectifier(*arguments, kernel=kernel, keep=keep)
+    length = Rectifier(*arguments, keep=False).length
+    arcsec = slit_arcsec(cal.mask[slit_id], length, cal.instrument)
+    return Rectifier(*arguments, position_edges(row, length, arcsec), kernel, keep)

@@ -102,9 +102,7 @@ class SlitStrip:
         )
         to_powers = np.linalg.inv(np.polynomial.polynomial.polyvander(nodes_v, _NODES[1] - 1))
         step = (self.bottom + half - follow(columns)) / half
-        rows = np.polynomial.polynomial.polyvander(
-            (np.arange(height) - half) / half, _NODES[1] - 1
-        )
+        rows = np.polynomial.polynomial.polyvander((np.arange(height) - half) / half, _NODES[1] - 1)
         return tuple(rows @ _moved(to_powers @ plane @ carry.T, step) for plane in planes)
 
     def _error(self, wavelength, t):

@@ -276,6 +276,22 @@ def test_lines_are_straight(direction):
     assert max(scatter) < 0.001
 
 
+def test_a_bent_trace_is_resampled_as_a_straight_one():
+    """A short slit that drifts across the frame by thrice its length: bins hold their light."""
+
+    def bent(wavelength, t):
+        x, y = tilted(wavelength, t)
+        return x, 0.4 * y + 2e-3 * (x - 30) ** 2 / 1.5
+
+    rectifier = Rectifier(bent, "LR", SHAPE, np.linspace(5010, 5270, 136))
+    result = rectifier.apply(frame(image_of(density, bent, SHAPE)))
+    bin_size = np.diff(rectifier.wavelength)[0] * -np.diff(rectifier.t)[0]
+    expected = density(rectifier.wavelength, rectifier.t[:, np.newaxis]) * bin_size
+    good = ~result.mask
+    assert good.mean() > 0.6
+    np.testing.assert_allclose(result.data[good], expected[good], atol=5e-3 * expected.max())
+
+
 def _catalog(lines):
 
     n = len(lines)

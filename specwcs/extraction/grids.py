@@ -1,0 +1,117 @@
+"""Grids of wavelengths and of positions in a slit, as edges of bins."""
+
+import numpy as np
+from astropy import units as u
+
+from specwcs.errors import InputError
+
+__all__ = ["native_edges", "position_edges", "wavelength_edges"]
+
+_SAMPLES = 1024  # of a slit's dispersion, where its grid is chosen
+
+
+def native_edges(geometry, direction, shape, log=False):
+    """Edges over what falls on the detector, a bin being at most a raw pixel wide.
+
+    Parameters
+    ----------
+    geometry : SlitGeometry
+    direction : Direction
+    shape : tuple of int
+        (ny, nx).
+    log : bool, optional
+        Even in the logarithm of the wavelength, not in the wavelength.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+        Angstrom, ascending.
+
+    Raises
+    ------
+    InputError
+        If no wavelength is on the detector, or pixels do not grow with it.
+    """
+    wavelength = np.linspace(*geometry.dispersion.wavelength_domain, _SAMPLES)
+    ends = np.array([[0.0], [0.5], [1.0]])
+    p, _ = direction.canonical_pixel(*geometry.pixel(wavelength, ends), shape)
+    n_columns = direction.canonical_image(np.empty(shape, bool)).shape[1]
+    # The kernel looks one pixel beyond a bin: leave the first and the last one to it.
+    inside = np.any((p >= 0.5) & (p <= n_columns - 1.5), axis=0)
+    if not inside.any():
+        raise InputError("the slit's spectrum falls off the detector, or is not finite")
+    even = np.log(wavelength) if log else wavelength
+    slope = np.gradient(p, even, axis=1)[:, inside]
+    if not np.all(slope > 0):
+        raise InputError("the slit's dispersion is not monotonic")
+    first, last = even[inside][[0, -1]]
+    edges = np.linspace(first, last, int(np.ceil((last - first) * slope.max())) + 1)
+    return np.exp(edges) if log else edges
+
+
+def wavelength_edges(wavelength):
+    """Edges of bins around given wavelengths, half way between them.
+
+    Parameters
+    ----------
+    wavelength : Quantity, shape (n,)
+        Ascending.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+        Angstrom.
+
+    Raises
+    ------
+    InputError
+        If it is no ascending series of at least two lengths.
+    """
+    try:
+        centres = u.Quantity(wavelength).to_value(u.AA)
+    except (TypeError, u.UnitConversionError) as error:
+        msg = f"wavelength is {wavelength!r}"
+        raise InputError(msg, "Must be 'log', or a Quantity in units of length") from error
+    ascending = centres.ndim == 1 and len(centres) > 1 and np.all(np.isfinite(centres))
+    if not (ascending and np.all(np.diff(centres) > 0)):
+        raise InputError(
+            f"wavelength is {wavelength}", "Must be ascending, in one dimension, two at least"
+        )
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def position_edges(row, length, arcsec):
+    """Edges of rows of a given height: as many whole ones as the slit holds, about its middle.
+
+    Parameters
+    ----------
+    row : Quantity
+        Height of a row: px, arcsec, or a share of the slit.
+    length : float
+        Of the slit, px.
+    arcsec : float
+        Of the slit.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+        t, descending.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or no row of this height is in the slit.
+    """
+    row = u.Quantity(row)
+    whole = {u.pix: length * u.pix, u.arcsec: arcsec * u.arcsec, u.one: u.Quantity(1.0)}
+    unit = next((unit for unit in whole if row.unit.is_equivalent(unit)), None)
+    if unit is None or row.shape != ():
+        raise InputError(f"row is {row}", "Must be in px, in arcsec, or a share of the slit")
+    number = (whole[unit] / row).to_value(u.one) if row > 0 else np.nan
+    if not 1 <= number <= _SAMPLES * 64:
+        raise InputError(
+            f"row is {row}", f"Must be positive, and less than the slit's {whole[unit]:.4g}"
+        )
+    n = int(number + 1e-9)
+    return 0.5 + (0.5 * n - np.arange(n + 1)) / number
