@@ -1,19 +1,27 @@
 """From a calibrated frame to rectified images and spectra of slits.
 
-`rectify` gives the straightened, wavelength-calibrated image of each slit, `extract` a
-spectrum; `Rectifier` is the resampling of one slit, to be used again for more exposures.
+`rectify` gives the straightened, wavelength-calibrated image of each slit; `Rectifier` is the
+resampling of one slit. `reduce_frame` subtracts the sky and extracts the objects on the raw
+pixels, `extract` returns their spectra alone; `flat_field` makes of a flat frame what they
+divide by.
 """
 
-from specwcs.extraction.boxcar import SlitSpectra, extract
+from specwcs.extraction.extract import Reduction, SlitReduction, SlitSpectra, extract, reduce_frame
+from specwcs.extraction.flat import FlatField, flat_field
 from specwcs.extraction.rectifier import Rectifier, Resampled
 from specwcs.extraction.rectify import SlitImages, rectify, slit_rectifier
 
 __all__ = [
+    "FlatField",
     "Rectifier",
+    "Reduction",
     "Resampled",
     "SlitImages",
+    "SlitReduction",
     "SlitSpectra",
     "extract",
+    "flat_field",
     "rectify",
+    "reduce_frame",
     "slit_rectifier",
 ]

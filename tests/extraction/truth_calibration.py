@@ -15,6 +15,7 @@ def truth(observation):
     def geometry(slit_id):
         return SimpleNamespace(
             pixel=lambda wavelength, t: observation.pixel(slit_id, t, wavelength),
+            world=lambda x, y: observation.world(slit_id, x, y),
             dispersion=SimpleNamespace(wavelength_domain=observation.passband),
         )
 

@@ -1,0 +1,196 @@
+"""Objects in a slit: found on the profile along the slit, traced along the spectrum.
+
+A position is given as t, since the light of an object keeps its place between the ends
+of the slit; what the atmosphere bends it by is found as an offset in px.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy.signal import find_peaks
+
+__all__ = ["SlitObject", "collapsed", "find_objects", "near_objects", "trace"]
+
+_FAINTEST = 5.0  # standard deviations, of the light within the FWHM
+_CLIP = 5.0
+_EDGE = 1.5  # px from the ends of the slit: there is no object to be told from the edge
+_SMALLEST_FWHM = 1.5  # px
+_MASKED = 2.5  # FWHM on either side that count as the object's
+_BESIDE = 0.02  # of a brighter object's peak: what its wings may look like
+_BLOCKS = 40  # along the spectrum, that a trace is measured in
+_BLOCK_SNR = 8.0
+_DEGREES = ((12, 3), (6, 2), (3, 1), (1, 0))  # blocks needed for a degree of the trace
+_FAR = 0.5  # FWHM: how far a block may be off the trace
+
+
+@dataclass
+class SlitObject:
+    """An object in a slit.
+
+    Attributes
+    ----------
+    t : float
+        Position in the slit, 0 to 1.
+    fwhm : float
+        px along the slit.
+    snr : float
+        Signal to noise of its light within the FWHM, all wavelengths together; NaN if it was
+        given and not found.
+    trace : ndarray
+        Chebyshev coefficients over the spectrum's columns of what its light is off t, px
+        towards larger t.
+    given : bool
+        Whether the user said where it is.
+    """
+
+    t: float
+    fwhm: float
+    snr: float
+    trace: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    given: bool = False
+
+    def rows(self, pixels):
+        """Return the row of the strip where the object is, for each column."""
+        at = np.linspace(-1.0, 1.0, pixels.t.shape[1])
+        return pixels.row_of(self.t) - chebyshev.chebval(at, self.trace)
+
+
+def collapsed(t, residual, variance, used, length):
+    """Collapse a slit along its spectrum: the mean profile, weighted by the noise.
+
+    Parameters
+    ----------
+    t, residual, variance : ndarray, shape (rows, columns)
+        Position, light without the sky, and its variance.
+    used : ndarray of bool, likewise
+    length : float
+        Of the slit, px: as many bins are made.
+
+    Returns
+    -------
+    profile, sigma : ndarray, shape (bins,)
+        By growing t; NaN where no pixel is.
+    """
+    n = max(round(length), 4)
+    bins = np.clip((t[used] * n).astype(int), 0, n - 1)
+    value, weight = residual[used], 1.0 / variance[used]
+    profile, _sigma = _mean(bins, value, weight, n)
+    # Cosmic rays: far off what is usual at their place in the slit.
+    scatter = np.sqrt(np.bincount(bins, (value - profile[bins]) ** 2 * weight, n))
+    scatter /= np.sqrt(np.maximum(np.bincount(bins, minlength=n), 1))
+    kept = np.abs(value - profile[bins]) * np.sqrt(weight) < _CLIP * np.maximum(scatter[bins], 1.0)
+    return _mean(bins[kept], value[kept], weight[kept], n)
+
+
+def _mean(bins, value, weight, n):
+    total = np.bincount(bins, weight, n)
+    seen = total > 0
+    profile, sigma = np.full(n, np.nan), np.full(n, np.nan)
+    profile[seen] = np.bincount(bins, weight * value, n)[seen] / total[seen]
+    sigma[seen] = 1 / np.sqrt(total[seen])
+    return profile, sigma
+
+
+def find_objects(profile, sigma):
+    """Find the objects on a collapsed profile, the brightest first.
+
+    Parameters
+    ----------
+    profile, sigma : ndarray, shape (bins,)
+        From `collapsed`.
+
+    Returns
+    -------
+    list of SlitObject
+    """
+    seen = np.isfinite(profile)
+    if seen.sum() < 2 * _EDGE + 3:
+        return []
+    level = np.median(profile[seen])
+    clean = np.where(seen, profile - level, 0.0)
+    # What lies below the median holds no object: its scatter is the noise.
+    low = clean[seen & (clean <= 0)]
+    noise = np.maximum(np.where(seen, sigma, np.inf), 1.4826 * np.median(-low))
+    smooth = np.convolve(clean, np.full(3, 1 / 3), mode="same")
+    peaks = find_peaks(smooth, prominence=2 * np.min(noise), distance=3)[0]
+    inner = (peaks >= _EDGE) & (peaks <= len(profile) - 1 - _EDGE) & seen[peaks]
+    found = []
+    for peak in sorted(peaks[inner], key=lambda k: -smooth[k]):
+        centre, fwhm = _centre_and_width(clean, peak)
+        near = np.abs(np.arange(len(clean)) - centre) <= max(fwhm / 2, 1.0)
+        snr = clean[near].sum() / np.sqrt(np.sum(noise[near & seen] ** 2))
+        wings = any(
+            abs(centre - other.t * len(clean) + 0.5) < 2 * _MASKED * other.fwhm
+            and smooth[peak] < _BESIDE * smooth[int(other.t * len(clean))]
+            for other in found
+        )
+        if snr >= _FAINTEST and not wings:
+            t = (centre + 0.5) / len(clean)
+            found.append(SlitObject(float(t), float(fwhm), float(snr)))
+    return found
+
+
+def _centre_and_width(profile, peak):
+    """Centroid (bins) and FWHM of a peak."""
+    half = 0.5 * profile[peak]
+    below = np.flatnonzero(profile < half)
+    left = below[below < peak].max(initial=-1)
+    right = below[below > peak].min(initial=len(profile))
+    padded = np.pad(profile, 1)  # beyond the slit there is no light
+    start = left + (half - padded[left + 1]) / (padded[left + 2] - padded[left + 1])
+    end = right - (half - padded[right + 1]) / (padded[right] - padded[right + 1])
+    fwhm = max(end - start, _SMALLEST_FWHM)
+    near = np.arange(max(0, int(peak - fwhm)), min(len(profile), int(peak + fwhm) + 2))
+    light = np.clip(profile[near], 0.0, None)
+    return (light @ near) / light.sum(), fwhm
+
+
+def near_objects(pixels, objects):
+    """Return which pixels belong to objects, within 2.5 FWHM; shape (rows, columns)."""
+    mask = np.zeros(pixels.t.shape, bool)
+    rows = np.arange(pixels.strip.height)[:, None]
+    for item in objects:
+        mask |= np.abs(rows - item.rows(pixels)) <= _MASKED * item.fwhm
+    return mask
+
+
+def trace(pixels, item, residual, variance, used):
+    """Measure where the light of an object is along the spectrum, and keep it with the object.
+
+    Parameters
+    ----------
+    pixels : SlitPixels
+    item : SlitObject
+        Its `trace` is set.
+    residual, variance : ndarray, shape (rows, columns)
+    used : ndarray of bool, likewise
+    """
+    n = pixels.t.shape[1]
+    edges = np.linspace(0, n, min(_BLOCKS, max(n // 8, 1)) + 1).astype(int)[:-1]
+    # t grows as the row descends.
+    offset = pixels.row_of(item.t) - np.arange(pixels.strip.height)[:, None]
+    sigma = max(item.fwhm, _SMALLEST_FWHM) / 2.3548
+    centre = np.zeros(len(edges))
+    column = np.repeat(np.arange(len(edges)), np.diff(np.append(edges, n)))
+    for _ in range(3):
+        window = np.exp(-0.5 * ((offset - centre[column]) / sigma) ** 2) * used
+        weighted = window * residual
+        light = np.add.reduceat(weighted.sum(axis=0), edges)
+        moment = np.add.reduceat((weighted * (offset - centre[column])).sum(axis=0), edges)
+        noise = np.sqrt(np.add.reduceat((window**2 * variance).sum(axis=0), edges))
+        good = light > _BLOCK_SNR * noise
+        # A window as wide as the profile sees half of the shift.
+        step = np.divide(2 * moment, light, out=np.zeros_like(light), where=good)
+        centre = np.where(good, centre + np.clip(step, -sigma, sigma), 0.0)
+    at = (edges + np.append(edges[1:], n) - 1) / (n - 1) - 1.0
+    for _ in range(3):
+        degree = next((d for least, d in _DEGREES if good.sum() >= least), None)
+        if degree is None:
+            return
+        fitted = chebyshev.chebfit(at[good], centre[good], degree, w=(light / noise)[good] ** 0.5)
+        off = np.abs(centre - chebyshev.chebval(at, fitted)) > _FAR * item.fwhm
+        if not np.any(good & off):
+            break
+        good &= ~off
+    item.trace = fitted

@@ -1,0 +1,185 @@
+"""The raw pixels of one slit, with what the calibration says of each, and their noise.
+
+Sky subtraction and extraction work on these: nothing is resampled.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+
+from specwcs.errors import InputError
+from specwcs.wcs.strip import SlitStrip
+
+from .rectifier import variance_of
+
+__all__ = ["PhotonNoise", "SlitPixels"]
+
+_SAMPLE = 400_000  # pixels that the relation of variance and signal is found from
+_LINEAR = 0.9  # of the scatter of the variances must follow the signal
+_MIN_COLUMNS = 16  # of a spectrum that can be worked on
+
+
+@dataclass(frozen=True)
+class PhotonNoise:
+    """How the variance of a frame grows with its signal.
+
+    The variance of a pixel is taken from its own noisy value; weighted with it, low values
+    count more than high ones, and fluxes come out too low by a few per cent. This gives
+    the variance for the signal that a model expects.
+
+    Parameters
+    ----------
+    slope : float
+        Variance per unit of signal, 0 where the variance does not follow it.
+    """
+
+    slope: float
+
+    @classmethod
+    def of(cls, frame):
+        """Find the relation in a frame.
+
+        Parameters
+        ----------
+        frame : CCDData
+            With an uncertainty, or none.
+        """
+        if frame.uncertainty is None:
+            return cls(0.0)
+        step = max(1, frame.data.size // _SAMPLE)
+        data = frame.data.reshape(-1)[::step]
+        variance = variance_of(frame.uncertainty, lambda a: np.array(a.reshape(-1)[::step], float))
+        used = np.isfinite(data) & np.isfinite(variance) & (data > 0)
+        if frame.mask is not None:
+            used &= ~np.broadcast_to(frame.mask, frame.shape).reshape(-1)[::step]
+        if used.sum() < 3:
+            return cls(0.0)
+        x, y = data[used] - data[used].mean(), variance[used] - variance[used].mean()
+        xx, xy, yy = x @ x, x @ y, y @ y
+        follows = xx > 0 and xy > 0 and xy**2 > _LINEAR * xx * yy
+        return cls(float(xy / xx) if follows else 0.0)
+
+
+class SlitPixels:
+    """The pixels of a slit in the canonical frame, arrays of shape (rows, columns).
+
+    Parameters
+    ----------
+    geometry : SlitGeometry
+    instrument : Instrument
+    frame : CCDData
+    noise : PhotonNoise
+        Of the frame before it was divided by `flat`.
+    flat : FlatField, optional
+        What the frame was divided by.
+
+    Attributes
+    ----------
+    strip : SlitStrip
+    wavelength, t, u : ndarray
+        Angstrom; position in the slit; the column of the same wavelength in its middle.
+    data, variance : ndarray
+        Of the frame; the variance is 1 where it has none.
+    bad : ndarray of bool
+        Masked, or not finite.
+    inside : ndarray of bool
+        In the slit, on the frame, and at known wavelengths.
+    length : ndarray, shape (columns,)
+        Of the slit, px.
+
+    Raises
+    ------
+    InputError
+        If the slit is off the detector, or has no good pixel.
+    """
+
+    def __init__(self, geometry, instrument, frame, noise, flat=None):
+        self.strip = SlitStrip(geometry, instrument.direction, instrument.shape)
+        if not self.strip.on_frame or len(self.strip.columns) < _MIN_COLUMNS:
+            raise InputError("the slit's spectrum falls off the detector, or is not finite")
+        self.slope, self.flat_error = noise.slope, 0.0
+        if flat is not None:
+            self.slope = noise.slope / self.strip.cut(flat.response, beyond=1.0)
+            self.flat_error = self.strip.cut(flat.error)
+        self.known_noise, self.unit = frame.uncertainty is not None, u.Unit(frame.unit)
+        self.wavelength, self.t, self.u = self.strip.world()
+        low, high = geometry.dispersion.wavelength_domain
+        self.inside = (self.t >= 0) & (self.t <= 1)
+        self.inside &= (self.wavelength >= low) & (self.wavelength <= high)
+        self.inside &= (self.strip.rows >= 0) & (self.strip.rows < self.strip.frame[0])
+        self.length = (self.strip.height - 1) / np.abs(self.t[-1] - self.t[0])
+        self.read(frame)
+        if not np.any(self.inside & ~self.bad):
+            raise InputError("the slit has no good pixel")
+
+    def read(self, frame):
+        """Take data, variance and bad pixels from a frame."""
+        self.data = self.strip.cut(np.asarray(frame.data, float))
+        self.bad = ~np.isfinite(self.data)
+        self.variance = np.ones_like(self.data)
+        if self.known_noise:
+            self.variance = variance_of(frame.uncertainty, self.strip.cut)
+            self.bad |= ~(self.variance > 0) | ~np.isfinite(self.variance)
+        if frame.mask is not None:
+            self.bad |= self.strip.cut(np.broadcast_to(frame.mask, frame.shape), beyond=True)
+        self.data[self.bad] = 0.0
+        self.variance[self.bad] = 1.0
+
+    def variance_for(self, model, where=...):
+        """Return the variance of the pixels if their signal is that of a model.
+
+        Parameters
+        ----------
+        model : ndarray
+        where : index, optional
+            The pixels that it is for.
+        """
+        variance = self.variance[where]
+        if not self.known_noise:
+            return variance
+        slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
+        model = np.maximum(model, 0.0)
+        floor = np.maximum(variance - slope * np.maximum(self.data[where], 0.0), 0.0)
+        # No noise at all is a pixel's that a simulation has none for.
+        return np.maximum(floor + slope * model, 1e-6 * variance) + (error * model) ** 2
+
+    def from_ends(self):
+        """Return the distance of the pixels to the nearer end of the slit, px."""
+        return np.minimum(self.t, 1.0 - self.t) * self.length
+
+    def row_of(self, t):
+        """Return the row of the strip, fractional, where a position is, for each column.
+
+        Parameters
+        ----------
+        t : float or ndarray, shape (columns,)
+        """
+        # t descends with the row, nearly linearly: one step of the secant method.
+        guess = (self.t[0] - t) / (self.t[0] - self.t[-1]) * (self.strip.height - 1)
+        for _ in range(2):
+            low = np.clip(guess.astype(int), 0, self.strip.height - 2)
+            columns = np.arange(self.t.shape[1])
+            first, second = self.t[low, columns], self.t[low + 1, columns]
+            guess = low + (first - t) / (first - second)
+        return guess
+
+    def along(self, rows):
+        """Follow u along a curve across the strip.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (columns,)
+            Of the strip, fractional.
+
+        Returns
+        -------
+        u : ndarray, shape (columns,)
+        width : ndarray, shape (columns,)
+            By how much u changes from a pixel to the next one in the same row of the detector.
+        """
+        low = np.clip(rows.astype(int), 0, self.strip.height - 2)
+        columns = np.arange(self.u.shape[1])
+        first, slope = self.u[low, columns], self.u[low + 1, columns] - self.u[low, columns]
+        u = first + (rows - low) * slope
+        return u, np.gradient(u) - slope * np.gradient(self.strip.bottom + rows)
