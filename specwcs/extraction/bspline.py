@@ -1,19 +1,22 @@
 """Least-squares cubic B-splines on even knots, by the moments of the points in each interval.
 
-With so many points an interval (a spectrum seen in a hundred rows) the moments are the
-whole cost; the equations are banded.
+With so many points an interval (a spectrum seen in a hundred rows) sorting them into
+intervals is the whole cost; the equations are banded. Knots may be finer where that pays.
 """
 
 import numpy as np
 from scipy.linalg import solveh_banded
+from scipy.ndimage import maximum_filter1d
 
 __all__ = ["BSplineFit"]
 
 # Powers of the place in the interval, 0 to 1, of the four splines that are not zero there.
 _BASIS = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6.0
-_PARTS = 32  # of an interval; points count at the middle of their part, and are read off exactly
+_PARTS = 16  # of the finest interval: points count at the middle of theirs
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _CHUNK, _OVERLAP = 48, 12  # coefficients: those farther apart are not correlated
+_BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
+_WORTH = 4.0  # chi-square that a further coefficient must bring
 
 
 class BSplineFit:
@@ -24,18 +27,26 @@ class BSplineFit:
     x : ndarray
         Where the points are, of any shape, finite.
     spacing : float
-        Of the knots, about.
+        Of the finest knots, about.
+    levels : int
+        How many spacings there are to choose from, each twice as coarse as the one before.
     """
 
-    def __init__(self, x, spacing):
+    def __init__(self, x, spacing, levels=1):
+        self.levels = levels
         self.low, high = float(x.min()), float(x.max())
-        self.n = max(int(np.ceil((high - self.low) / spacing)), 1)
+        coarsest = 2 ** (levels - 1)
+        self.n = coarsest * max(int(np.ceil((high - self.low) / (spacing * coarsest))), 1)
         self.spacing = max((high - self.low) / self.n, np.finfo(float).tiny)
         self._place = (x - self.low) * (_PARTS / self.spacing)
         self._part = np.minimum(self._place, self.n * _PARTS - 1).astype(np.int32)
         self._place -= self._part
-        self.weights = np.zeros(self.n * _PARTS)
-        self.sums = np.zeros(self.n * _PARTS)
+        self.clear()
+
+    def clear(self):
+        """Take all points out."""
+        self._weights = np.zeros(self.n * _PARTS)
+        self._sums = np.zeros(self.n * _PARTS)
 
     def add(self, values, weights=None, where=..., sign=1.0):
         """Add points.
@@ -52,47 +63,75 @@ class BSplineFit:
             -1 takes them out again.
         """
         part, values = self._part[where].ravel(), values[where].ravel()
-        size = len(self.weights)
+        size = len(self._weights)
         if weights is None:
-            self.weights += sign * np.bincount(part, minlength=size)
+            self._weights += sign * np.bincount(part, minlength=size)
         else:
             weights = weights[where].ravel()
-            self.weights += sign * np.bincount(part, weights, size)
+            self._weights += sign * np.bincount(part, weights, size)
             values = values * weights
-        self.sums += sign * np.bincount(part, values, size)
+        self._sums += sign * np.bincount(part, values, size)
 
-    def solve(self):
-        """Fit the spline, and keep its coefficients.
+    def solve(self, variance=None):
+        """Fit the spline.
+
+        Parameters
+        ----------
+        variance : callable, optional
+            ``variance(value)``: of a point of this value, by which the knots are chosen.
 
         Returns
         -------
         BSplineFit
             itself.
         """
-        bands, right = self._equations()
-        coefficients = solveh_banded(bands, right, lower=True)
-        power = _BASIS.T @ np.stack([coefficients[a : a + self.n] for a in range(4)])
-        place = (np.arange(_PARTS) / _PARTS)[:, None]
-        value = power[3] * place**3 + power[2] * place**2 + power[1] * place + power[0]
-        slope = 3 * power[3] * place**2 + 2 * power[2] * place + power[1]
-        bend = 6 * power[3] * place + 2 * power[2]
-        # Each part of an interval is so short that the straight line through its middle does.
-        slope, bend = slope.T.ravel() / _PARTS, bend.T.ravel() / _PARTS**2
-        self._value, self._slope = value.T.ravel() - bend / 16, slope + bend / 2
+        self._chosen = np.full(self.n * _PARTS, self.levels - 1, np.int8)
+        self._value, self._slope = self._table(self.levels - 1)
+        for level in range(self.levels - 2, -1, -1):
+            value, slope = self._table(level)
+            better = self._finer_pays(value, level, variance)
+            self._value[better], self._slope[better] = value[better], slope[better]
+            self._chosen[better] = level
         return self
 
-    def _equations(self):
+    def _finer_pays(self, value, level, variance):
+        """Where the knots of a level fit so much better than what there is, for each part."""
+        gain = (self._value - value) * (self._weights * (self._value + value) - 2 * self._sums)
+        gain /= variance(np.maximum(self._value, value))
+        size = _BLOCK * 2 ** (self.levels - 1) * _PARTS
+        starts = np.arange(0, len(gain), size)
+        further = _BLOCK * 2 ** (self.levels - 1 - level) / 2
+        pays = np.add.reduceat(gain, starts) > _WORTH * further
+        pays = maximum_filter1d(pays, 3, mode="nearest")
+        return np.repeat(pays, np.diff(np.append(starts, len(gain))))
+
+    def _table(self, level):
+        """Value and slope of the spline of a level in each part, per part."""
+        bands, right = self._equations(level)
+        coefficients = solveh_banded(bands, right, lower=True, check_finite=False)
+        parts = _PARTS * 2**level
+        power = _BASIS.T @ np.stack([coefficients[a : a + self.n // 2**level] for a in range(4)])
+        place = (np.arange(parts) / parts)[:, None] ** np.arange(4)
+        value = place @ power
+        slope = place[:, :3] @ (power[1:] * np.array([[1], [2], [3]]))
+        bend = place[:, :2] @ (power[2:] * np.array([[2], [6]]))
+        # A part is so short that a straight line through it does.
+        slope, bend = slope.T.ravel() / parts, bend.T.ravel() / parts**2
+        return value.T.ravel() - bend / 16, slope + bend / 2
+
+    def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
-        size = self.n + 3
+        n, parts = self.n // 2**level, _PARTS * 2**level
+        size = n + 3
         bands, right = np.zeros((4, size)), np.zeros(size)
-        powers = ((np.arange(_PARTS) + 0.5) / _PARTS) ** np.arange(7)[:, None]
-        moments = powers @ self.weights.reshape(self.n, _PARTS).T
-        sums = powers[:4] @ self.sums.reshape(self.n, _PARTS).T
+        powers = ((np.arange(parts) + 0.5) / parts) ** np.arange(7)[:, None]
+        moments = powers @ self._weights.reshape(n, parts).T
+        sums = powers[:4] @ self._sums.reshape(n, parts).T
         for a in range(4):
-            right[a : a + self.n] += _BASIS[a] @ sums
+            right[a : a + n] += _BASIS[a] @ sums
             for b in range(a, 4):
                 product = np.convolve(_BASIS[a], _BASIS[b])
-                bands[b - a, a : a + self.n] += product @ moments
+                bands[b - a, a : a + n] += product @ moments
         smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
         ends = np.zeros((3, size))  # bands of the second differences' squares
         for k, own in enumerate((1.0, -2.0, 1.0)):
@@ -110,15 +149,28 @@ class BSplineFit:
         value += self._value.take(self._part)
         return value
 
+    def interval(self, where):
+        """Return which of the finest intervals points are in."""
+        return self._part[where] // _PARTS
+
     def slope(self):
         """Return the derivative of the spline at its points."""
-        return self._slope.take(self._part) * (_PARTS / self.spacing)
+        return (self._slope * (_PARTS / self.spacing)).take(self._part)
+
+    @property
+    def n_coefficients(self):
+        """Number of coefficients that the spline has."""
+        return float(np.sum(0.5**self._chosen) / _PARTS)
 
     def at(self, x):
         """Evaluate the spline at other places; beyond its range at its ends."""
-        place = np.clip((np.asarray(x) - self.low) * (_PARTS / self.spacing), 0, len(self.sums))
-        part = np.minimum(place, len(self.sums) - 1).astype(np.int32)
-        return self._value[part] + self._slope[part] * (place - part)
+        part, place = self._at(x)
+        return self._value[part] + self._slope[part] * place
+
+    def _at(self, x):
+        place = np.clip((np.asarray(x) - self.low) * (_PARTS / self.spacing), 0, len(self._sums))
+        part = np.minimum(place, len(self._sums) - 1).astype(np.int32)
+        return part, place - part
 
     def variance_factor(self, x):
         """Return the variance of the spline at x in units of that of a point of weight 1.
@@ -126,13 +178,19 @@ class BSplineFit:
         Parameters
         ----------
         x : ndarray, shape (m,)
-
-        Notes
-        -----
-        The inverse of the banded matrix, a diagonal block at a time: what is a dozen knots away
-        has no part in it.
         """
-        bands, _ = self._equations()
+        chosen = self._chosen[self._at(x)[0]]
+        factor = np.empty(len(x))
+        for level in np.unique(chosen):
+            factor[chosen == level] = self._variance_factor(x[chosen == level], int(level))
+        return factor
+
+    def _variance_factor(self, x, level):
+        """From the inverse of the banded matrix, a diagonal block at a time.
+
+        What is a dozen knots away has no part in it.
+        """
+        bands, _ = self._equations(level)
         size, reach = bands.shape[1], _CHUNK + 2 * _OVERLAP
         number = -(-size // _CHUNK)
         padded = np.zeros((4, number * _CHUNK + 2 * _OVERLAP))
@@ -145,13 +203,11 @@ class BSplineFit:
             own = rows[: reach - k]
             blocks[:, own + k, own] = blocks[:, own, own + k] = padded[k][at[:, : reach - k]]
         inverse = np.linalg.inv(blocks)
-        place = np.clip((np.asarray(x, float) - self.low) / self.spacing, 0, self.n)
-        interval = np.minimum(place, self.n - 1).astype(np.int32)
-        place -= interval
-        basis = (_BASIS @ np.power(place, np.arange(4)[:, None])).T
-        first = interval + _OVERLAP
+        n = self.n // 2**level
+        place = np.clip((np.asarray(x, float) - self.low) / (self.spacing * 2**level), 0, n)
+        interval = np.minimum(place, n - 1).astype(np.int32)
+        basis = (_BASIS @ np.power(place - interval, np.arange(4)[:, None])).T
         block = np.minimum(interval // _CHUNK, number - 1)
-        local = first - block * _CHUNK
-        index = local[:, None] + np.arange(4)
+        index = (interval + _OVERLAP - block * _CHUNK)[:, None] + np.arange(4)
         part = inverse[block[:, None, None], index[:, :, None], index[:, None, :]]
         return np.einsum("ma,mab,mb->m", basis, part, basis)

@@ -8,8 +8,10 @@ exactly, and nothing is resampled.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from .bspline import BSplineFit
+from .pixels import grown
 from .sky import MISPLACED
 
 __all__ = ["Bins", "Extracted", "ObjectPixels", "extracted"]
@@ -17,7 +19,8 @@ __all__ = ["Bins", "Extracted", "ObjectPixels", "extracted"]
 _REACH = 3.0  # FWHM on either side that the profile is followed to
 _APERTURE = 2.0  # FWHM on either side for boxcar: a Gaussian loses 2e-6, a Moffat below 1 %
 _CLIP = 5.0  # standard deviations off the profile: a cosmic ray
-_NEIGHBOUR = 3.0  # its neighbours
+_SHARPEST = 3.0  # times what is beside it: a line of 2 px FWHM reaches 2
+_SMOOTH_OVER = 9  # columns
 _OFF = 0.1  # of the object's light: poorly sampled lines are off the smooth profile by less
 _ROUNDS = 8
 _KNOTS = 0.8  # px along the slit
@@ -105,9 +108,11 @@ class ObjectPixels:
         return self._normalised(np.exp(-0.5 * (self.offset / sigma) ** 2))
 
     def _normalised(self, profile):
-        profile = np.clip(profile, 0.0, None) * self.inside
+        profile = profile * self.inside
+        # Negative noise counts here: left out, the noise of the wings would add up.
         total = profile.sum(axis=0)
-        return np.divide(profile, total, out=np.zeros_like(profile), where=total > 0)
+        profile = np.divide(profile, total, out=np.zeros_like(profile), where=total > 0)
+        return np.maximum(profile, 0.0, out=profile)
 
     def _weighted(self, used):
         """Return flux and weight of each column, by the profile."""
@@ -149,28 +154,38 @@ class ObjectPixels:
 
     def _reject(self):
         """Find pixels that do not fit the profile, the worst of a column at a time."""
-        self.cosmics[:] = False
+        self.cosmics = self._sharp()
         columns = np.arange(self.data.shape[1])
         for _ in range(_ROUNDS):
-            used = self.good & ~self.cosmics
-            flux = self._weighted(used)[0]
-            model = self._at_pixels(flux) * self.profile
-            self._take_variance(model)
-            error = np.sqrt(self.variance + self.misplaced**2) + _OFF * np.abs(model)
-            self.off = np.where(used, (self.data - model) / error, 0.0)
-            worst = np.argmax(np.abs(self.off), axis=0)
-            bad = np.abs(self.off[worst, columns]) > _CLIP
+            deviation = self._deviation(self._weighted(self.good & ~self.cosmics)[0])
+            deviation[self.cosmics] = 0.0
+            worst = np.argmax(np.abs(deviation), axis=0)
+            bad = np.abs(deviation[worst, columns]) > _CLIP
             if not bad.any():
                 break
             self.cosmics[worst[bad], columns[bad]] = True
-        near = np.zeros_like(self.cosmics)
-        near[1:] |= self.cosmics[:-1]
-        near[:-1] |= self.cosmics[1:]
-        near[:, 1:] |= self.cosmics[:, :-1]
-        near[:, :-1] |= self.cosmics[:, 1:]
-        self.cosmics |= near & (self.off > _NEIGHBOUR)
+        self.cosmics = grown(self.cosmics, deviation)
         flux = self._weighted(self.good & ~self.cosmics)[0]
         self._take_variance(self._at_pixels(flux) * self.profile)
+
+    def _deviation(self, flux):
+        """How far pixels are off the profile for a flux, standard deviations."""
+        model = self._at_pixels(flux) * self.profile
+        self._take_variance(model)
+        error = np.sqrt(self.variance + self.misplaced**2) + _OFF * np.abs(model)
+        return np.where(self.good, (self.data - model) / error, 0.0)
+
+    def _sharp(self):
+        """Pixels that stand out more sharply along the spectrum than any line does.
+
+        A cosmic ray along the slit looks like the profile; but it is a single pixel wide.
+        """
+        flux = median_filter(self._weighted(self.good)[0], _SMOOTH_OVER)
+        deviation = self._deviation(flux)
+        beside = np.zeros_like(deviation)
+        beside[:, 1:] = deviation[:, :-1]
+        beside[:, :-1] = np.maximum(beside[:, :-1], deviation[:, 1:])
+        return (deviation > _CLIP) & (deviation > _SHARPEST * np.maximum(beside, 1.0))
 
     def _at_pixels(self, flux):
         """Flux at the pixels' own u, from that of columns."""

@@ -13,10 +13,11 @@ from specwcs.wcs.strip import SlitStrip
 
 from .rectifier import variance_of
 
-__all__ = ["PhotonNoise", "SlitPixels"]
+__all__ = ["PhotonNoise", "SlitPixels", "grown"]
 
 _SAMPLE = 400_000  # pixels that the relation of variance and signal is found from
 _LINEAR = 0.9  # of the scatter of the variances must follow the signal
+_NEIGHBOUR = 3.0  # standard deviations, of a pixel beside a cosmic ray that belongs to it
 _MIN_COLUMNS = 16  # of a spectrum that can be worked on
 
 
@@ -183,3 +184,20 @@ class SlitPixels:
         first, slope = self.u[low, columns], self.u[low + 1, columns] - self.u[low, columns]
         u = first + (rows - low) * slope
         return u, np.gradient(u) - slope * np.gradient(self.strip.bottom + rows)
+
+
+def grown(hit, deviation):
+    """Add to cosmic rays the pixels beside them that are bright too.
+
+    Parameters
+    ----------
+    hit : ndarray of bool, shape (rows, columns)
+    deviation : ndarray, likewise
+        From what is expected, standard deviations.
+    """
+    near = np.zeros_like(hit)
+    near[1:] |= hit[:-1]
+    near[:-1] |= hit[1:]
+    near[:, 1:] |= hit[:, :-1]
+    near[:, :-1] |= hit[:, 1:]
+    return hit | (near & (deviation > _NEIGHBOUR))

@@ -9,20 +9,24 @@ and spectrum. It is fitted before any resampling, to pixels that no object lies 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from specwcs.errors import InputError
 
 from .bspline import BSplineFit
+from .pixels import grown
 
 __all__ = ["MISPLACED", "Sky", "fit_sky", "rough_sky"]
 
-_SPACINGS = (1.0, 0.6)  # px, of the knots: coarse, and for lines that are sampled poorly
-_BETTER = 0.97  # of the chi-square per degree of freedom: what finer knots must reach
+_FINEST, _LEVELS = 0.35, 3  # px, of the knots where lines need it; else 0.7 or 1.4
 _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
-_ROUNDS = 4
+_ROUNDS = 10
+_NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
+_END_KNOTS = np.arange(0.0, _END + 0.5, 0.5)  # px
+_STEEP = 0.1
 _SHORT = 0.2  # of the length: in short slits no more than this is left out at each end
 _MIN_ROWS = 4  # of sky, on average
 _CELLS = 24  # along the spectrum, that the slit function is found on
@@ -45,7 +49,7 @@ class Sky:
     used : ndarray of bool, shape (rows, columns)
         The pixels that it was fitted to.
     rejected : ndarray of bool, shape (rows, columns)
-        Sky pixels that were not: cosmic rays.
+        Pixels that no object lies on, and that are far off: cosmic rays.
     chi2 : float
         Mean of the squared residuals of the pixels used, in units of their variance; NaN where
         that is not known.
@@ -119,55 +123,93 @@ def fit_sky(pixels, objects):
             "Extract the slit without sky subtraction, or rectify it",
         )
     u = np.where(pixels.inside, pixels.u, pixels.u[pixels.inside].min())
-    coarse, fine = (_Fit(pixels, u, sky, spacing) for spacing in _SPACINGS)
-    best = coarse
-    for fit in (coarse, fine):
-        fit.run()
-        if fit.score < _BETTER * best.score:
-            best = fit
-    return best.result()
+    fit = _Fit(pixels, u, sky, objects)
+    fit.run()
+    return fit.result()
 
 
 class _Fit:
-    """One fit of the sky, with knots of one spacing."""
+    """The fit of the sky of one slit."""
 
-    def __init__(self, pixels, u, sky, spacing):
-        self.pixels, self.sky = pixels, sky
-        self.spline = BSplineFit(u, spacing)
+    def __init__(self, pixels, u, sky, objects):
+        self.pixels, self.sky, self.objects = pixels, sky, objects
+        self.spline = BSplineFit(u, _FINEST, _LEVELS)
+        self.floor = float(np.median(pixels.variance_for(np.zeros(1), sky)))
+        self.per_count = float(np.median(pixels.slope))
         self.shape = np.ones(1)
         self.used = sky.copy()
-        self.first = None
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
         data, spline = self.pixels.data, self.spline
         spline.add(data, where=self.used)
+        grow = False
         for round_ in range(_ROUNDS):
-            level = spline.solve()()
-            self.model = level * self.shape
-            variance = self.pixels.variance_for(self.model)
-            miss = (data - self.model) ** 2 / variance
-            error = variance + (MISPLACED * spline.slope()) ** 2
-            scatter = max(1.0, 2.2 * float(np.median(miss[self.used])))
-            out = self.used & ((data - self.model) ** 2 > _CLIP**2 * scatter * error)
-            settled = not out.any()
-            if not settled:
-                spline.add(data / self.shape, where=out, sign=-1.0)
-                self.used &= ~out
+            level = spline.solve(self._variance)()
             if round_ == 1:
                 self._find_shape(level)
-                settled = False
-            if settled and round_ > 1:
-                break
+                level = spline.solve(self._variance)()
+            self.model = level * self.shape
+            variance = self.pixels.variance_for(self.model)
+            square = (data - self.model) ** 2
+            miss = square / variance
+            scatter = max(1.0, 2.2 * float(np.median(miss[self.used])))
+            square /= scatter * (variance + (MISPLACED * spline.slope()) ** 2)
+            out = self._worst(square)
+            if round_ > 0 and not len(out[0]):
+                if grow:
+                    break
+                # What belongs to the cosmic rays that were found, then once more.
+                hit = grown(self.sky & ~self.used, np.sqrt(square) * np.sign(data - self.model))
+                out, grow = np.nonzero(hit & self.used), True
+            spline.add(data / self.shape, where=out, sign=-1.0)
+            self.used[out] = False
         self.chi2 = float(np.mean(miss[self.used]))
-        n, p = np.count_nonzero(self.used), spline.n
-        self.score = self.chi2 / max(1 - p / n, 0.01) ** 2
+        self._follow_ends(level)
+
+    def _variance(self, value):
+        """Variance of a pixel of the slit, about, with so much sky."""
+        return self.floor + self.per_count * np.maximum(value, 0.0)
+
+    def _worst(self, square):
+        """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
+        rows, columns = np.nonzero(self.used & (square > _CLIP**2))
+        at = self.spline.interval((rows, columns))
+        largest = np.zeros(self.spline.n)
+        np.maximum.at(largest, at, square[rows, columns])
+        largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
+        worst = square[rows, columns] > largest[at] / 4
+        return rows[worst], columns[worst]
+
+    def _follow_ends(self, level):
+        """Let the model fall off as the light does at both ends of the slit, and past them."""
+        pixels = self.pixels
+        inside = pixels.inside & ~pixels.bad & ~self.sky
+        self.hit = self.sky & ~self.used
+        slope = MISPLACED * self.spline.slope()
+        reach = np.minimum(_END, _SHORT * pixels.length)
+        weight = np.maximum(level, 0.0) ** 2 / pixels.variance_for(self.model)
+        for t in (pixels.t, 1.0 - pixels.t):
+            distance = t * pixels.length
+            end = pixels.inside & (distance <= reach)
+            used = inside & end & (level > 0)
+            if np.count_nonzero(used) < 4 * len(_END_KNOTS):
+                continue
+            ratio = np.clip(pixels.data[used] / level[used], 0.0, 2.0)
+            share = _tent(distance[used])
+            matrix = (share * weight[used]) @ share.T + 1e-9 * np.eye(len(_END_KNOTS))
+            fitted = np.linalg.solve(matrix, (share * weight[used]) @ ratio)
+            self.model[end] = level[end] * (fitted @ _tent(distance[end]))
+            # The light falls off steeply there: what a tenth more would do is no cosmic ray.
+            model, free = self.model[end], inside[end] & ~self.objects[end]
+            error = np.sqrt(pixels.variance_for(model, end) + slope[end] ** 2) + _STEEP * model
+            self.hit[end] |= free & (np.abs(pixels.data[end] - model) > _CLIP * error)
 
     def _find_shape(self, level):
         """Find how the light varies along the slit, slowly: by cells of rows and columns."""
         pixels = self.pixels
         columns = np.linspace(0, level.shape[1], _CELLS + 1).astype(int)[:-1]
-        weight = self.used * level
+        weight = self.used * level / pixels.variance_for(level)
         cells = [
             np.add.reduceat(weight * part, columns, axis=1) for part in (level, pixels.data)
         ]
@@ -180,14 +222,19 @@ class _Fit:
         terms = _terms(at, t)
         root = np.sqrt(cells[0][known])
         excess = cells[1][known] / cells[0][known] - 1
-        fitted = np.linalg.lstsq(terms.T * root[:, None], excess * root, rcond=None)[0]
+        design = terms.T * root[:, None]
+        fitted = np.linalg.lstsq(design, excess * root, rcond=None)[0][_ORDER_U:]
+        covariance = np.linalg.pinv(design.T @ design)[_ORDER_U:, _ORDER_U:]
+        # As far as it is more than noise (the estimator of James and Stein).
+        gain = fitted @ np.linalg.pinv(covariance) @ fitted
+        fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
         u = np.linspace(-1, 1, level.shape[1])
         self.shape, power = np.ones_like(level), np.ones_like(level)
-        for along in fitted.reshape(-1, _ORDER_U)[1:]:
+        for along in fitted.reshape(-1, _ORDER_U):
             power *= 2 * pixels.t - 1
             self.shape += np.polynomial.chebyshev.chebval(u, along) * power
         np.clip(self.shape, 0.5, 2.0, out=self.shape)
-        self.spline.weights[:] = self.spline.sums[:] = 0.0
+        self.spline.clear()
         self.spline.add(pixels.data / self.shape, where=self.used)
 
     def result(self):
@@ -199,7 +246,13 @@ class _Fit:
         per_pixel = np.divide(per_pixel, known, out=np.zeros(len(columns)), where=known > 0)
         variance = per_pixel * self.spline.variance_factor(columns)
         chi2 = self.chi2 if pixels.known_noise else np.nan
-        return Sky(self.model, self.spline.slope(), variance, self.used, self.sky & ~self.used, chi2)
+        return Sky(self.model, self.spline.slope(), variance, self.used, self.hit, chi2)
+
+
+def _tent(distance):
+    """Straight lines between the knots at the end of a slit, shape (knots, points)."""
+    step = _END_KNOTS[1] - _END_KNOTS[0]
+    return np.clip(1 - np.abs(distance - _END_KNOTS[:, None]) / step, 0.0, None)
 
 
 def _terms(u, t):
