@@ -14,7 +14,7 @@ __all__ = ["BSplineFit"]
 _BASIS = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6.0
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
-_CHUNK, _OVERLAP = 48, 12  # coefficients: those farther apart are not correlated
+_CHUNK, _OVERLAP = 24, 8  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
 _WORTH = 4.0  # chi-square that a further coefficient must bring
 
@@ -188,7 +188,7 @@ class BSplineFit:
     def _variance_factor(self, x, level):
         """From the inverse of the banded matrix, a diagonal block at a time.
 
-        What is a dozen knots away has no part in it.
+        What is farther away has no part in it.
         """
         bands, _ = self._equations(level)
         size, reach = bands.shape[1], _CHUNK + 2 * _OVERLAP

@@ -8,12 +8,13 @@ pixel. The first is of no use; the frame of the night is divided by the other tw
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.nddata import StdDevUncertainty
+from astropy.nddata import CCDData, StdDevUncertainty
 
 from specwcs.errors import InputError
 
 from .bspline import BSplineFit
 from .pixels import PhotonNoise, SlitPixels
+from .rectifier import variance_of
 from .rectify import for_each_slit, warn_skipped
 
 __all__ = ["FlatField", "flat_field"]
@@ -64,14 +65,24 @@ class FlatField:
         if frame.shape != self.response.shape:
             msg = f"the frame's shape is {frame.shape}"
             raise InputError(msg, f"Must be that of the flat, {self.response.shape}.")
-        divided = frame.copy()
         dead = np.isnan(self.response)
-        response = np.where(dead, 1.0, self.response)
-        divided.data = frame.data / response
+        response = np.where(dead, np.float32(1), self.response)
+        data = frame.data / response
+        sigma = None
         if frame.uncertainty is not None:
-            sigma = frame.uncertainty.represent_as(StdDevUncertainty).array / response
-            divided.uncertainty = StdDevUncertainty(np.hypot(sigma, self.error * divided.data))
-        divided.mask = dead if frame.mask is None else frame.mask | dead
+            variance = variance_of(frame.uncertainty, np.array)
+            variance /= response
+            variance /= response
+            variance += (self.error * data) ** 2
+            sigma = StdDevUncertainty(np.sqrt(variance, out=variance), copy=False)
+        divided = CCDData(
+            data,
+            unit=frame.unit,
+            uncertainty=sigma,
+            mask=dead if frame.mask is None else frame.mask | dead,
+            meta=frame.meta,
+        )
+        divided.flags = frame.flags
         return divided
 
 
@@ -101,7 +112,7 @@ def flat_field(cal, flat, slits=None):
     larger than what responses vary by, so that a faint flat adds no noise.
     """
     noise = PhotonNoise.of(flat)
-    response, error = np.ones(flat.shape), np.zeros(flat.shape)
+    response, error = np.ones(flat.shape, np.float32), np.zeros(flat.shape, np.float32)
 
     def one(slit_id):
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, flat, noise)

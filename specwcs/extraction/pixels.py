@@ -4,6 +4,7 @@ Sky subtraction and extraction work on these: nothing is resampled.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from astropy import units as u
@@ -110,12 +111,6 @@ class SlitPixels:
         self.inside &= (self.wavelength >= low) & (self.wavelength <= high)
         self.inside &= (self.strip.rows >= 0) & (self.strip.rows < self.strip.frame[0])
         self.length = (self.strip.height - 1) / np.abs(self.t[-1] - self.t[0])
-        self.read(frame)
-        if not np.any(self.inside & ~self.bad):
-            raise InputError("the slit has no good pixel")
-
-    def read(self, frame):
-        """Take data, variance and bad pixels from a frame."""
         self.data = self.strip.cut(np.asarray(frame.data, float))
         self.bad = ~np.isfinite(self.data)
         self.variance = np.ones_like(self.data)
@@ -126,6 +121,8 @@ class SlitPixels:
             self.bad |= self.strip.cut(np.broadcast_to(frame.mask, frame.shape), beyond=True)
         self.data[self.bad] = 0.0
         self.variance[self.bad] = 1.0
+        if not np.any(self.inside & ~self.bad):
+            raise InputError("the slit has no good pixel")
 
     def variance_for(self, model, where=...):
         """Return the variance of the pixels if their signal is that of a model.
@@ -136,14 +133,22 @@ class SlitPixels:
         where : index, optional
             The pixels that it is for.
         """
-        variance = self.variance[where]
         if not self.known_noise:
-            return variance
-        slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
+            return self.variance[where]
         model = np.maximum(model, 0.0)
-        floor = np.maximum(variance - slope * np.maximum(self.data[where], 0.0), 0.0)
+        slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
+        variance = model * slope
+        variance += self.floor[where]
+        if np.ndim(error) or error:
+            variance += (error * model) ** 2
+        return variance
+
+    @cached_property
+    def floor(self):
+        """Variance of the pixels without any signal."""
+        floor = self.variance - self.slope * np.maximum(self.data, 0.0)
         # No noise at all is a pixel's that a simulation has none for.
-        return np.maximum(floor + slope * model, 1e-6 * variance) + (error * model) ** 2
+        return np.maximum(floor, 1e-6 * self.variance, out=floor)
 
     def from_ends(self):
         """Return the distance of the pixels to the nearer end of the slit, px."""
