@@ -78,7 +78,8 @@ class BSplineFit:
         Parameters
         ----------
         variance : callable, optional
-            ``variance(value)``: of a point of this value, by which the knots are chosen.
+            ``variance(value)``: of a point of this value, by which the knots are chosen; without
+            it the coarsest are.
 
         Returns
         -------
@@ -87,7 +88,8 @@ class BSplineFit:
         """
         self._chosen = np.full(self.n * _PARTS, self.levels - 1, np.int8)
         self._value, self._slope = self._table(self.levels - 1)
-        for level in range(self.levels - 2, -1, -1):
+        finer = range(self.levels - 2, -1, -1) if variance else ()
+        for level in finer:
             value, slope = self._table(level)
             better = self._finer_pays(value, level, variance)
             self._value[better], self._slope[better] = value[better], slope[better]

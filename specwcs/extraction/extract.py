@@ -10,7 +10,7 @@ from specutils import Spectrum, SpectrumList
 from specwcs.errors import InputError
 
 from . import objects as finding
-from .grids import native_edges, wavelength_edges
+from .grids import slit_grid, wavelength_edges
 from .optimal import Bins, ObjectPixels, extracted
 from .pixels import PhotonNoise, SlitPixels
 from .rectify import for_each_slit, warn_skipped
@@ -146,7 +146,16 @@ def extract(cal, frame, sky=True, slits=None, **options):
 
 
 def reduce_frame(
-    cal, frame, sky=True, slits=None, *, flat=None, objects=None, method="optimal", wavelength=None
+    cal,
+    frame,
+    sky=True,
+    slits=None,
+    *,
+    flat=None,
+    objects=None,
+    method="optimal",
+    wavelength=None,
+    medium=None,
 ):
     """Subtract the sky of a frame and extract the objects, all on its raw pixels.
 
@@ -168,6 +177,8 @@ def reduce_frame(
         either side.
     wavelength : Quantity, shape (n,), or ``"log"``, optional
         See `specwcs.rectify`.
+    medium : {"air", "vacuum"}, optional
+        Of the wavelengths of the spectra; by default that of the calibration.
 
     Returns
     -------
@@ -183,14 +194,12 @@ def reduce_frame(
     noise = PhotonNoise.of(frame)
     frame = frame if flat is None else flat.apply(frame)
     model, cosmics = np.zeros(frame.shape), np.zeros(frame.shape, bool)
-    grid = wavelength
-    if not (wavelength is None or isinstance(wavelength, str)):
-        grid = wavelength_edges(wavelength)
+    if wavelength is not None and not isinstance(wavelength, str):
+        wavelength_edges(wavelength)  # refused now, not slit by slit
 
     def one(slit_id):
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, noise, flat)
-        edges = _edges(cal, slit_id, grid)
-        work = _Slit(cal, slit_id, pixels, edges)
+        work = _Slit(slit_id, pixels, slit_grid(cal, slit_id, wavelength, medium))
         if not sky:
             return work.whole()
         result = work.run((objects or {}).get(slit_id), method)
@@ -220,23 +229,12 @@ def _check(cal, objects, method):
                 )  # fmt: skip
 
 
-def _edges(cal, slit_id, grid):
-    if grid is None or isinstance(grid, str):
-        if grid not in (None, "log"):
-            raise InputError(f"wavelength is {grid!r}", "Must be 'log', or a Quantity")
-        instrument = cal.instrument
-        return native_edges(
-            cal.geometry(slit_id), instrument.direction, instrument.shape, log=grid == "log"
-        )
-    return grid
-
-
 class _Slit:
     """The work on one slit."""
 
-    def __init__(self, cal, slit_id, pixels, edges):
-        self.cal, self.slit_id, self.pixels, self.edges = cal, slit_id, pixels, edges
-        self.places = pixels.strip.middle(edges)
+    def __init__(self, slit_id, pixels, grid):
+        self.slit_id, self.pixels, self.grid = slit_id, pixels, grid
+        self.places = pixels.strip.middle(grid.calibrated)
 
     def whole(self):
         """Sum the slit from end to end, the rows that its ends cut excepted."""
@@ -317,10 +315,10 @@ class _Slit:
         known = self.pixels.known_noise
         return Spectrum(
             flux=sums.flux * self.pixels.unit,
-            spectral_axis=0.5 * (self.edges[1:] + self.edges[:-1]) * u.AA,
+            spectral_axis=self.grid.centres * u.AA,
             uncertainty=VarianceUncertainty(sums.variance) if known else None,
             mask=sums.mask,
-            meta={"slit": self.slit_id, "medium": self.cal.medium, **meta},
+            meta={"slit": self.slit_id, "medium": self.grid.medium, **meta},
         )
 
 def _same(before, found, length):

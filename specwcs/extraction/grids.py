@@ -1,13 +1,83 @@
 """Grids of wavelengths and of positions in a slit, as edges of bins."""
 
+from typing import NamedTuple
+
 import numpy as np
 from astropy import units as u
 
 from specwcs.errors import InputError
+from specwcs.inputs.catalog import MEDIA, air_from_vacuum, vacuum_from_air
 
-__all__ = ["native_edges", "position_edges", "wavelength_edges"]
+__all__ = ["Grid", "native_edges", "position_edges", "slit_grid", "wavelength_edges"]
 
 _SAMPLES = 1024  # of a slit's dispersion, where its grid is chosen
+
+
+class Grid(NamedTuple):
+    """Bins of wavelength, in the medium of the product and in that of the calibration.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (n + 1,)
+        Angstrom, in `medium`.
+    calibrated : ndarray, shape (n + 1,)
+        The same in the medium of the calibration.
+    medium : str
+    """
+
+    edges: np.ndarray
+    calibrated: np.ndarray
+    medium: str
+
+    @property
+    def centres(self):
+        """Middles of the bins, Angstrom."""
+        return 0.5 * (self.edges[1:] + self.edges[:-1])
+
+
+def slit_grid(cal, slit_id, wavelength=None, medium=None):
+    """Choose the bins for a slit.
+
+    Parameters
+    ----------
+    cal : Calibration
+    slit_id : str
+    wavelength : ``"log"`` or Quantity, shape (n,), optional
+        Centres, in `medium`; by default the slit's own, evenly spaced or evenly in the
+        logarithm, see `native_edges`.
+    medium : {"air", "vacuum"}, optional
+        By default that of the calibration.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    InputError
+        If the grid or the medium cannot be used.
+    """
+    medium = medium or cal.medium
+    if medium not in MEDIA:
+        raise InputError(f"medium is {medium!r}", f"Must be {' or '.join(MEDIA)}.")
+    if wavelength is not None and not isinstance(wavelength, str):
+        edges = wavelength_edges(wavelength)
+        return Grid(edges, _converted(edges, medium, cal.medium), medium)
+    if wavelength not in (None, "log"):
+        raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
+    log, instrument = wavelength == "log", cal.instrument
+    edges = native_edges(cal.geometry(slit_id), instrument.direction, instrument.shape, log)
+    if medium == cal.medium:
+        return Grid(edges, edges, medium)
+    ends = _converted(edges[[0, -1]], cal.medium, medium)
+    edges = (np.geomspace if log else np.linspace)(*ends, len(edges))
+    return Grid(edges, _converted(edges, medium, cal.medium), medium)
+
+
+def _converted(wavelength, medium, to):
+    if medium == to:
+        return wavelength
+    return (vacuum_from_air if to == "vacuum" else air_from_vacuum)(wavelength)
 
 
 def native_edges(geometry, direction, shape, log=False):

@@ -137,8 +137,7 @@ class SlitPixels:
             return self.variance[where]
         model = np.maximum(model, 0.0)
         slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
-        variance = model * slope
-        variance += self.floor[where]
+        variance = model * slope + self.floor[where]
         if np.ndim(error) or error:
             variance += (error * model) ** 2
         return variance

@@ -126,11 +126,6 @@ class Rectifier:
         shared = (self.direction, self.shape, self._edges, self._t_edges, self._kernel)
         return Rectifier(pixel, *shared, keep=self._strips is not None)
 
-    @property
-    def width(self):
-        """Width of the wavelength bins, Angstrom, shape (n,)."""
-        return np.diff(self._edges)
-
     def _strip_width(self):
         width = max(_MIN_STRIP, _STRIP // len(self.t))
         steepest = self._trace.steepness(self._edges)

@@ -13,7 +13,7 @@ from specutils import Spectrum
 
 from specwcs.errors import InputError, SpecwcsWarning
 
-from .grids import native_edges, position_edges, wavelength_edges
+from .grids import position_edges, slit_grid, wavelength_edges
 from .rectifier import Rectifier, Resampled
 
 __all__ = ["SlitImages", "for_each_slit", "rectify", "slit_rectifier", "warn_skipped"]
@@ -33,7 +33,17 @@ class SlitImages(dict):
         self.skipped = skipped
 
 
-def rectify(cal, frame, slits=None, wavelength=None, *, row=None, kernel="cubic", density=False):
+def rectify(
+    cal,
+    frame,
+    slits=None,
+    wavelength=None,
+    *,
+    row=None,
+    kernel="cubic",
+    density=False,
+    medium=None,
+):
     """Resample slits to a grid of positions and wavelengths.
 
     Parameters
@@ -46,15 +56,17 @@ def rectify(cal, frame, slits=None, wavelength=None, *, row=None, kernel="cubic"
     slits : list of str, optional
         Ids; by default all slits but the reference ones.
     wavelength : Quantity, shape (n,), or ``"log"``, optional
-        Centres of the wavelength bins, ascending, in the calibration's medium, the same for
-        all slits. By default each slit has its own: evenly spaced, a bin being as wide as
-        the slit's narrowest raw pixel; with ``"log"`` even in the logarithm.
+        Centres of the wavelength bins, ascending, the same for all slits. By default each slit
+        has its own: evenly spaced, a bin being as wide as the slit's narrowest raw pixel; with
+        ``"log"`` even in the logarithm.
     row : Quantity, optional
         Height of a row in px, arcsec, or as a share of the slit; by default at most 1 px.
     kernel : {"cubic", "linear"}
         See `Rectifier`.
     density : bool
         Whether to divide by the width of the bins: flux per Angstrom, not flux per bin.
+    medium : {"air", "vacuum"}, optional
+        Of the wavelengths of the result; by default that of the calibration.
 
     Returns
     -------
@@ -86,13 +98,15 @@ def rectify(cal, frame, slits=None, wavelength=None, *, row=None, kernel="cubic"
         raise InputError(
             f"{len(cals)} calibrations for {len(frames)} frames", "Must be as many, or a single one"
         )
-    grid = {"wavelength": wavelength, "row": row, "kernel": kernel}
-    if not (wavelength is None or isinstance(wavelength, str)):
-        grid["wavelength"] = wavelength_edges(wavelength)
+    if wavelength is not None and not isinstance(wavelength, str):
+        wavelength_edges(wavelength)  # refused now, not slit by slit
 
     def image(slit_id):
-        first = slit_rectifier(cals[0], slit_id, **grid, keep=len(frames) > 1)
-        return _spectrum(first, _exposures(first, cals, frames, slit_id), cals[0], slit_id, density)
+        grid = slit_grid(cals[0], slit_id, wavelength, medium)
+        several = len(frames) > 1
+        first = slit_rectifier(cals[0], slit_id, grid, row=row, kernel=kernel, keep=several)
+        planes = _exposures(first, cals, frames, slit_id)
+        return _spectrum(first, planes, cals[0], slit_id, grid, density)
 
     for own, exposure in zip(cals[1:], frames[1:], strict=True):
         own.check_frame(exposure)
@@ -126,22 +140,22 @@ def _mean(planes):
     return Resampled(data, variance, mask, planes[0].unit)
 
 
-def _spectrum(rectifier, planes, cal, slit_id, density):
+def _spectrum(rectifier, planes, cal, slit_id, grid, density):
     if planes.mask.all():
         raise InputError("every pixel is masked")
     unit, width = planes.unit, 1.0
     if density:
-        unit, width = planes.unit / u.AA, rectifier.width
+        unit, width = planes.unit / u.AA, np.diff(grid.edges)
     variance = planes.variance
     slit = cal.mask[slit_id]
     return Spectrum(
         flux=planes.data / width * unit,
-        spectral_axis=rectifier.wavelength * u.AA,
+        spectral_axis=grid.centres * u.AA,
         uncertainty=None if variance is None else VarianceUncertainty(variance / width**2),
         mask=planes.mask,
         meta={
             "slit": slit_id,
-            "medium": cal.medium,
+            "medium": grid.medium,
             "t": rectifier.t,
             "arcsec": (0.5 - rectifier.t) * slit_arcsec(slit, rectifier.length, cal.instrument),
             "correlation": rectifier.correlation(),
@@ -193,29 +207,26 @@ def slit_arcsec(slit, length, instrument):
     return slit.length if slit.length > 0 else length * instrument.pixel_scale
 
 
-def slit_rectifier(cal, slit_id, wavelength=None, row=None, kernel="cubic", keep=True):
+def slit_rectifier(cal, slit_id, grid=None, *, row=None, kernel="cubic", keep=True):
     """Return the `Rectifier` of a slit.
 
     Parameters
     ----------
     cal : Calibration
     slit_id : str
-    wavelength : ndarray, shape (n + 1,), or ``"log"``, optional
-        Edges of the bins, Angstrom; by default the slit's own, see `rectify`.
+    grid : Grid, optional
+        From `specwcs.extraction.grids.slit_grid`; by default the slit's own.
     row : Quantity, optional
         See `rectify`.
     kernel, keep
         See `Rectifier`.
     """
-    geometry = cal.geometry(slit_id)
-    direction, shape = cal.instrument.direction, cal.instrument.shape
-    if wavelength is None or isinstance(wavelength, str):
-        if wavelength not in (None, "log"):
-            raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
-        wavelength = native_edges(geometry, direction, shape, log=wavelength == "log")
-    arguments = (geometry.pixel, direction, shape, wavelength)
+    grid = grid or slit_grid(cal, slit_id)
+    instrument = cal.instrument
+    pixel = cal.geometry(slit_id).pixel
+    arguments = (pixel, instrument.direction, instrument.shape, grid.calibrated)
     if row is None:
         return Rectifier(*arguments, kernel=kernel, keep=keep)
     length = Rectifier(*arguments, keep=False).length
-    arcsec = slit_arcsec(cal.mask[slit_id], length, cal.instrument)
+    arcsec = slit_arcsec(cal.mask[slit_id], length, instrument)
     return Rectifier(*arguments, position_edges(row, length, arcsec), kernel, keep)

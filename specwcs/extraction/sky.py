@@ -27,6 +27,8 @@ _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
 _END_KNOTS = np.arange(0.0, _END + 0.5, 0.5)  # px
 _STEEP = 0.1
+_ROUGH = 0.15  # of the light, and px: what the sky may be off before its shape is known
+_COARSE = 0.03  # likewise, with its shape known
 _SHORT = 0.2  # of the length: in short slits no more than this is left out at each end
 _MIN_ROWS = 4  # of sky, on average
 _CELLS = 24  # along the spectrum, that the slit function is found on
@@ -134,38 +136,50 @@ class _Fit:
     def __init__(self, pixels, u, sky, objects):
         self.pixels, self.sky, self.objects = pixels, sky, objects
         self.spline = BSplineFit(u, _FINEST, _LEVELS)
-        self.floor = float(np.median(pixels.variance_for(np.zeros(1), sky)))
+        self.floor = float(np.median(pixels.floor[sky]))
         self.per_count = float(np.median(pixels.slope))
         self.shape = np.ones(1)
         self.used = sky.copy()
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
-        data, spline = self.pixels.data, self.spline
-        spline.add(data, where=self.used)
-        grow = False
-        for round_ in range(_ROUNDS):
-            level = spline.solve(self._variance)()
-            if round_ == 1:
-                self._find_shape(level)
-                level = spline.solve(self._variance)()
-            self.model = level * self.shape
-            variance = self.pixels.variance_for(self.model)
-            square = (data - self.model) ** 2
-            miss = square / variance
-            scatter = max(1.0, 2.2 * float(np.median(miss[self.used])))
-            square /= scatter * (variance + (MISPLACED * spline.slope()) ** 2)
-            out = self._worst(square)
-            if round_ > 0 and not len(out[0]):
-                if grow:
-                    break
-                # What belongs to the cosmic rays that were found, then once more.
-                hit = grown(self.sky & ~self.used, np.sqrt(square) * np.sign(data - self.model))
-                out, grow = np.nonzero(hit & self.used), True
-            spline.add(data / self.shape, where=out, sign=-1.0)
-            self.used[out] = False
+        self.spline.add(self.pixels.data, where=self.used)
+        # What is bright beyond what coarse knots and an unknown shape may do, then the shape.
+        self._reject(None, _ROUGH)
+        self._find_shape()
+        # Fine knots follow a cosmic ray: before, what coarse ones show.
+        self._reject(None, _COARSE)
+        self._reject(self._variance, 0.0)
+        # Once more, with what was left out in vain, without all that belongs to cosmic rays.
+        hit = self.sky & (np.abs(self.deviation) > _CLIP)
+        self.used = self.sky & ~grown(hit, self.deviation)
+        self._find_shape()
+        self._reject(self._variance, 0.0)
+        level, miss = self._fitted(self._variance)
         self.chi2 = float(np.mean(miss[self.used]))
         self._follow_ends(level)
+
+    def _fitted(self, variance):
+        """Solve; return the level of the sky and the squared deviations."""
+        level = self.spline.solve(variance)()
+        self.model = level * self.shape
+        miss = (self.pixels.data - self.model) ** 2 / self.pixels.variance_for(self.model)
+        return level, miss
+
+    def _reject(self, knots, rough):
+        """Leave out what is far off, the worst first, until nothing is."""
+        data = self.pixels.data
+        for _ in range(_ROUNDS):
+            level, miss = self._fitted(knots)
+            scatter = max(1.0, 2.2 * float(np.median(miss[self.used])))
+            error = self.pixels.variance_for(self.model)
+            error += ((MISPLACED + rough) * self.spline.slope()) ** 2 + (rough * level) ** 2
+            self.deviation = (data - self.model) / np.sqrt(scatter * error)
+            out = self._worst(self.deviation**2)
+            if not len(out[0]):
+                break
+            self.spline.add(data / self.shape, where=out, sign=-1.0)
+            self.used[out] = False
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""
@@ -205,35 +219,43 @@ class _Fit:
             error = np.sqrt(pixels.variance_for(model, end) + slope[end] ** 2) + _STEEP * model
             self.hit[end] |= free & (np.abs(pixels.data[end] - model) > _CLIP * error)
 
-    def _find_shape(self, level):
-        """Find how the light varies along the slit, slowly: by cells of rows and columns."""
+    def _find_shape(self):
+        """Find how the light varies along the slit, slowly: by cells of rows and columns.
+
+        Against a spline with coarse knots: fine ones see few rows each, and take their part.
+        """
         pixels = self.pixels
+        data, level = pixels.data / self.shape, self.spline.solve()()
         columns = np.linspace(0, level.shape[1], _CELLS + 1).astype(int)[:-1]
         weight = self.used * level / pixels.variance_for(level)
-        cells = [
-            np.add.reduceat(weight * part, columns, axis=1) for part in (level, pixels.data)
-        ]
-        middle = np.add.reduceat(np.where(self.used, pixels.t, 0.0), columns, axis=1)
-        count = np.add.reduceat(self.used.astype(float), columns, axis=1)
-        known = (count > 0) & (cells[0] > 0)
-        t = 2 * middle[known] / count[known] - 1
-        at = np.broadcast_to(np.linspace(-1, 1, _CELLS), known.shape)[known]
+        own, seen, t, count = (
+            np.add.reduceat(plane, columns, axis=1)
+            for plane in (weight * level, weight * data, self.used * pixels.t, self.used * 1.0)
+        )
+        known = (count > 0) & (own > 0)
+        along = np.broadcast_to(np.linspace(-1, 1, _CELLS), known.shape)[known]
         # What is common to all t is the sky's own: it is fitted, and left to the spline.
-        terms = _terms(at, t)
-        root = np.sqrt(cells[0][known])
-        excess = cells[1][known] / cells[0][known] - 1
-        design = terms.T * root[:, None]
-        fitted = np.linalg.lstsq(design, excess * root, rcond=None)[0][_ORDER_U:]
+        terms = _terms(along, 2 * t[known] / count[known] - 1)
+        excess, root = seen[known] / own[known] - 1, np.sqrt(own[known])
+        for _ in range(_ROUNDS):
+            design = terms.T * root[:, None]
+            fitted = np.linalg.lstsq(design, excess * root, rcond=None)[0]
+            miss = np.abs(excess - fitted @ terms) * root
+            far = miss > _CLIP * max(1.0, 1.4826 * np.median(miss[root > 0]))
+            if not far.any():
+                break
+            root[far] = 0.0
+        fitted = fitted[_ORDER_U:]
         covariance = np.linalg.pinv(design.T @ design)[_ORDER_U:, _ORDER_U:]
         # As far as it is more than noise (the estimator of James and Stein).
         gain = fitted @ np.linalg.pinv(covariance) @ fitted
         fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
         u = np.linspace(-1, 1, level.shape[1])
-        self.shape, power = np.ones_like(level), np.ones_like(level)
-        for along in fitted.reshape(-1, _ORDER_U):
+        change, power = np.ones_like(level), np.ones_like(level)
+        for part in fitted.reshape(-1, _ORDER_U):
             power *= 2 * pixels.t - 1
-            self.shape += np.polynomial.chebyshev.chebval(u, along) * power
-        np.clip(self.shape, 0.5, 2.0, out=self.shape)
+            change += np.polynomial.chebyshev.chebval(u, part) * power
+        self.shape = np.clip(self.shape * change, 0.5, 2.0)
         self.spline.clear()
         self.spline.add(pixels.data / self.shape, where=self.used)
 

@@ -84,6 +84,7 @@ def test_slope_of_the_sky_is_followed():
     frame = observation.science(None, position=0.35, lines=0.0, continuum=0.0)
     _, t, _ = observation.maps()
     frame.data += 1000 * (1 + 0.1 * np.nan_to_num(t))
+    frame.uncertainty.array[...] = np.sqrt(frame.data / 1.5 + (4 / 1.5) ** 2)
     (spectrum,) = extract(truth(observation), frame, slits=[slit_id])
     good = inside(observation, spectrum)
     ratio = spectrum.flux.value / expected(observation, spectrum, position=0.35)
