@@ -21,8 +21,10 @@ _HOME = {
     "ViewerError": "errors",
     "calibrate": "calibration",
     "extract": "extraction",
+    "flat_field": "extraction",
     "read_frame": "inputs",
     "rectify": "extraction",
+    "reduce_frame": "extraction",
     "tune": "calibration",
     "write_report": "report",
 }

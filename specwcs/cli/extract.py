@@ -20,8 +20,22 @@ def add_arguments(parser):
     add("calibration", metavar="CAL", help="calibration (.asdf) of specwcs calibrate")
     add("science", nargs="+", metavar="SCIENCE", help="science frames, each extracted by itself")
     add("--bias", nargs="+", metavar="B", help="bias frames; their mean is subtracted")
+    add("--flat", nargs="+", metavar="F",
+        help="flat frames: response of pixels, and illumination along slits, are divided out")  # fmt: skip
+    add("--object", action="append", default=[], metavar="SLIT=T[,T...]",
+        help="where objects are in a slit, 0 to 1; elsewhere they are found; may be repeated")  # fmt: skip
+    add("--method", choices=("optimal", "boxcar"), default="optimal",
+        help="of extraction (default: %(default)s)")  # fmt: skip
+    add("--no-sky", action="store_true", help="sum whole slits, subtract no sky")
+    add("--log", action="store_true", help="bins evenly spaced in the logarithm of the wavelength")
+    add("--medium", choices=("air", "vacuum"),
+        help="of the wavelengths of the products (default: that of the calibration)")  # fmt: skip
+    add("--barycentric", action="store_true",
+        help="shift wavelengths to the rest frame of the barycentre, by the header")  # fmt: skip
+    add("--cosmics", action="store_true", help="mask cosmic rays first, by astroscrappy")
     add("-o", "--output", required=True, type=Path, metavar="DIR",
-        help="folder for images, spectra and a picture of each exposure")  # fmt: skip
+        help="folder for images, spectra and pictures")  # fmt: skip
+    add("--no-pictures", action="store_true", help="draw nothing")
     add("--overwrite", action="store_true", help="replace existing outputs")
 
 
@@ -35,12 +49,13 @@ def run(args, console):
     from specwcs.calibration import Calibration
 
     start, cal = console.seconds, Calibration.read(args.calibration)
-    names = _names(args.science)
+    names, objects = _names(args.science), _objects(args.object, cal)
     _check_outputs(args.output, names.values(), args.overwrite)
+    flat = _flat(cal, args, console)
     exposures, statuses = {}, set()
     for path, name in names.items():
         try:
-            exposures[path] = _extract(cal, path, name, args, console)
+            exposures[path] = _extract(cal, path, name, flat, objects, args, console)
             statuses.add(Status.SOME_FAILED if exposures[path]["failed"] else Status.GOOD)
         except SpecwcsError as error:
             exposures[path] = {"error": one_line(error)}
@@ -78,6 +93,27 @@ def _names(paths):
     return dict(zip(paths, names, strict=True))
 
 
+def _objects(given, cal):
+    """Return the positions of objects by slit."""
+    objects = {}
+    for text in given:
+        slit_id, _, positions = text.rpartition("=")
+        try:
+            values = [float(t) for t in positions.split(",")]
+        except ValueError:
+            values = []
+        if not slit_id or not values or not all(0 < t < 1 for t in values):
+            raise InputError(
+                f"--object {text}", "Must be a slit and positions between 0 and 1, as in 49=0.35"
+            )
+        if slit_id not in cal.mask:
+            raise InputError(
+                f"--object {text}: unknown slit", f"Must be one of {', '.join(cal.mask)}"
+            )
+        objects.setdefault(slit_id, []).extend(values)
+    return objects
+
+
 def _check_outputs(folder, names, overwrite):
     """Make the folder, and raise `InputError` now if products cannot be written to it."""
     from specwcs.cli.outputs import check_output
@@ -88,7 +124,8 @@ def _check_outputs(folder, names, overwrite):
         found = f"the folder cannot be made ({error.strerror})"
         raise InputError(found, "", "Choose another one", file=folder) from error
     for name in names:
-        check_output(folder / f"{name}.png", overwrite)
+        for ending in (".png", ".html", "_cutouts.fits", "_spectra.fits"):
+            check_output(folder / f"{name}{ending}", overwrite)
         old = None if overwrite else next(folder.glob(f"{name}_*_[12]d.fits"), None)
         if old is not None:
             raise InputError(
@@ -96,37 +133,118 @@ def _check_outputs(folder, names, overwrite):
             )
 
 
-def _extract(cal, path, name, args, console):
-    """Extract one exposure; return its facts."""
-    from specwcs.cli.outputs import draw
-    from specwcs.extraction import extract, rectify
+def _flat(cal, args, console):
+    """Make the flat field, if flats are given."""
+    if not args.flat:
+        return None
+    from specwcs.extraction import flat_field
     from specwcs.inputs import read_frame
+
+    console.step("making the flat field")
+    flat = read_frame(args.flat, cal.instrument, bias=args.bias)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpecwcsWarning)  # slits without light are told below
+        field = flat_field(cal, flat)
+    uncorrected = [key for key in field.skipped if cal.slits[key].ok]
+    if uncorrected:
+        console.warn(f"no flat field for slits {', '.join(uncorrected)}: "
+                     f"{field.skipped[uncorrected[0]]}")  # fmt: skip
+    return field
+
+
+def _extract(cal, path, name, flat, objects, args, console):
+    """Extract one exposure; return its facts."""
+    from specwcs.extraction import mask_cosmics, rectify, reduce_frame
+    from specwcs.inputs import read_frame
+    from specwcs.io.cutouts import write_cutouts
     from specwcs.io.products import write_products
 
     console.step(f"{path}: reading")
     frame = read_frame(path, cal.instrument, bias=args.bias)
-    console.step(f"{path}: rectifying and extracting {len(cal.mask)} slits")
+    if args.cosmics:
+        console.step(f"{path}: masking cosmic rays")
+        frame = mask_cosmics(frame)
+    header = frame.meta["header"]
+    shift = _shift(header, path) if args.barycentric else lambda spectrum: spectrum
+    grid = {"wavelength": "log" if args.log else None, "medium": args.medium}
+    console.step(f"{path}: sky and objects of {len(cal.mask)} slits")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpecwcsWarning)  # of skipped slits: told below
-        images, spectra = rectify(cal, frame), extract(cal, frame)
+        reduction = reduce_frame(
+            cal, frame, not args.no_sky, flat=flat, objects=objects, method=args.method, **grid
+        )
+        del frame  # a full-size one is large
+        console.step(f"{path}: rectifying")
+        images = rectify(cal, reduction.subtracted, **grid)
+        before = images if args.no_pictures else rectify(cal, reduction.frame, **grid)
+    spectra = [shift(spectrum) for spectrum in reduction.spectra]
+    shifted = {key: shift(image) for key, image in images.items()}
     failed = {key: why for key, why in cal.mask.faults.items() if key not in cal.mask}
-    failed |= images.skipped | spectra.skipped
-    files = write_products(args.output, name, images, spectra, overwrite=args.overwrite)
-    n_slits = len(images.keys() | failed.keys())
-    title = f"{Path(path).name}: spectra of {len(spectra)} of {n_slits} slits"
+    failed |= images.skipped | reduction.skipped
+    console.step(f"{path}: writing")
+    files = write_products(args.output, name, shifted, spectra, header, args.overwrite)
+    files.append(args.output / f"{name}_cutouts.fits")
+    write_cutouts(files[-1], cal, reduction, args.overwrite)
+    facts = {
+        "rectified": list(images),
+        "extracted": list(dict.fromkeys(spectrum.meta["slit"] for spectrum in spectra)),
+        "spectra": [_spectrum_facts(spectrum) for spectrum in spectra],
+        "failed": failed,
+        "files": files,
+        "picture": None,
+        "page": None,
+    }
+    if not args.no_pictures:
+        facts |= _pictures(path, name, reduction, before, images, failed, args, console)
+    return facts
+
+
+def _shift(header, path):
+    """Return what shifts a spectrum to the barycentre."""
+    from specwcs.cli.console import naming
+    from specwcs.extraction import Pointing, to_barycentre
+
+    with naming(path):
+        pointing = Pointing.from_header(header)
+    return lambda spectrum: to_barycentre(spectrum, pointing)
+
+
+def _spectrum_facts(spectrum):
+    keys = ("slit", "object", "object_t", "object_fwhm", "object_snr", "method", "velocity")
+    return {key: spectrum.meta[key] for key in keys if key in spectrum.meta}
+
+
+def _pictures(path, name, reduction, before, after, failed, args, console):
+    """Draw the overview, the slits, and the page; return where they are."""
+    from specwcs.cli.outputs import draw, drawing
+
+    spectra = reduction.spectra
+    n_slits = len(after.keys() | failed.keys())
+    done = len({spectrum.meta["slit"] for spectrum in spectra})
+    title = f"{Path(path).name}: spectra of {done} of {n_slits} slits"
     picture = draw(
-        lambda report: report.spectra_figure(images, spectra, title=title, failed=failed),
+        lambda report: report.spectra_figure(after, spectra, title=title, failed=failed),
         args.output / f"{name}.png",
         args.overwrite,
         console,
     )
-    return {
-        "rectified": list(images),
-        "extracted": [spectrum.meta["slit"] for spectrum in spectra],
-        "failed": failed,
-        "files": files,
-        "picture": picture,
-    }
+    page = args.output / f"{name}.html"
+    try:
+        report = drawing()
+        figures = {
+            key: report.slit_figure(key, slit, before[key], after[key])
+            for key, slit in reduction.slits.items()
+            if key in before and key in after
+        }
+        folder = args.output / f"{name}_slits"
+        folder.mkdir(exist_ok=True)
+        for key, figure in figures.items():
+            report.write_figure(figure, folder / f"{key}.png", overwrite=True)
+        report.write_exposure_page(page, title, reduction, figures, args.overwrite)
+    except SpecwcsError as error:
+        console.warn(f"no page: {error}")
+        page = None
+    return {"picture": picture, "page": page}
 
 
 def _exposure_lines(path, exposure, folder):
@@ -134,9 +252,10 @@ def _exposure_lines(path, exposure, folder):
 
     if "error" in exposure:
         return [f"  {path}: {exposure['error']}"]
+    shown = exposure["page"] or exposure["picture"]
     return [
         f"  {path}: {len(exposure['rectified'])} slits rectified, "
-        f"{len(exposure['extracted'])} spectra, {len(exposure['files'])} files in {folder}",
+        f"{len(exposure['spectra'])} spectra, {len(exposure['files'])} files in {folder}",
         *failure_lines(exposure["failed"]),
-        *([f"  look at      {exposure['picture']}"] if exposure["picture"] else []),
+        *([f"  look at      {shown}"] if shown else []),
     ]

@@ -6,13 +6,16 @@ pixels, `extract` returns their spectra alone; `flat_field` makes of a flat fram
 divide by.
 """
 
+from specwcs.extraction.cosmics import mask_cosmics
 from specwcs.extraction.extract import Reduction, SlitReduction, SlitSpectra, extract, reduce_frame
 from specwcs.extraction.flat import FlatField, flat_field
 from specwcs.extraction.rectifier import Rectifier, Resampled
 from specwcs.extraction.rectify import SlitImages, rectify, slit_rectifier
+from specwcs.extraction.velocity import Pointing, to_barycentre
 
 __all__ = [
     "FlatField",
+    "Pointing",
     "Rectifier",
     "Reduction",
     "Resampled",
@@ -21,7 +24,9 @@ __all__ = [
     "SlitSpectra",
     "extract",
     "flat_field",
+    "mask_cosmics",
     "rectify",
     "reduce_frame",
     "slit_rectifier",
+    "to_barycentre",
 ]

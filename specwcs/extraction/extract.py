@@ -321,6 +321,7 @@ class _Slit:
             meta={"slit": self.slit_id, "medium": self.grid.medium, **meta},
         )
 
+
 def _same(before, found, length):
     """Whether the same objects were found again."""
     return len(before) == len(found) and all(

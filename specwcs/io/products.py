@@ -1,11 +1,13 @@
 """Rectified images and spectra of slits as FITS files.
 
-`write_products` writes what `specwcs.rectify` and `specwcs.extract` give, one file a slit;
-`write_spectrum` one of them. They are plain images with a linear wavelength axis, so that
-DS9 shows the wavelengths and ``specutils.Spectrum.read`` opens them without being told the
-format (it reports wavelengths in metres, as the FITS standard has it).
+`write_products` writes what `specwcs.rectify` and `specwcs.extract` give, one file a slit, and
+all spectra of the exposure in one; `write_spectrum` one of them. They are plain images with a
+linear or logarithmic wavelength axis, so that DS9 shows the wavelengths and
+``specutils.Spectrum.read`` opens them without being told the format, with specwcs or without
+(it reports wavelengths in metres, as the FITS standard has it).
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from astropy.io import fits
 from specwcs.errors import InputError
 from specwcs.files import atomic_path
 
-__all__ = ["write_products", "write_spectrum"]
+__all__ = ["exposure_cards", "spectrum_path", "write_products", "write_spectra", "write_spectrum"]
 
 _CTYPE = {"air": "AWAV", "vacuum": "WAVE"}
 _UNEVEN = 1e-3  # of a bin: how far wavelengths may be off the linear axis of the header
@@ -23,12 +25,22 @@ _CARDS = {
     "slit": ("SLIT", "id of the slit"),
     "medium": ("MEDIUM", "that the wavelengths are measured in"),
     "sky": ("SKYSUB", "whether the sky was subtracted"),
+    "method": ("METHOD", "of extraction"),
+    "object": ("OBJNUM", "number of the object, the brightest first"),
     "object_t": ("OBJPOS", "position of the object, 0 = left end"),
     "object_fwhm": ("OBJFWHM", "[pix] along the slit"),
+    "object_snr": ("OBJSNR", "signal to noise, all wavelengths together"),
+    "velocity": ("VELCORR", "[km/s] added to the radial velocity"),
+    "frame": ("SPECSYS", "that the wavelengths are at rest in"),
 }
+_COPIED = (
+    *("OBJECT", "TELESCOP", "INSTRUME", "DATE-OBS", "MJD-OBS", "EXPTIME", "AIRMASS"),
+    *("RA", "DEC"),
+)
+"""Cards of the exposure that its products keep."""
 
 
-def write_products(folder, name, images, spectra, overwrite=False):
+def write_products(folder, name, images, spectra, header=None, overwrite=False):
     """Write the rectified images and the spectra of an exposure.
 
     Parameters
@@ -37,18 +49,21 @@ def write_products(folder, name, images, spectra, overwrite=False):
         It is made if it does not exist.
     name : str
         Of the exposure; the files are called ``<name>_<slit>_2d.fits`` and
-        ``<name>_<slit>_1d.fits``.
+        ``<name>_<slit>_1d.fits`` (``<name>_<slit>_obj2_1d.fits`` for a second object), and
+        ``<name>_spectra.fits``.
     images : mapping of str to Spectrum
         From `specwcs.rectify`.
     spectra : iterable of Spectrum
         From `specwcs.extract`.
+    header : astropy.io.fits.Header, optional
+        Of the exposure: date, target and the like are taken from it.
     overwrite : bool, optional
         Whether existing files may be replaced.
 
     Returns
     -------
     list of pathlib.Path
-        The files, images first.
+        The files, images first, all spectra together last.
 
     Raises
     ------
@@ -63,20 +78,68 @@ def write_products(folder, name, images, spectra, overwrite=False):
         raise InputError(msg, remedy="Choose another folder", file=folder) from error
     paths = []
     for spectrum in (*images.values(), *spectra):
-        slit_id = spectrum.meta["slit"]
-        paths.append(folder / f"{name}_{slit_id}_{spectrum.flux.ndim}d.fits")
-        write_spectrum(spectrum, paths[-1], overwrite=overwrite)
+        paths.append(spectrum_path(folder, name, spectrum))
+        write_spectrum(spectrum, paths[-1], header, overwrite=overwrite)
+    if spectra:
+        paths.append(folder / f"{name}_spectra.fits")
+        write_spectra(spectra, paths[-1], header, overwrite=overwrite)
     return paths
 
 
-def write_spectrum(spectrum, path, overwrite=False):
+def spectrum_path(folder, name, spectrum):
+    """Return the path of the file of a spectrum or a rectified image."""
+    number = spectrum.meta.get("object", 1)
+    middle = f"_obj{number}" if number > 1 else ""
+    slit_id = spectrum.meta["slit"]
+    return Path(folder) / f"{name}_{slit_id}{middle}_{spectrum.flux.ndim}d.fits"
+
+
+def write_spectra(spectra, path, header=None, overwrite=False):
+    """Write all spectra of an exposure to one file.
+
+    Parameters
+    ----------
+    spectra : iterable of Spectrum
+        One-dimensional, from `specwcs.extract`.
+    path : str or path-like
+    header : astropy.io.fits.Header, optional
+        Of the exposure.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a grid cannot be kept in a header, or the file exists or cannot be written.
+
+    Notes
+    -----
+    HDUs: ``FLUX``, ``VAR``, ``MASK`` and ``SKY`` with ``EXTVER`` 1, 2, … for each spectrum.
+    ``SpectrumList.read`` gives all of them where `specwcs.io.loaders` was imported, and the
+    first one otherwise.
+    """
+    primary = fits.PrimaryHDU(header=exposure_cards(header))
+    # By this card specutils knows a file of spectra with axes in the headers.
+    primary.header["DISPAXIS"] = (1, "wavelength runs along axis 1")
+    primary.header["FILETYPE"] = ("specwcs spectra", "see EXTNAME, EXTVER")
+    hdus = [primary]
+    for number, spectrum in enumerate(spectra, start=1):
+        hdus += _hdus(spectrum, path, "FLUX", number)
+    with atomic_path(path, overwrite) as temporary:
+        fits.HDUList(hdus).writeto(temporary, checksum=True)
+
+
+def write_spectrum(spectrum, path, header=None, overwrite=False):
     """Write the spectrum or the rectified image of a slit.
 
     Parameters
     ----------
     spectrum : Spectrum
-        From `specwcs.extract` or `specwcs.rectify`, on evenly spaced wavelengths.
+        From `specwcs.extract` or `specwcs.rectify`, on wavelengths that are evenly spaced, or
+        evenly in the logarithm.
     path : str or path-like
+    header : astropy.io.fits.Header, optional
+        Of the exposure.
     overwrite : bool, optional
         Whether an existing file may be replaced.
 
@@ -87,41 +150,84 @@ def write_spectrum(spectrum, path, overwrite=False):
 
     Notes
     -----
-    HDUs: the flux first, then ``VAR`` (if there is an uncertainty) and ``MASK`` (1 = do not
-    use). The wavelength axis is ``AWAV`` in air, ``WAVE`` in vacuum; the second axis of an
-    image is the position t in the slit.
+    HDUs: the flux first, then ``VAR`` (if there is an uncertainty), ``MASK`` (1 = do not
+    use), and ``SKY``, the sky that was subtracted. The wavelength axis is ``AWAV`` in air,
+    ``WAVE`` in vacuum, with ``-LOG`` where it is logarithmic; the second axis of an image is
+    the position t in the slit.
     """
-    header = _header(spectrum, path)
-    hdus = [fits.PrimaryHDU(spectrum.flux.value, header)]
-    hdus[0].header["BUNIT"] = spectrum.flux.unit.to_string()
-    if spectrum.uncertainty is not None:
-        hdus.append(fits.ImageHDU(spectrum.uncertainty.array, header, name="VAR"))
-        hdus[-1].header["BUNIT"] = (spectrum.flux.unit**2).to_string()
-    hdus.append(fits.ImageHDU(spectrum.mask.astype(np.uint8), header, name="MASK"))
-    hdus[-1].header["BFORM"] = ("L", "logical: 1 is True")
+    hdus = _hdus(spectrum, path)
+    hdus[0] = fits.PrimaryHDU(hdus[0].data, hdus[0].header)
+    hdus[0].header.update(exposure_cards(header))
     with atomic_path(path, overwrite) as temporary:
         fits.HDUList(hdus).writeto(temporary, checksum=True)
 
 
+def _hdus(spectrum, path, name=None, number=None):
+    """Return the HDUs of a spectrum: flux, variance, mask, sky."""
+    header, unit = _header(spectrum, path), spectrum.flux.unit
+    planes = {name or "FLUX": (spectrum.flux.value, unit)}
+    if spectrum.uncertainty is not None:
+        planes["VAR"] = (spectrum.uncertainty.array, unit**2)
+    planes["MASK"] = (spectrum.mask.astype(np.uint8), None)
+    if "sky_flux" in spectrum.meta:
+        planes["SKY"] = (spectrum.meta["sky_flux"], unit)
+    hdus = []
+    for key, (data, own) in planes.items():
+        hdus.append(fits.ImageHDU(data, header, name=key, ver=number))
+        if own is None:
+            hdus[-1].header["BFORM"] = ("L", "logical: 1 is True")
+        else:
+            hdus[-1].header["BUNIT"] = own.to_string()
+    if name is None:
+        del hdus[0].header["EXTNAME"]
+    return hdus
+
+
+def exposure_cards(header):
+    """Return the cards of an exposure that its products keep."""
+    kept = fits.Header()
+    for key in _COPIED:
+        with suppress(KeyError, ValueError, fits.VerifyError):  # a card that nobody can read
+            kept[key] = (header or {})[key]
+    return kept
+
+
 def _header(spectrum, path):
-    """Return the linear WCS and the facts about a spectrum."""
+    """Return the WCS and the facts about a spectrum."""
     header = fits.Header()
     wavelength = spectrum.spectral_axis.to_value(u.AA)
-    medium = spectrum.meta["medium"]
-    _add_axis(header, 1, _CTYPE[medium], wavelength, path)
+    ctype = _CTYPE[spectrum.meta["medium"]]
+    if _uneven(np.log(wavelength)) < _uneven(wavelength) and _uneven(wavelength) > _UNEVEN:
+        _add_axis(header, 1, f"{ctype}-LOG", np.log(wavelength), path)
+        # Log-linear (FITS WCS paper III): λ = CRVAL exp(CDELT (p - CRPIX) / CRVAL)
+        header["CRVAL1"] = wavelength[0]
+        header["CDELT1"] *= wavelength[0]
+    else:
+        _add_axis(header, 1, ctype, wavelength, path)
     header["CUNIT1"] = "Angstrom"
     if spectrum.flux.ndim == 2:
         _add_axis(header, 2, "SLITPOS", spectrum.meta["t"], path)
+        correlation = spectrum.meta.get("correlation")
+        if correlation is not None:
+            header["CORRWAVE"] = (correlation[0, 1], "mean correlation of bins beside each other")
+            header["CORRPOS"] = (correlation[1, 0], "and of bins above each other")
     header["DISPAXIS"] = (1, "wavelength runs along axis 1")
     for key, (card, comment) in _CARDS.items():
         if key in spectrum.meta:
-            header[card] = (spectrum.meta[key], comment)
+            value = spectrum.meta[key]
+            if not (isinstance(value, float) and np.isnan(value)):  # no card can say it
+                header[card] = (value, comment)
     return header
 
 
-def _add_axis(header, number, ctype, values, path):
+def _uneven(values):
+    """By how much values are off a straight line, in units of its step."""
     step = (values[-1] - values[0]) / (len(values) - 1)
-    if np.abs(values - values[0] - step * np.arange(len(values))).max() > _UNEVEN * abs(step):
+    return np.abs(values - values[0] - step * np.arange(len(values))).max() / abs(step)
+
+
+def _add_axis(header, number, ctype, values, path):
+    if _uneven(values) > _UNEVEN:
         raise InputError(
             "the wavelengths are not evenly spaced",
             remedy="Rectify on an evenly spaced grid",
@@ -130,4 +236,4 @@ def _add_axis(header, number, ctype, values, path):
     header[f"CTYPE{number}"] = ctype
     header[f"CRPIX{number}"] = 1.0
     header[f"CRVAL{number}"] = values[0]
-    header[f"CDELT{number}"] = step
+    header[f"CDELT{number}"] = (values[-1] - values[0]) / (len(values) - 1)

@@ -6,6 +6,7 @@ threads. matplotlib comes with the extra ``plot``.
 
 from specwcs.report.calibration import calibration_figure
 from specwcs.report.canvas import write_figure
+from specwcs.report.exposure import slit_figure, write_exposure_page
 from specwcs.report.page import write_report
 from specwcs.report.residuals import residual_figure
 from specwcs.report.slice import slice_figure
@@ -15,7 +16,9 @@ __all__ = [
     "calibration_figure",
     "residual_figure",
     "slice_figure",
+    "slit_figure",
     "spectra_figure",
+    "write_exposure_page",
     "write_figure",
     "write_report",
 ]

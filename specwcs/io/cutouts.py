@@ -1,0 +1,201 @@
+"""The slits of an exposure, cut out of the frame and not resampled, each with its WCS.
+
+One FITS file an exposure, in the manner of the JWST pipeline: ``SCI``, ``ERR``, ``DQ`` and
+``WAVELENGTH`` for each slit, and the GWCS of all of them in a table ``ASDF``. They are of
+standard models: gwcs and asdf open them without specwcs.
+"""
+
+import io
+import warnings
+from typing import NamedTuple
+
+import asdf
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.modeling.models import Shift
+from astropy.nddata import NDData, StdDevUncertainty
+from gwcs import coordinate_frames
+
+from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
+from specwcs.files import atomic_path
+from specwcs.wcs.strip import SlitStrip
+
+from .products import exposure_cards
+
+__all__ = ["Cutout", "read_cutouts", "write_cutouts"]
+
+DO_NOT_USE, NOT_IN_SLIT, COSMIC_RAY = 1, 2, 4
+"""Bits of ``DQ``."""
+_MARGIN = 2  # px around the slit
+
+
+class Cutout(NamedTuple):
+    """A slit as it was cut out.
+
+    Attributes
+    ----------
+    data : NDData
+        Flux with uncertainty, mask, and the GWCS: pixels of the cut-out, counted from 0, to
+        wavelength and t.
+    wavelength : ndarray
+        Angstrom, NaN beside the slit.
+    origin : tuple of int
+        (x, y) of the cut-out's pixel (0, 0) on the frame.
+    """
+
+    data: NDData
+    wavelength: np.ndarray
+    origin: tuple
+
+
+def write_cutouts(path, cal, reduction, overwrite=False):
+    """Write the slits of a reduced frame, without the sky, not resampled.
+
+    Parameters
+    ----------
+    path : str or path-like
+    cal : Calibration
+    reduction : Reduction
+        From `specwcs.reduce_frame`.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists or cannot be written.
+
+    Warns
+    -----
+    SpecwcsWarning
+        If a slit has no WCS of standard models that is good enough; it is left out.
+    """
+    frame = reduction.subtracted
+    header = frame.meta.get("header") if frame.meta else None
+    hdus, systems = [fits.PrimaryHDU(header=exposure_cards(header))], {}
+    hdus[0].header["FILETYPE"] = "specwcs cutouts"
+    sigma = None
+    if frame.uncertainty is not None:
+        sigma = frame.uncertainty.represent_as(StdDevUncertainty).array
+    for number, slit_id in enumerate(reduction.slits, start=1):
+        try:
+            system = cal.wcs(slit_id, portable=True)
+        except SpecwcsError as error:
+            warnings.warn(f"slit {slit_id} is left out: {error}", SpecwcsWarning, stacklevel=2)
+            continue
+        part, planes = _planes(cal, slit_id, reduction)
+        systems[slit_id] = _shifted(system, part)
+        planes = {"SCI": frame.data[part], "ERR": None if sigma is None else sigma[part], **planes}
+        for name, plane in planes.items():
+            if plane is not None:
+                hdus.append(_hdu(plane, name, number, slit_id, part))
+        hdus[-1].header["BUNIT"] = "Angstrom"
+        for hdu in hdus[-len(planes) :]:
+            if hdu.name in ("SCI", "ERR"):
+                hdu.header["BUNIT"] = u.Unit(frame.unit).to_string()
+    hdus.append(_asdf_table({"wcs": systems}))
+    with atomic_path(path, overwrite) as temporary:
+        fits.HDUList(hdus).writeto(temporary, checksum=True)
+
+
+def _hdu(plane, name, number, slit_id, part):
+    dtype = np.uint8 if name == "DQ" else np.float64 if name == "WAVELENGTH" else np.float32
+    hdu = fits.ImageHDU(plane.astype(dtype), name=name, ver=number)
+    hdu.header["SLIT"] = (slit_id, "id of the slit")
+    hdu.header["XSTART"] = (part[1].start, "column of the frame, from 0, of the first pixel")
+    hdu.header["YSTART"] = (part[0].start, "row of the frame, from 0, of the first pixel")
+    return hdu
+
+
+def _planes(cal, slit_id, reduction):
+    """Return where a slit is on the frame, and flags and wavelengths there."""
+    shape = cal.instrument.shape
+    strip = SlitStrip(cal.geometry(slit_id), cal.instrument.direction, shape)
+    wavelength, t, _ = strip.world()
+    low, high = cal.geometry(slit_id).dispersion.wavelength_domain
+    inside = (t >= 0) & (t <= 1) & (wavelength >= low) & (wavelength <= high)
+    full = np.full(shape, np.nan)
+    strip.paste(wavelength, full, inside)
+    seen = np.isfinite(full)
+    part = tuple(
+        slice(max(at[0] - _MARGIN, 0), min(at[-1] + _MARGIN + 1, size))
+        for at, size in zip(
+            (np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))), shape, strict=True
+        )
+    )
+    flags = np.where(seen[part], 0, NOT_IN_SLIT).astype(np.uint8)
+    if reduction.frame.mask is not None:
+        flags |= np.where(reduction.frame.mask[part], DO_NOT_USE, 0).astype(np.uint8)
+    flags |= np.where(reduction.cosmics[part], DO_NOT_USE | COSMIC_RAY, 0).astype(np.uint8)
+    return part, {"DQ": flags, "WAVELENGTH": full[part]}
+
+
+def _shifted(system, part):
+    """Put the pixels of a cut-out in front of the WCS of the frame."""
+    shift = Shift(float(part[1].start)) & Shift(float(part[0].start))
+    cutout = coordinate_frames.Frame2D(name="cutout", axes_order=(0, 1), unit=(u.pix, u.pix))
+    box = system.bounding_box
+    system.bounding_box = None
+    system.insert_frame(cutout, shift, system.input_frame)
+    limits = [
+        (low - cut.start, high - cut.start)
+        for (low, high), cut in zip((box[0], box[1]), part[::-1], strict=True)
+    ]
+    system.bounding_box = tuple(limits)
+    return system
+
+
+def _asdf_table(tree):
+    buffer = io.BytesIO()
+    asdf.AsdfFile(tree).write_to(buffer)
+    content = np.frombuffer(buffer.getvalue(), np.uint8)[None, :]
+    column = fits.Column("ASDF_METADATA", format=f"{content.size}B", array=content)
+    return fits.BinTableHDU.from_columns([column], name="ASDF")
+
+
+def read_cutouts(path):
+    """Read the slits of an exposure.
+
+    Parameters
+    ----------
+    path : str or path-like
+        From `write_cutouts`.
+
+    Returns
+    -------
+    dict of str to Cutout
+        By the id of the slit.
+
+    Raises
+    ------
+    InputError
+        If the file is no such file, or damaged.
+    """
+    try:
+        with fits.open(path, checksum=True) as hdus:
+            content = hdus["ASDF"].data["ASDF_METADATA"][0].tobytes()
+            with asdf.open(io.BytesIO(content), lazy_load=False) as file:
+                systems = dict(file["wcs"])
+            numbers = [hdu.ver for hdu in hdus if hdu.name == "SCI"]
+            return {hdus["SCI", n].header["SLIT"]: _cutout(hdus, n, systems) for n in numbers}
+    except (OSError, KeyError, ValueError) as error:
+        found = f"cannot be read as cut-outs ({error})"
+        raise InputError(found, "", "Write it with specwcs extract", file=path) from error
+
+
+def _cutout(hdus, number, systems):
+    header = hdus["SCI", number].header
+    sigma = None
+    if ("ERR", number) in hdus:
+        sigma = StdDevUncertainty(np.array(hdus["ERR", number].data, float))
+    data = NDData(
+        np.array(hdus["SCI", number].data, float),
+        unit=header["BUNIT"],
+        uncertainty=sigma,
+        mask=hdus["DQ", number].data != 0,
+        wcs=systems[header["SLIT"]],
+        meta={"slit": header["SLIT"]},
+    )
+    wavelength = np.array(hdus["WAVELENGTH", number].data, float)
+    return Cutout(data, wavelength, (header["XSTART"], header["YSTART"]))
