@@ -21,9 +21,9 @@ def add_arguments(parser):
     add("science", nargs="+", metavar="SCIENCE", help="science frames, each extracted by itself")
     add("--bias", nargs="+", metavar="B", help="bias frames; their mean is subtracted")
     add("--flat", nargs="+", metavar="F",
-        help="flat frames: response of pixels, and illumination along slits, are divided out")  # fmt: skip
+        help="flat frames: response of pixels, illumination of slits")  # fmt: skip
     add("--object", action="append", default=[], metavar="SLIT=T[,T...]",
-        help="where objects are in a slit, 0 to 1; elsewhere they are found; may be repeated")  # fmt: skip
+        help="where objects are in a slit (t, 0 to 1); repeatable")  # fmt: skip
     add("--method", choices=("optimal", "boxcar"), default="optimal",
         help="of extraction (default: %(default)s)")  # fmt: skip
     add("--no-sky", action="store_true", help="sum whole slits, subtract no sky")

@@ -126,7 +126,8 @@ def extract(cal, frame, sky=True, slits=None, **options):
         Angstrom. ``meta`` holds ``"slit"``, ``"medium"``, ``"sky"`` and ``"t_range"``, and
         with `sky` ``"object"`` (its number in the slit, the brightest first), ``"object_t"``,
         ``"object_fwhm"`` (px), ``"object_snr"``, ``"method"`` and ``"sky_flux"``, the sky
-        that was subtracted. A bin is masked where more than a tenth of the light was not seen;
+        that was subtracted; ``"correlation"`` is that of the noise of neighbouring bins, which
+        share pixels. A bin is masked where more than a tenth of the light was not seen;
         it is NaN where nothing was.
 
     Raises
@@ -248,6 +249,7 @@ class _Slit:
             bins.sum(pixels.variance * used, squared=True),
             np.zeros(len(seen)),
             np.divide(seen, whole, out=np.zeros_like(seen), where=whole > 0),
+            bins.correlation(pixels.variance * used),
         )
         half = 0.5 / float(np.median(pixels.length))
         meta = {"sky": False, "t_range": (half, 1 - half)}
@@ -318,7 +320,12 @@ class _Slit:
             spectral_axis=self.grid.centres * u.AA,
             uncertainty=VarianceUncertainty(sums.variance) if known else None,
             mask=sums.mask,
-            meta={"slit": self.slit_id, "medium": self.grid.medium, **meta},
+            meta={
+                "slit": self.slit_id,
+                "medium": self.grid.medium,
+                **meta,
+                "correlation": sums.correlation,
+            },
         )
 
 

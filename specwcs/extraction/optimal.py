@@ -6,6 +6,7 @@ exactly, and nothing is resampled.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -43,12 +44,15 @@ class Extracted:
         The sky that was subtracted, under the profile or in the aperture.
     mask : ndarray of bool, shape (n,)
         Where more than a tenth of the light was not seen.
+    correlation : float
+        Of the noise of neighbouring bins, on average: they share pixels.
     """
 
     flux: np.ndarray
     variance: np.ndarray
     sky: np.ndarray
     mask: np.ndarray
+    correlation: float
 
 
 class ObjectPixels:
@@ -158,7 +162,8 @@ class ObjectPixels:
         columns = np.arange(self.data.shape[1])
         for _ in range(_ROUNDS):
             deviation = self._deviation(self._weighted(self.good & ~self.cosmics)[0])
-            deviation[self.cosmics] = 0.0
+            # In the far wings the profile says nothing: there, only what is sharp is none.
+            deviation[self.cosmics | (self._window() < 1)] = 0.0
             worst = np.argmax(np.abs(deviation), axis=0)
             bad = np.abs(deviation[worst, columns]) > _CLIP
             if not bad.any():
@@ -214,13 +219,15 @@ class ObjectPixels:
         bins = Bins(self.u, self.width, edges)
         norm = bins.sum(weight * self.profile)
         flux = _over(bins.sum(weight * self.data), norm)
-        variance = _over(bins.sum(weight**2 * self.variance, squared=True), norm**2)
+        noise = weight**2 * self.variance
+        variance = _over(bins.sum(noise, squared=True), norm**2)
+        correlation = bins.correlation(noise)
         # The error of the sky is common to the pixels of a bin.
         common, width = self._in_bins(edges)
         variance += common * _over(bins.sum(weight), norm) ** 2
         sky = _over(bins.sum(weight * self.model_sky), norm)
         seen = _over(bins.sum(self.profile * used), width)
-        return extracted(flux * width, variance * width**2, sky * width, seen)
+        return extracted(flux * width, variance * width**2, sky * width, seen, correlation)
 
     def boxcar(self, edges):
         """Sum the pixels of the aperture, fractions at its ends; bad ones by the profile.
@@ -237,15 +244,18 @@ class ObjectPixels:
         reach = _APERTURE * self.item.fwhm
         share = np.clip(reach + 0.5 - np.abs(self.offset), 0.0, 1.0) * self.inside
         used = self.good & ~self.cosmics
-        flux = self._at_pixels(self._weighted(used)[0])
-        data = np.where(used, self.data, flux * self.profile)
+        expected = self._at_pixels(self._weighted(used)[0]) * self.profile
+        data = np.where(used, self.data, expected)
         bins = Bins(self.u, self.width, edges)
         common, width = self._in_bins(edges)
-        variance = bins.sum(share**2 * self.variance, squared=True)
+        noise = share**2 * self.variance
+        variance = bins.sum(noise, squared=True)
+        correlation = bins.correlation(noise)
         variance += common * bins.sum(share) ** 2
         light = share * self.profile
         seen = _over(bins.sum(light * used), width * light.sum() / self.profile.sum())
-        return extracted(bins.sum(share * data), variance, bins.sum(share * self.model_sky), seen)
+        flux, sky = bins.sum(share * data), bins.sum(share * self.model_sky)
+        return extracted(flux, variance, sky, seen, correlation)
 
     def _in_bins(self, edges):
         """Variance of the sky in each bin, and the width of the bins in columns of the object."""
@@ -290,12 +300,24 @@ class Bins:
             total += np.bincount(index.ravel(), shared.ravel(), self.n + 2)
         return total[1:-1]
 
+    def correlation(self, variance):
+        """Return the mean correlation of neighbouring bins, for variances of the pixels."""
+        together = np.zeros(self.n + 2)
+        for (index, share), (_, following) in pairwise(self.parts):
+            together += np.bincount(
+                index.ravel(), (variance * share * following).ravel(), self.n + 2
+            )
+        own = self.sum(variance, squared=True)
+        size = np.sqrt(own[1:] * own[:-1])
+        known = size > 0
+        return float(np.mean(together[1:-2][known] / size[known])) if known.any() else 0.0
 
-def extracted(flux, variance, sky, seen):
+
+def extracted(flux, variance, sky, seen, correlation):
     """Make an `Extracted` of sums, and of the share of the light that was seen."""
     nothing = ~(seen > 0)
     flux, variance, sky = (np.where(nothing, np.nan, plane) for plane in (flux, variance, sky))
-    return Extracted(flux, variance, sky, nothing | (seen < 1 - _MAX_BAD))
+    return Extracted(flux, variance, sky, nothing | (seen < 1 - _MAX_BAD), correlation)
 
 
 def _continued(x, number):

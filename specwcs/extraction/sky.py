@@ -143,21 +143,29 @@ class _Fit:
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
-        self.spline.add(self.pixels.data, where=self.used)
+        self._take_all()
         # What is bright beyond what coarse knots and an unknown shape may do, then the shape.
         self._reject(None, _ROUGH)
         self._find_shape()
+        self._take_all()
         # Fine knots follow a cosmic ray: before, what coarse ones show.
         self._reject(None, _COARSE)
         self._reject(self._variance, 0.0)
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
         hit = self.sky & (np.abs(self.deviation) > _CLIP)
         self.used = self.sky & ~grown(hit, self.deviation)
+        self._take_all()
         self._find_shape()
+        self._take_all()
         self._reject(self._variance, 0.0)
         level, miss = self._fitted(self._variance)
         self.chi2 = float(np.mean(miss[self.used]))
         self._follow_ends(level)
+
+    def _take_all(self):
+        """Give the spline the pixels that are used, the slit function divided out."""
+        self.spline.clear()
+        self.spline.add(self.pixels.data / self.shape, where=self.used)
 
     def _fitted(self, variance):
         """Solve; return the level of the sky and the squared deviations."""
@@ -233,6 +241,8 @@ class _Fit:
             for plane in (weight * level, weight * data, self.used * pixels.t, self.used * 1.0)
         )
         known = (count > 0) & (own > 0)
+        if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
+            return
         along = np.broadcast_to(np.linspace(-1, 1, _CELLS), known.shape)[known]
         # What is common to all t is the sky's own: it is fitted, and left to the spline.
         terms = _terms(along, 2 * t[known] / count[known] - 1)
@@ -256,8 +266,6 @@ class _Fit:
             power *= 2 * pixels.t - 1
             change += np.polynomial.chebyshev.chebval(u, part) * power
         self.shape = np.clip(self.shape * change, 0.5, 2.0)
-        self.spline.clear()
-        self.spline.add(pixels.data / self.shape, where=self.used)
 
     def result(self):
         """Return the sky."""

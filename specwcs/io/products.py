@@ -207,10 +207,12 @@ def _header(spectrum, path):
     header["CUNIT1"] = "Angstrom"
     if spectrum.flux.ndim == 2:
         _add_axis(header, 2, "SLITPOS", spectrum.meta["t"], path)
-        correlation = spectrum.meta.get("correlation")
-        if correlation is not None:
-            header["CORRWAVE"] = (correlation[0, 1], "mean correlation of bins beside each other")
-            header["CORRPOS"] = (correlation[1, 0], "and of bins above each other")
+    correlation = np.atleast_2d(spectrum.meta.get("correlation", np.nan))
+    if np.isfinite(correlation[0, -1]):
+        along = correlation[0, 1] if correlation.shape[1] > 1 else correlation[0, 0]
+        header["CORRWAVE"] = (along, "mean correlation of bins beside each other")
+    if len(correlation) > 1:
+        header["CORRPOS"] = (correlation[1, 0], "and of bins above each other")
     header["DISPAXIS"] = (1, "wavelength runs along axis 1")
     for key, (card, comment) in _CARDS.items():
         if key in spectrum.meta:

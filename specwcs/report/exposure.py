@@ -82,6 +82,8 @@ def _draw_images(panels, before, after):
     for panel in panels:
         panel.tick_params(labelsize=_SMALL, labelbottom=False, length=2)
         panel.set_yticks((0, 1))
+        for label, side in zip(panel.get_yticklabels(), ("top", "bottom"), strict=True):
+            label.set_verticalalignment(side)  # within the image: other labels are near
         panel.set_ylabel("t", fontsize=_SMALL)
 
 
@@ -129,7 +131,7 @@ def _write_facts(figure, axes, spectrum):
             f"object {meta['object']}",
             f"t = {meta['object_t']:.3f}",
             f"FWHM {meta['object_fwhm']:.1f} px",
-            f"S/N {_number(median_snr(spectrum), '.1f')} a bin",
+            f"S/N {_number(median_snr(spectrum), '.1f')} per Å",
             meta["method"],
         ]
     x = place.x1 + 0.1 / _WIDTH
@@ -137,12 +139,18 @@ def _write_facts(figure, axes, spectrum):
 
 
 def median_snr(spectrum):
-    """Median signal to noise of the bins of a spectrum; NaN where no noise is known."""
+    """Median signal to noise of a spectrum in an Angstrom; NaN where no noise is known.
+
+    Neighbouring bins share pixels: the noise of a few together is larger than that of each tells.
+    """
     if spectrum.uncertainty is None:
         return np.nan
     sigma = spectrum.uncertainty.represent_as(StdDevUncertainty).array
     good = ~spectrum.mask & (sigma > 0)
-    return float(np.median(spectrum.flux.value[good] / sigma[good])) if good.any() else np.nan
+    width = np.gradient(spectrum.spectral_axis.to_value(u.AA))[good]
+    width = width * (1 + 2 * spectrum.meta.get("correlation", 0.0))
+    ratio = spectrum.flux.value[good] / sigma[good] / np.sqrt(width)
+    return float(np.median(ratio)) if good.any() else np.nan
 
 
 def write_exposure_page(path, title, reduction, figures, overwrite=False):
@@ -165,7 +173,7 @@ def write_exposure_page(path, title, reduction, figures, overwrite=False):
     """
     rows = [_row(key, slit) for key, slit in reduction.slits.items()]
     rows.sort(key=lambda row: row[0])
-    columns = ("slit", "objects", "brightest: t", "FWHM (px)", "S/N a bin", "sky χ", "remark")
+    columns = ("slit", "objects", "brightest: t", "FWHM (px)", "S/N per Å", "sky χ", "remark")
     done = sum(bool(slit.spectra) for slit in reduction.slits.values())
     number = len(reduction.slits.keys() | reduction.skipped.keys())
     lead = f"Spectra of {done} of {number} slits."

@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -7,7 +11,7 @@ from astropy.wcs import WCS
 from specutils import Spectrum, SpectrumList
 
 from specwcs.errors import InputError
-from specwcs.io.products import write_products, write_spectrum
+from specwcs.io.products import write_products, write_spectra, write_spectrum
 
 WAVELENGTH = 5000.25 + 1.7 * np.arange(40)
 
@@ -93,8 +97,9 @@ def test_without_uncertainty(tmp_path):
 
 
 def test_uneven_wavelengths_are_refused(tmp_path):
+    uneven = np.cumsum(np.linspace(1, 2, 40)) + 5000
     with pytest.raises(InputError, match=r"a\.fits: the wavelengths are not evenly spaced"):
-        write_spectrum(image(wavelength=np.geomspace(5000, 5070, 40)), tmp_path / "a.fits")
+        write_spectrum(image(wavelength=uneven), tmp_path / "a.fits")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,9 +114,106 @@ def test_existing_file_is_kept_unless_told(tmp_path):
 
 def test_products_of_an_exposure(tmp_path):
     paths = write_products(tmp_path / "new", "b27", {"049": image()}, [spectrum()])
-    assert [path.name for path in paths] == ["b27_049_2d.fits", "b27_049_1d.fits"]
+    names = ["b27_049_2d.fits", "b27_049_1d.fits", "b27_spectra.fits"]
+    assert [path.name for path in paths] == names
     assert sorted(tmp_path.glob("new/*")) == sorted(paths)
-    assert [Spectrum.read(path).flux.ndim for path in paths] == [2, 1]
+    assert [Spectrum.read(path).flux.ndim for path in paths] == [2, 1, 1]
+
+
+def test_second_object_has_its_own_file(tmp_path):
+    second = spectrum()
+    second.meta["object"] = 2
+    paths = write_products(tmp_path, "b27", {}, [spectrum(), second])
+    names = ["b27_049_1d.fits", "b27_049_obj2_1d.fits", "b27_spectra.fits"]
+    assert [path.name for path in paths] == names
+
+
+def test_logarithmic_axis_is_kept(tmp_path):
+    written = image("vacuum", np.geomspace(5000, 5070, 40))
+    write_spectrum(written, tmp_path / "a.fits")
+    assert fits.getheader(tmp_path / "a.fits")["CTYPE1"] == "WAVE-LOG"
+    read = Spectrum.read(tmp_path / "a.fits")
+    expected = written.spectral_axis.value
+    np.testing.assert_allclose(read.spectral_axis.to_value(u.AA), expected, rtol=1e-12)
+
+
+def test_cards_of_the_exposure_are_kept(tmp_path):
+    header = fits.Header({"OBJECT": "Feige 66", "EXPTIME": 30.0, "FILTER": "none"})
+    write_products(tmp_path, "b24", {"049": image()}, [spectrum()], header)
+    for name in ("b24_049_1d.fits", "b24_049_2d.fits", "b24_spectra.fits"):
+        written = fits.getheader(tmp_path / name)
+        assert (written["OBJECT"], written["EXPTIME"]) == ("Feige 66", 30.0)
+        assert "FILTER" not in written
+
+
+def test_correlation_is_told(tmp_path):
+    one, two = spectrum(), image()
+    one.meta["correlation"] = 0.2
+    two.meta["correlation"] = np.array([[1, 0.1], [0.3, 0.03]])
+    for number, product in enumerate((one, two)):
+        write_spectrum(product, tmp_path / f"{number}.fits")
+    assert fits.getheader(tmp_path / "0.fits")["CORRWAVE"] == 0.2
+    header = fits.getheader(tmp_path / "1.fits")
+    assert (header["CORRWAVE"], header["CORRPOS"]) == (0.1, 0.3)
+
+
+# -- all spectra of an exposure ------------------------------------------------------------
+
+
+def several():
+    spectra = [spectrum(), spectrum("vacuum")]
+    spectra[1].meta |= {"slit": "50", "object": 2, "sky_flux": np.full(40, 7.0)}
+    return spectra
+
+
+def read_alone(path, *, with_specwcs):
+    """Read a file in a process of its own: loaders stay registered in this one."""
+    lines = ["import specwcs.io.loaders"] if with_specwcs else []
+    lines += [
+        "import sys, json",
+        "from specutils import Spectrum, SpectrumList",
+        f"one, all = Spectrum.read({str(path)!r}), SpectrumList.read({str(path)!r})",
+        "shown = [[s.flux.value.tolist(), s.meta.get('slit'), s.uncertainty.array.tolist()]",
+        "         for s in (one, *all)]",
+        "print(json.dumps(shown))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(lines)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_specutils_reads_all_spectra_of_an_exposure(tmp_path):
+    write_spectra(several(), tmp_path / "all.fits")
+    one, *every = read_alone(tmp_path / "all.fits", with_specwcs=True)
+    assert [slit for _, slit, _ in every] == ["049", "50"]
+    assert one == every[0]
+    assert one[0] == np.arange(40.0).tolist()
+    assert one[2] == [3.0] * 40
+
+
+def test_specutils_reads_the_first_without_specwcs(tmp_path):
+    write_spectra(several(), tmp_path / "all.fits")
+    one, *every = read_alone(tmp_path / "all.fits", with_specwcs=False)
+    assert one[0] == np.arange(40.0).tolist()
+    assert one[2] == [3.0] * 40
+    assert every == [one]
+
+
+def test_what_the_loader_gives_is_what_was_written(tmp_path):
+    from specwcs.io.loaders import read_spectra, read_spectrum
+
+    write_spectra(several(), tmp_path / "all.fits", fits.Header({"OBJECT": "NGC 1"}))
+    first, second = read_spectra(tmp_path / "all.fits")
+    np.testing.assert_allclose(first.spectral_axis.to_value(u.AA), WAVELENGTH, rtol=1e-12)
+    assert (first.meta["medium"], second.meta["medium"]) == ("air", "vacuum")
+    assert second.meta["object"] == 2
+    np.testing.assert_array_equal(second.meta["sky_flux"], 7.0)
+    np.testing.assert_array_equal(first.mask, spectrum().mask)
+    assert first.meta["header"]["OBJECT"] == "NGC 1"
+    assert read_spectrum(tmp_path / "all.fits", number=2).meta["slit"] == "50"
 
 
 def test_folder_that_cannot_be_made(tmp_path):
