@@ -155,6 +155,11 @@ class BSplineFit:
         """Return which of the finest intervals points are in."""
         return self._part[where] // _PARTS
 
+    @property
+    def count(self):
+        """Sum of the weights of the points in each of the finest intervals."""
+        return self._weights.reshape(self.n, _PARTS).sum(axis=1)
+
     def slope(self):
         """Return the derivative of the spline at its points."""
         return (self._slope * (_PARTS / self.spacing)).take(self._part)

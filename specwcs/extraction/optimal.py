@@ -23,6 +23,7 @@ _CLIP = 5.0  # standard deviations off the profile: a cosmic ray
 _SHARPEST = 3.0  # times what is beside it: a line of 2 px FWHM reaches 2
 _SMOOTH_OVER = 9  # columns
 _OFF = 0.1  # of the object's light: poorly sampled lines are off the smooth profile by less
+_WINGS = 0.02  # of the peak
 _ROUNDS = 8
 _KNOTS = 0.8  # px along the slit
 _FREE = 40.0  # signal to noise from which the profile follows the data, not a Gaussian
@@ -162,8 +163,7 @@ class ObjectPixels:
         columns = np.arange(self.data.shape[1])
         for _ in range(_ROUNDS):
             deviation = self._deviation(self._weighted(self.good & ~self.cosmics)[0])
-            # In the far wings the profile says nothing: there, only what is sharp is none.
-            deviation[self.cosmics | (self._window() < 1)] = 0.0
+            deviation[self.cosmics] = 0.0
             worst = np.argmax(np.abs(deviation), axis=0)
             bad = np.abs(deviation[worst, columns]) > _CLIP
             if not bad.any():
@@ -178,6 +178,8 @@ class ObjectPixels:
         model = self._at_pixels(flux) * self.profile
         self._take_variance(model)
         error = np.sqrt(self.variance + self.misplaced**2) + _OFF * np.abs(model)
+        # In the far wings the profile is not known: they may hold a little of the light.
+        error += (self._window() < 1) * (_WINGS * np.maximum(model.max(axis=0), 0.0))
         return np.where(self.good, (self.data - model) / error, 0.0)
 
     def _sharp(self):

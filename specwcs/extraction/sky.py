@@ -23,6 +23,7 @@ _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
+_MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
 _END_KNOTS = np.arange(0.0, _END + 0.5, 0.5)  # px
@@ -152,7 +153,10 @@ class _Fit:
         self._reject(None, _COARSE)
         self._reject(self._variance, 0.0)
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
-        hit = self.sky & (np.abs(self.deviation) > _CLIP)
+        self.used = self.sky.copy()
+        self._take_all()
+        hit = np.zeros_like(self.sky)
+        hit[self._worst(self.deviation**2)] = True
         self.used = self.sky & ~grown(hit, self.deviation)
         self._take_all()
         self._find_shape()
@@ -197,6 +201,9 @@ class _Fit:
         """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
         rows, columns = np.nonzero(self.used & (square > _CLIP**2))
         at = self.spline.interval((rows, columns))
+        # Where most of the rows are off, it is the spline that is.
+        some = np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count
+        rows, columns, at = rows[some[at]], columns[some[at]], at[some[at]]
         largest = np.zeros(self.spline.n)
         np.maximum.at(largest, at, square[rows, columns])
         largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
@@ -207,7 +214,7 @@ class _Fit:
         """Let the model fall off as the light does at both ends of the slit, and past them."""
         pixels = self.pixels
         inside = pixels.inside & ~pixels.bad & ~self.sky
-        self.hit = self.sky & ~self.used
+        self.hit = grown(self.sky & ~self.used, self.deviation) & self.sky
         slope = MISPLACED * self.spline.slope()
         reach = np.minimum(_END, _SHORT * pixels.length)
         weight = np.maximum(level, 0.0) ** 2 / pixels.variance_for(self.model)

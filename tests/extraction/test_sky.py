@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from sky_cases import STAR, cosmic_rays, expected, night, pixels_of
+from truth_calibration import small_mos, truth
+
+from specwcs.errors import InputError
+from specwcs.extraction import flat_field, reduce_frame
+from specwcs.extraction.pixels import PhotonNoise, SlitPixels
+from specwcs.extraction.sky import fit_sky
+
+
+@pytest.mark.parametrize("direction", ["LR", "RL", "BU", "UB"])
+def test_sky_without_noise_is_the_truth(direction):
+    """Under the object too, on bright lines too: to a quarter of a standard deviation."""
+    case = night(direction)
+    reduction = reduce_frame(case.cal, case.observation.science(None, **STAR), slits=case.slits)
+    for slit_id in case.slits:
+        inside, _, from_end = pixels_of(case, slit_id)
+        inside &= from_end > 3
+        miss = (reduction.sky - case.sky)[inside] / np.sqrt(case.variance[inside])
+        assert np.sqrt(np.mean(miss**2)) < 0.25
+        assert reduction.slits[slit_id].sky_chi2 < 0.06
+
+
+def test_sky_leaves_the_noise_alone():
+    """After the flat: on all pixels of the sky, and on its brightest lines."""
+    case = night("BU", response=0.01, slit_function=0.03)
+    flat = flat_field(case.cal, case.observation.flat(77), case.slits)
+    frame = case.observation.science(3, **STAR)
+    reduction = reduce_frame(case.cal, frame, slits=case.slits, flat=flat)
+    left = frame.data / flat.response - reduction.sky
+    chi, bright = [], []
+    for slit_id in case.slits:
+        inside, off, from_end = pixels_of(case, slit_id)
+        sky = inside & (np.abs(off) > 10) & (from_end > 3)
+        square = (left**2 * flat.response**2 / case.variance)[sky]
+        lines = case.sky[sky] > np.percentile(case.sky[sky], 95)
+        chi.append(np.sqrt(square.mean()))
+        bright.append(np.sqrt(square[lines].mean()))
+    assert np.median(chi) < 1.05
+    assert np.median(bright) <= 1.1
+    assert max(bright) <= 1.3
+
+
+def test_cosmic_rays_are_found_and_little_else():
+    case, number = night("LR"), 60
+    hits, found, lost, of = 0, 0, 0, 0
+    for seed in (1, 2, 3):
+        frame = case.observation.science(seed, cosmic_rays=number, **STAR)
+        reduction = reduce_frame(case.cal, frame, slits=case.slits)
+        added = cosmic_rays(case, number, seed)
+        for slit_id in case.slits:
+            inside, _, _ = pixels_of(case, slit_id)
+            hit = inside & (added > 6 * np.sqrt(case.variance))
+            hits, found = hits + hit.sum(), found + (hit & reduction.cosmics).sum()
+            lost, of = lost + (reduction.cosmics & inside & (added == 0)).sum(), of + inside.sum()
+    assert hits > 300
+    assert found / hits >= 0.95
+    assert lost / of < 0.001
+
+
+def test_noise_of_a_frame_follows_its_signal():
+    observation = small_mos("LR")
+    assert PhotonNoise.of(observation.science(1)).slope == pytest.approx(1 / 1.5, rel=1e-6)
+    frame = observation.science(1)
+    frame.uncertainty.array[...] = 5.0
+    assert PhotonNoise.of(frame).slope == 0
+    frame.uncertainty = None
+    assert PhotonNoise.of(frame).slope == 0
+
+
+def test_too_few_rows_of_sky():
+    observation = small_mos("LR")
+    slit_id = next(iter(observation.mask))
+    cal, frame = truth(observation), observation.science(1)
+    pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, PhotonNoise.of(frame))
+    taken = np.abs(pixels.t - 0.5) < 0.46
+    with pytest.raises(InputError, match=r"rows of sky beside the objects. Must be at least 4"):
+        fit_sky(pixels, taken)
+
+
+def test_saturated_lines_and_bad_columns_are_left_out():
+    case = night("LR")
+    frame = case.observation.science(4, **STAR)
+    bad = np.zeros(frame.shape, bool)
+    bad[:, 500:503] = True
+    frame.data[bad] = 60000.0
+    frame.mask = frame.mask | bad
+    reduction = reduce_frame(case.cal, frame, slits=case.slits)
+    for spectrum in reduction.spectra:
+        counts, good = expected(case, spectrum)
+        miss = (spectrum.flux.value - counts)[good] / np.sqrt(spectrum.uncertainty.array[good])
+        assert np.abs(miss).max() < 5.5
+        assert (~good).sum() > 3
