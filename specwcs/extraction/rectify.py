@@ -14,6 +14,7 @@ from specutils import Spectrum
 from specwcs.errors import InputError, SpecwcsWarning
 
 from .grids import position_edges, slit_grid, wavelength_edges
+from .overlap import WING
 from .rectifier import Rectifier, Resampled
 
 __all__ = ["SlitImages", "for_each_slit", "rectify", "slit_rectifier", "warn_skipped"]
@@ -98,8 +99,11 @@ def rectify(
         raise InputError(
             f"{len(cals)} calibrations for {len(frames)} frames", "Must be as many, or a single one"
         )
+    # What no slit can be resampled with is refused now, not slit by slit.
+    if kernel not in WING:
+        raise InputError(f"kernel is {kernel!r}", f"Must be one of {', '.join(WING)}")
     if wavelength is not None and not isinstance(wavelength, str):
-        wavelength_edges(wavelength)  # refused now, not slit by slit
+        wavelength_edges(wavelength)
 
     def image(slit_id):
         grid = slit_grid(cals[0], slit_id, wavelength, medium)

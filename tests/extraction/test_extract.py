@@ -1,8 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from astropy import units as u
+from sky_cases import STAR, night, pixels_of
+from sky_cases import expected as sky_expected
 from truth_calibration import small_mos, truth
 
-from specwcs.errors import SpecwcsWarning
+from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.extraction import extract
 from specwcs.simulate import Detector, example
 
@@ -169,3 +174,137 @@ def test_frame_without_uncertainty():
     frame.uncertainty = None
     (spectrum,) = extract(truth(observation), frame, slits=ordinary(observation)[:1])
     assert spectrum.uncertainty is None
+
+
+# -- noise, methods, objects -----------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["LR", "UB"])
+def test_faint_star_is_as_good_as_the_light_allows(direction):
+    """Against the noise of an ideal weighting with the sky known; variance against the truth."""
+    case = night(direction)
+    square, noise = [], {}
+    for seed in range(6):
+        frame = case.observation.science(seed, **STAR)
+        for spectrum in extract(case.cal, frame, slits=case.slits):
+            counts, good = sky_expected(case, spectrum)
+            miss = spectrum.flux.value - counts
+            square.append((miss**2 / spectrum.uncertainty.array)[good])
+            slit_id, block = spectrum.meta["slit"], 8
+            n = len(miss) // block
+            edges = np.append(spectrum.spectral_axis.value[: n * block : block], np.inf)
+            inside, _, _ = pixels_of(case, slit_id)
+            bins = np.digitize(case.wavelength[inside], edges) - 1
+            share = (case.star**2 / case.variance)[inside]
+            known = np.bincount(bins[bins >= 0], share[bins >= 0], n)[:n]
+            part = np.where(good, miss / counts, np.nan)[: n * block].reshape(n, block)
+            noise.setdefault(slit_id, []).append(part.mean(axis=1) * np.sqrt(known))
+    assert np.concatenate(square).mean() == pytest.approx(1, abs=0.05)
+    ratio = [1.4826 * np.nanmedian(np.abs(blocks)) for blocks in noise.values()]
+    assert np.median(ratio) <= 1.2
+
+
+def test_boxcar_sums_what_optimal_weighs():
+    observation, slits = small_mos("LR"), ordinary(small_mos("LR"))
+    cal, frame = truth(observation), observation.science(1, lines=0.0)
+    for one, two in zip(
+        extract(cal, frame, slits=slits),
+        extract(cal, frame, slits=slits, method="boxcar"),
+        strict=True,
+    ):
+        good = inside(observation, one) & ~two.mask
+        assert two.flux.value[good].sum() == pytest.approx(one.flux.value[good].sum(), rel=3e-3)
+        assert np.median(two.uncertainty.array[good] / one.uncertainty.array[good]) > 1
+
+
+def test_two_objects_are_told_apart():
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    frame = observation.science(None, position=0.3)
+    frame.data += observation.science(None, position=0.7, star=400.0, lines=0, continuum=0).data
+    spectra = extract(truth(observation), frame, slits=[slit_id])
+    assert [spectrum.meta["object"] for spectrum in spectra] == [1, 2]
+    for spectrum, (t, star) in zip(spectra, ((0.3, 2000.0), (0.7, 400.0)), strict=True):
+        assert spectrum.meta["object_t"] == pytest.approx(t, abs=0.01)
+        good = inside(observation, spectrum)
+        ratio = spectrum.flux.value / expected(observation, spectrum, position=t, star=star)
+        assert np.median(ratio[good]) == pytest.approx(1, abs=0.01)
+
+
+def test_given_positions_are_extracted_and_no_others():
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    frame = observation.science(2, position=0.4)
+    spectra = extract(truth(observation), frame, slits=[slit_id], objects={slit_id: [0.8, 0.4]})
+    assert spectra[0].meta["object_t"] == 0.8
+    empty, star = (s.flux.value[inside(observation, s)] for s in spectra)
+    assert abs(np.median(empty)) < 0.01 * np.median(star)
+
+
+def test_a_bent_trace_is_followed():
+    """A star that drifts by 3 px along the slit, as the atmosphere refracts."""
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    frame = observation.science(None, lines=0.0)
+    cal = truth(observation)
+    sound = cal.geometry
+
+    def geometry(name):
+        true = sound(name)
+
+        def drift(w):
+            return 1.5 * (np.asarray(w) - 7000) / 2000
+
+        return SimpleNamespace(
+            pixel=lambda w, t: (true.pixel(w, t)[0], true.pixel(w, t)[1] + drift(w)),
+            world=lambda x, y: _moved_world(true, x, y, drift),
+            dispersion=true.dispersion,
+        )
+
+    cal.geometry = geometry
+    (spectrum,) = extract(cal, frame, slits=[slit_id])
+    good = inside(observation, spectrum)
+    ratio = spectrum.flux.value / expected(observation, spectrum)
+    np.testing.assert_allclose(ratio[good], 1, atol=0.02)
+
+
+def _moved_world(true, x, y, drift):
+    wavelength, t = true.world(x, y)
+    for _ in range(4):
+        wavelength, t = true.world(x, y - drift(wavelength))
+    return wavelength, t
+
+
+def test_linear_widths_do_not_change_the_flux():
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    frame, cal = observation.science(None, lines=0.0), truth(observation)
+    for step in (2.0, 5.0, 20.0):
+        grid = np.arange(5200.0, 6400.0, step) * u.AA
+        (spectrum,) = extract(cal, frame, slits=[slit_id], wavelength=grid)
+        ratio = spectrum.flux.value / expected(observation, spectrum)
+        np.testing.assert_allclose(ratio[2:-2], 1, atol=0.004)
+
+
+def test_neighbouring_bins_share_pixels():
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    cal = truth(observation)
+    misses = []
+    for seed in range(12):
+        (spectrum,) = extract(cal, observation.science(seed, lines=0.0), slits=[slit_id])
+        miss = spectrum.flux.value - expected(observation, spectrum)
+        misses.append((miss / np.sqrt(spectrum.uncertainty.array))[inside(observation, spectrum)])
+    seen = np.mean([np.mean(m[1:] * m[:-1]) for m in misses])
+    assert seen == pytest.approx(spectrum.meta["correlation"], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "method is 'magic'. Must be one of optimal, boxcar"),
+        ({"objects": {"x9": [0.5]}}, "unknown slit 'x9'"),
+        ({"objects": {"01": [1.5]}}, "an object at t = 1.5"),
+        ({"wavelength": [2, 1] * u.AA}, "Must be ascending"),
+    ],
+)
+def test_options_that_cannot_be(options, message):
+    observation = small_mos("LR")
+    with pytest.raises(InputError, match=message):
+        extract(truth(observation), observation.science(None), **options)

@@ -156,3 +156,99 @@ def test_wrong_arguments(observation, flat, arguments, message):
 def test_frame_of_another_detector(observation, flat):
     with pytest.raises(InputError, match=r"shape is \(319, 640\)"):
         rectify(truth(observation), flat[1:])
+
+
+# -- kernels, densities, stacks ----------------------------------------------------------
+
+
+def test_density_is_flux_by_the_width_of_its_bins(observation, flat):
+    cal, slit_id = truth(observation), science_ids(observation)[1]
+    grid = np.cumsum(np.linspace(4, 8, 300)) + 5500
+    counts, density = (
+        rectify(cal, flat, [slit_id], grid * u.AA, density=d)[slit_id] for d in (False, True)
+    )
+    assert density.flux.unit == flat.unit / u.AA
+    width = np.gradient(grid)[5:-5]
+    ratio = counts.flux.value[20, 5:-5] / density.flux.value[20, 5:-5]
+    np.testing.assert_allclose(ratio, width, rtol=0.01)
+    ratio = counts.uncertainty.array[20, 5:-5] / density.uncertainty.array[20, 5:-5]
+    np.testing.assert_allclose(ratio, width**2, rtol=0.02)
+
+
+def test_linear_kernel_never_rings(observation):
+    cal, slit_id = truth(observation), science_ids(observation)[1]
+    frame = observation.flat(None)
+    frame.data[...] = 0.0
+    x, y = (int(v) for v in observation.pixel(slit_id, 0.5, 7000.0))
+    frame.data[y, x] = 1000.0
+    linear = rectify(cal, frame, [slit_id], kernel="linear")[slit_id].flux.value
+    cubic = rectify(cal, frame, [slit_id])[slit_id].flux.value
+    assert np.nanmin(linear) >= 0
+    assert np.nanmin(cubic) < -10
+    assert np.nansum(linear) == pytest.approx(1000, rel=1e-9)
+    assert np.nansum(cubic) == pytest.approx(1000, rel=1e-9)
+    with pytest.raises(InputError, match=r"kernel is 'square'. Must be one of linear, cubic"):
+        rectify(cal, frame, [slit_id], kernel="square")
+
+
+def test_correlation_is_that_of_white_noise(observation):
+    cal, slit_id = truth(observation), science_ids(observation)[0]
+    frame = observation.flat(None)
+    frame.data[...] = np.random.default_rng(1).normal(size=frame.shape)
+    image = rectify(cal, frame, [slit_id])[slit_id]
+    noise = np.where(image.mask, np.nan, image.flux.value)
+    noise /= np.sqrt(rectify(cal, _unit_noise(frame), [slit_id])[slit_id].uncertainty.array)
+    correlation = image.meta["correlation"]
+    assert correlation[0, 0] == pytest.approx(1)
+    assert np.nanmean(noise[:, 1:] * noise[:, :-1]) == pytest.approx(correlation[0, 1], abs=0.02)
+    assert np.nanmean(noise[1:] * noise[:-1]) == pytest.approx(correlation[1, 0], abs=0.02)
+
+
+def _unit_noise(frame):
+    frame = frame.copy()
+    frame.uncertainty.array[...] = 1.0
+    return frame
+
+
+def test_exposures_are_averaged_without_their_bad_pixels(observation):
+    cal, slit_id = truth(observation), science_ids(observation)[1]
+    frames = [observation.science(seed) for seed in (1, 2, 3)]
+    x, y = (int(v) for v in observation.pixel(slit_id, 0.5, 7000.0))
+    frames[1].data[y, x], frames[1].mask[y, x] = 60000.0, True
+    alone = [rectify(cal, frame, [slit_id])[slit_id] for frame in frames]
+    stack = rectify(cal, frames, [slit_id])[slit_id]
+    good = np.array([~image.mask for image in alone])
+    data = np.array([image.flux.value for image in alone])
+    mean = np.where(good, data, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
+    np.testing.assert_allclose(stack.flux.value[~stack.mask], mean[~stack.mask])
+    assert np.any(good.sum(axis=0) == 2)
+    np.testing.assert_array_equal(stack.mask, ~good.any(axis=0))
+    three = good.all(axis=0)
+    variance = sum(image.uncertainty.array for image in alone) / 9
+    np.testing.assert_allclose(stack.uncertainty.array[three], variance[three])
+
+
+def test_exposures_that_moved_are_resampled_once_to_one_grid(observation):
+    """The second exposure is 2.3 px off along the dispersion; its calibration knows."""
+    cal, slit_id = truth(observation), science_ids(observation)[0]
+    frame = observation.science(None)
+    moved = frame.copy()
+    moved.data = np.roll(frame.data, 3, axis=1)
+    other = truth(observation)
+    sound = other.geometry
+
+    def geometry(slit_id):
+        true = sound(slit_id)
+        return SimpleNamespace(
+            pixel=lambda w, t: (true.pixel(w, t)[0] + 3.0, true.pixel(w, t)[1]),
+            dispersion=true.dispersion,
+        )
+
+    other.geometry = geometry
+    single = rectify(cal, frame, [slit_id])[slit_id]
+    stack = rectify([cal, other], [frame, moved], [slit_id])[slit_id]
+    both = ~single.mask & ~stack.mask
+    both[:, :6] = both[:, -6:] = False
+    np.testing.assert_allclose(stack.flux.value[both], single.flux.value[both], rtol=1e-6)
+    with pytest.raises(InputError, match="2 calibrations for 1 frames"):
+        rectify([cal, other], [frame], [slit_id])

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from astropy import units as u
+from truth_calibration import small_mos, truth
+
+from specwcs.errors import InputError
+from specwcs.extraction import extract, rectify
+from specwcs.extraction.grids import position_edges, slit_grid
+from specwcs.inputs.catalog import vacuum_from_air
+
+
+@pytest.fixture(scope="module")
+def cal():
+    return truth(small_mos("LR"))
+
+
+def test_logarithmic_bins_are_no_wider_than_pixels(cal):
+    grid = slit_grid(cal, "01", "log")
+    steps = np.diff(np.log(grid.edges))
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
+    x, _ = cal.geometry("01").pixel(grid.edges, 0.5)
+    assert 0.98 < np.diff(x).max() < 1.001
+
+
+def test_other_medium_is_even_in_its_own_wavelengths(cal):
+    air, vacuum = slit_grid(cal, "01"), slit_grid(cal, "01", medium="vacuum")
+    assert (air.medium, vacuum.medium) == ("air", "vacuum")
+    steps = np.diff(vacuum.edges)
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
+    np.testing.assert_allclose(vacuum_from_air(vacuum.calibrated), vacuum.edges, rtol=1e-11)
+    assert vacuum.calibrated[0] == pytest.approx(air.edges[0], abs=1e-6)
+
+
+def test_light_is_at_its_wavelength_in_either_medium(cal):
+    frame = small_mos("LR").science(None, lines=0.0)
+    for product in (rectify, extract):
+        ends = []
+        for medium in ("air", "vacuum"):
+            found = product(cal, frame, slits=["01"], medium=medium)
+            spectrum = found["01"] if product is rectify else found[0]
+            flux = np.nan_to_num(np.atleast_2d(spectrum.flux.value)).sum(axis=0)
+            near = np.abs(spectrum.spectral_axis.value - 6563) < 40
+            wavelength = spectrum.spectral_axis.value[near]
+            depth = flux[near].max() - flux[near]
+            ends.append(np.sum(depth * wavelength) / depth.sum())
+            assert spectrum.meta["medium"] == medium
+        shift = vacuum_from_air(np.array([6563.0]))[0] - 6563.0
+        assert ends[1] - ends[0] == pytest.approx(shift, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("row", "number"),
+    [(1 * u.pix, 50), (2.5 * u.pix, 20), (0.5 * u.arcsec, 24), (0.1, 10), (500 * u.mas, 24)],
+)
+def test_rows_of_a_given_height(row, number):
+    edges = position_edges(row, 50.0, 12.0)
+    assert len(edges) == number + 1
+    assert np.all(np.diff(edges) < 0)
+    assert edges[0] + edges[-1] == pytest.approx(1)
+    assert edges[0] <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("row", [0 * u.pix, -1 * u.pix, 60 * u.pix, 1 * u.m, [1, 2] * u.pix])
+def test_rows_that_cannot_be(row):
+    with pytest.raises(InputError, match="row is"):
+        position_edges(row, 50.0, 12.0)
+
+
+def test_rows_in_arcsec_hold_all_the_light(cal):
+    observation = small_mos("LR")
+    frame = observation.science(None, lines=0.0, continuum=0.0)
+    fine = rectify(cal, frame, ["01"])["01"]
+    coarse = rectify(cal, frame, ["01"], row=0.5 * u.arcsec)["01"]
+    sums = [np.nansum(image.flux.value[:, 100:-100]) for image in (fine, coarse)]
+    assert sums[1] == pytest.approx(sums[0], rel=1e-3)
+    np.testing.assert_allclose(np.diff(coarse.meta["arcsec"]), 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"wavelength": "linear"}, "wavelength is 'linear'"),
+        ({"medium": "water"}, "medium is 'water'. Must be air or vacuum"),
+    ],
+)
+def test_grids_that_cannot_be(cal, options, message):
+    with pytest.raises(InputError, match=message):
+        slit_grid(cal, "01", **options)
