@@ -19,6 +19,7 @@ from .overlap import WING, overlap_matrix
 
 __all__ = ["Rectifier", "Resampled"]
 
+_SAMPLES = 8  # places where the correlation of bins is found
 _LAGS = 4  # bins: the correlation of those further apart is nought
 _PAD = 4  # columns that bins beyond the detector are collapsed into, on either side
 _STRIP = 2**16  # bins worked on together, so that the work stays in the cache
@@ -206,8 +207,9 @@ class Rectifier:
             The correlation coefficient of bins that are so many rows (first index) and columns
             (second index) apart, for raw pixels of equal variance; 1 at (0, 0).
         """
-        width, n = self._strip_width(), len(self.wavelength)
-        places = {int(n * share) // width * width for share in (1 / 6, 1 / 2, 5 / 6)}
+        width = min(self._strip_width(), _MIN_STRIP // 2)
+        # Bins become wider along the spectrum, relative to the pixels.
+        places = np.linspace(0, max(len(self.wavelength) - width, 0), _SAMPLES).astype(int)
         return np.mean([self._strip(first, width).correlation() for first in places], axis=0)
 
     def _planes(self, frame):
