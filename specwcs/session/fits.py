@@ -60,6 +60,10 @@ class SessionFits(SessionCore):
         layer = self._layer(state, "opt")
         if (known := self._unchanged(state, layer)) is not None:
             return known
+        fit, notes = self._fit_opt(state, layer)
+        return self._take_fit(state, layer, fit, notes, call="fit_opt_model", args={})
+
+    def _fit_opt(self, state, layer):
         markers, notes = self._ordered(layer, "opt")
         used = markers[np.asarray(markers["used"])]
         flips = self._flips_of(used, self._flips(state))
@@ -67,10 +71,9 @@ class SessionFits(SessionCore):
             notes.append("The markers stand mirrored: OPT is flipped accordingly.")
         try:
             with one_thread():
-                fit = self._fitter(state, flips).fit_opt(used, flips)
+                return self._fitter(state, flips).fit_opt(used, flips), notes
         except FitError as error:
             raise FitError(f"{error} {_opt_remedy(used)}".rstrip()) from error
-        return self._take_fit(state, layer, fit, notes, call="fit_opt_model", args={})
 
     def fit_crv_model(self):
         """Fit CRV to the points of traces as they stand now; those left are used.
@@ -88,15 +91,19 @@ class SessionFits(SessionCore):
             As `fit_opt_model`.
         """
         state = self._pull()
-        opt = self._model(state, "opt")
+        self._model(state, "opt")
         self._need(state, "crv")
         layer = self._layer(state, "crv")
         if (known := self._unchanged(state, layer)) is not None:
             return known
+        fit, notes = self._fit_crv(state, layer)
+        return self._take_fit(state, layer, fit, notes, call="fit_crv_model", args={})
+
+    def _fit_crv(self, state, layer):
         markers, notes = self._ordered(layer, "crv")
         with one_thread():
-            fit = self._fitter(state).fit_crv(opt, markers[np.asarray(markers["used"])])
-        return self._take_fit(state, layer, fit, notes, call="fit_crv_model", args={})
+            used = markers[np.asarray(markers["used"])]
+            return self._fitter(state).fit_crv(self._model(state, "opt"), used), notes
 
     def fit_ids_model(self):
         """Fit IDS to the heads of the arrows as they stand now, and draw them anew.
@@ -170,8 +177,102 @@ class SessionFits(SessionCore):
         markers = Markers.join([layer.markers[tagged], found.markers])
         return Layer.measured("ids", markers, layer.guessed)
 
+    # -- before and beside a fit ---------------------------------------------------------
+
+    def preview(self):
+        """Fit the markers as they stand, and change nothing.
+
+        Returns
+        -------
+        ModelFit or None
+            As a fit of their model would give it; None where no marker was placed, deleted or
+            added since the model drew them.
+
+        Raises
+        ------
+        FitError, InputError
+            As the fit.
+        """
+        state = self._pull()
+        layer = state.layer
+        if layer is None or not layer.n_placed:
+            return None
+        return self._attempt(state, layer)[0]
+
+    def advise(self):
+        """Choose the degrees of the model whose markers are shown by cross-validation.
+
+        Parts of the markers are left out, and predicted from the rest.
+
+        Returns
+        -------
+        degrees : tuple of int
+        reason : str
+            A sentence with the errors of the predictions.
+
+        Raises
+        ------
+        FitError, InputError
+            As the fit; also if no marker was placed.
+        """
+        state = self._untoured()
+        layer = state.layer
+        if layer is None or not layer.n_placed:
+            raise InputError("no marker was placed", "", "Move or measure some first")
+        fit, _ = self._attempt(state, layer, "auto")
+        reasons = [note for note in fit.notes if "held-out" in note or "degrees" in note]
+        return tuple(fit.model.degrees), " ".join(reasons[:1])
+
+    def refit(self, *degrees):
+        """Fit the model whose markers are shown with other degrees, from now on.
+
+        Parameters
+        ----------
+        *degrees : int
+            Two of OPT, three of CRV and IDS.
+
+        Returns
+        -------
+        FitSummary
+            It is printed, too.
+
+        Raises
+        ------
+        FitError, InputError
+            As the fit; the model and its degrees are unchanged then.
+        """
+        state = self._untoured()
+        if state.layer is None:
+            raise InputError("there are no markers", "", "Plot a model first")
+        name = state.layer.model
+        self._need(state, name)
+        layer = state.layer.inheriting(state.fitted.get(name), self._direction)
+        if not layer.n_placed:
+            raise InputError("no marker was placed", "", "Move or measure some first")
+        fit, notes = self._attempt(state, layer, degrees)
+        new = replace(state, degrees={**state.degrees, name: degrees})
+        return self._take_fit(new, layer, fit, notes, call="refit", args={"degrees": degrees})
+
+    def _attempt(self, state, layer, degrees=None):
+        """Fit a layer's markers; return the fit and sentences about it."""
+        name = layer.model
+        if state.tour is not None:
+            return self._fit_alone(state, layer)
+        self._need(state, name)
+        if degrees is not None:
+            state = replace(state, degrees={**state.degrees, name: degrees})
+        fit = {"opt": self._fit_opt, "crv": self._fit_crv, "ids": self._fit_ids}[name]
+        return fit(state, layer)
+
     def _fit_slit(self, state, layer):
         """Fit the lines of the slit at hand alone."""
+        fit, notes = self._fit_alone(state, layer)
+        where = (self.mask, self._direction, fit.residuals)
+        opt, crv = (self._model(state, name) for name in ("opt", "crv"))
+        slopes = dispersion_at(opt, crv, fit.model, *where)
+        return fit.model, summarise(fit, layer, slope=slopes, also=notes)
+
+    def _fit_alone(self, state, layer):
         markers, notes = self._ordered(layer, "ids")
         opt, crv = (self._model(state, name) for name in ("opt", "crv"))
         mask, local = self.mask, state.degrees.get("ids", (3, 0, 0))[0]
@@ -179,14 +280,12 @@ class SessionFits(SessionCore):
         fitter = ModelFitter(self.instrument, mask, degrees, by_hand=False)
         try:
             with one_thread():
-                fit = fitter.fit_ids(opt, crv, markers[np.asarray(markers["used"])])
+                used = markers[np.asarray(markers["used"])]
+                return fitter.fit_ids(opt, crv, used), notes
         except FitError as error:
             raise FitError(
                 f"slit {state.tour.slit}: {error} Go on without it by next(fit=False)."
             ) from error
-        where = (mask, self._direction, fit.residuals)
-        slopes = dispersion_at(opt, crv, fit.model, *where)
-        return fit.model, summarise(fit, layer, slope=slopes, also=notes)
 
     def _unchanged(self, state, layer):
         """Return the summary of the last fit if no marker was placed since; else None.

@@ -92,8 +92,10 @@ def test_missing_files_are_named(specwcs, observed, option, tmp_path):
 # -- the session on a calibration --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flips", [(False, False), (True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("direction", ["LR", "BU"])
+@pytest.mark.parametrize(
+    ("direction", "flips"),
+    [("LR", (True, False)), ("LR", (False, True)), ("BU", (False, False)), ("BU", (True, True))],
+)
 def test_a_session_on_a_calibration_has_its_left_and_right(direction, flips, tmp_path):
     """What `view` opens: markers where the light falls, for masks that are mirrored, too."""
     from specwcs.cli.view import _given, _session
