@@ -17,6 +17,7 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 LAYERS = (
     {"cli"},
     {"session"},
+    {"desk"},
     {"report", "io", "viewers"},
     {"extraction"},
     {"calibration"},

@@ -1,6 +1,8 @@
 """What every call of a session does: take what the user did, go on to a new state, show it."""
 
+import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from specwcs.regions import (
     shapes_from_markers,
 )
 
+from .frames import Frames
 from .journal import Journal, model_to_json
 from .layer import Layer, nearest_trace
 from .screen import Screen, outline
@@ -61,6 +64,8 @@ class SessionCore:
         self.instrument = icf if isinstance(icf, Instrument) else Instrument.read(icf)
         self._mask = mask if isinstance(mask, Mask) else Mask.read(mask)
         self._frame, self._sources, self._title, self._quiet = None, [], "", False
+        self._frames, self._listener = Frames(self.instrument), None
+        self.turn = threading.RLock()
         fits, live, degrees, known = {}, {}, {}, None
         for name in MODELS:
             if given.get(name) is None:
@@ -71,7 +76,7 @@ class SessionCore:
         self._history = History(State(fits, live, degrees, medium=known))
         self._refresh_models()
         self._journal = Journal.new(_head(self, given))
-        self._screen = Screen(viewer, self._notice)
+        self._screen = Screen(viewer, self._notice, self)
 
     # -- what there is -----------------------------------------------------------
 
@@ -397,8 +402,19 @@ class SessionCore:
         if layer.differs_from(markers):
             self._journal.write(seen=_difference(layer.markers, layer.edited(markers).markers))
 
+    @contextmanager
+    def hear(self, listener):
+        """Have sentences given to a function, for a while, and not printed."""
+        before, self._listener = self._listener, listener
+        try:
+            yield
+        finally:
+            self._listener = before
+
     def _say(self, text):
-        if not self._quiet:
+        if self._listener is not None:
+            self._listener(text)
+        elif not self._quiet:
             print(text)
 
     def _warn(self, text):

@@ -220,7 +220,7 @@ class SessionFits(SessionCore):
         if layer is None or not layer.n_placed:
             raise InputError("no marker was placed", "", "Move or measure some first")
         fit, _ = self._attempt(state, layer, "auto")
-        reasons = [note for note in fit.notes if "held-out" in note or "degrees" in note]
+        reasons = [note for note in fit.notes if "left out" in note]
         return tuple(fit.model.degrees), " ".join(reasons[:1])
 
     def refit(self, *degrees):

@@ -41,15 +41,33 @@ class SessionPictures(SessionMeasurements):
         """
         from specwcs.report import slice_figure
 
+        cut, lines, labels, medium = self.slice(slit_id)
+        return slice_figure(cut, str(slit_id), lines, labels, medium, self._title)
+
+    def slice(self, slit_id):
+        """Return the spectrum along a slit, as `plot_slice` draws it.
+
+        Returns
+        -------
+        cut : Cut
+            Pixels along the dispersion, flux, and wavelength.
+        lines : Markers or None
+            Where the models have the lines of the catalogue.
+        labels : list of str
+            Their names.
+        medium : {"air", "vacuum"}
+
+        Raises
+        ------
+        InputError
+            As `plot_slice`.
+        """
         state, frame = self._pull(), self._need_frame()
         mask = self.mask
         slit_id = str(slit_id)
         if slit_id not in mask:
             raise InputError(f"unknown slit {slit_id!r}", f"Must be one of {', '.join(mask)}")
-        models = [self._model(state, name) for name in MODELS]
-        if state.tour is not None and slit_id in state.tour.order:
-            known = state.tour
-            models[2] = known.solved.get(slit_id, known.carried[slit_id])
+        models = self._models_of(state, slit_id)
         geometry = SlitGeometry.from_models(*models, mask[slit_id], self._direction)
         cut = slit_cut(frame, geometry, self._direction)
         lines = None
@@ -58,7 +76,33 @@ class SessionPictures(SessionMeasurements):
                 one = Mask([mask[slit_id]])
                 lines = predict_lines(*models, one, self.instrument, state.catalog)
         labels = [] if lines is None else self._labels(state.catalog, lines)
-        return slice_figure(cut, slit_id, lines, labels, state.medium or "air", self._title)
+        return cut, lines, labels, state.medium or "air"
+
+    def geometry(self, slit_id):
+        """Return the `SlitGeometry` of a slit as the models have it now.
+
+        Parameters
+        ----------
+        slit_id : str
+
+        Raises
+        ------
+        InputError
+            If there is no optical model, or no such slit.
+        """
+        state, mask = self._state, self.mask
+        if slit_id not in mask:
+            raise InputError(f"unknown slit {slit_id!r}", f"Must be one of {', '.join(mask)}")
+        models = self._models_of(state, slit_id)
+        return SlitGeometry.from_models(*models, mask[slit_id], self._direction)
+
+    def _models_of(self, state, slit_id):
+        """Return the models; slit by slit, with the solution of the slit."""
+        models = [self._model(state, name) for name in MODELS]
+        if state.tour is not None and slit_id in state.tour.order:
+            known = state.tour
+            models[2] = known.solved.get(slit_id, known.carried[slit_id])
+        return models
 
     def _labels(self, catalog, lines):
         by_wavelength = dict(zip(catalog.wavelength.tolist(), catalog.label.tolist(), strict=True))

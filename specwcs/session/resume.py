@@ -39,7 +39,7 @@ def resume(cls, journal, viewer):
     session._quiet, session._journal = False, Journal.going_on(path)
     if steps and "seen" in steps[-1]:
         session._journal.write(edit=steps[-1]["seen"])  # it is taken now, whatever follows
-    session._screen = Screen(viewer, session._notice)
+    session._screen = Screen(viewer, session._notice, session)
     session._screen.show_again(session._image(), session._title)
     session._draw()
     return session

@@ -24,14 +24,16 @@ class Screen:
         A name for `specwcs.viewers.open_viewer`, one that is open, or None.
     on_change : callable
         Called with shapes when the user changed them, from another thread.
+    session : ModelsCalibration, optional
+        The session, for a viewer that offers its calls to the user.
     """
 
-    def __init__(self, viewer, on_change):
+    def __init__(self, viewer, on_change, session=None):
         self._name = viewer if isinstance(viewer, str) else None
         self._viewer = None if self._name else viewer
         self._drawn = self._split = self._zoomed = False
         self._seen, self._lock = None, threading.Lock()
-        self._on_change, self._failed = on_change, -np.inf
+        self._on_change, self._failed, self._session = on_change, -np.inf, session
         self._open()
 
     def _open(self):
@@ -41,6 +43,15 @@ class Screen:
             self._try(lambda: setattr(self, "_viewer", open_viewer(self._name)))
         if self._viewer is not None:
             self._try(lambda: self._viewer.watch(self._notice))
+            if self._session is not None and hasattr(self._viewer, "furnish"):
+                from specwcs.desk import Desk
+
+                self._viewer.furnish(Desk(self._session))
+
+    @property
+    def viewer(self):
+        """The viewer; None without one."""
+        return self._viewer
 
     @property
     def there(self):

@@ -20,7 +20,6 @@ from specwcs.calibration import (
     sources_of,
 )
 from specwcs.errors import InputError
-from specwcs.inputs import read_frame
 from specwcs.markers import Markers
 from specwcs.regions import (
     check_slits,
@@ -31,12 +30,16 @@ from specwcs.regions import (
 )
 
 from .core import check_count
+from .frames import title_of
 from .layer import Layer, model_of
+from .progress import Progress
 from .touring import SessionTour
+from .turns import in_turn
 
 __all__ = ["ModelsCalibration"]
 
 
+@in_turn
 class ModelsCalibration(SessionTour):
     """A session in which models are calibrated by eye and hand, with what helps them.
 
@@ -53,8 +56,9 @@ class ModelsCalibration(SessionTour):
     opt, crv, ids : str, path-like or Model, optional
         Models to start from.
     viewer : str, Viewer or None
-        ``"ds9"`` opens a DS9, ``"ds9-running"`` takes the one that is open; None is for
-        scripts: `markers` is read and set, and region files go in and out.
+        ``"ds9"`` opens a DS9, ``"ds9-running"`` takes the one that is open, ``"web"`` opens a
+        page in the browser, on which the whole session can be worked; None is for scripts:
+        `markers` is read and set, and region files go in and out.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class ModelsCalibration(SessionTour):
     -----
     Models keep their identity: the object that `new_opt_model` returned is the one that
     `fit_opt_model` changes. A viewer that fails is a warning; the session goes on without.
+    Calls may come from several threads, as from a page and a prompt: they take turns.
     """
 
     def __init__(self, icf, mask, opt=None, crv=None, ids=None, viewer="ds9"):
@@ -127,6 +132,21 @@ class ModelsCalibration(SessionTour):
         return self._journal.path
 
     @property
+    def frame(self):
+        """The frame on the screen, a CCDData; None before there is one."""
+        return self._frame
+
+    @property
+    def viewer(self):
+        """The `Viewer`; None without. One in the browser shows itself in a notebook."""
+        return self._screen.viewer
+
+    @property
+    def progress(self):
+        """What there is to show of the session, a `Progress`: models, markers, slits, frames."""
+        return Progress.of(self, self._state, self._history, self._frames, self._title)
+
+    @property
     def markers(self):
         """The `Markers` on the screen, a copy, as they are drawn now.
 
@@ -173,15 +193,14 @@ class ModelsCalibration(SessionTour):
         InputError
             If a frame cannot be read, or has another shape than the detector.
         """
-        frame = path if isinstance(path, CCDData) else read_frame(path, self.instrument)
+        frame = path if isinstance(path, CCDData) else self._frames.read(path)
         if frame.shape != self.instrument.shape:
             raise InputError(
                 f"the frame's shape is {frame.shape}", f"Must be {self.instrument.shape}"
             )
         self._pull(strict=False)
         sources = sources_of(frame)
-        names = [Path(entry["path"]).name for entry in sources]
-        self._frame, self._title = frame, " + ".join(names) or "frame"
+        self._frame, self._title = frame, title_of(frame)
         self._note_sources(sources)
         if isinstance(path, CCDData):
             self._say("the image is no file: a resumed session would begin without it.")

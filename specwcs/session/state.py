@@ -77,8 +77,12 @@ class History:
         self._states = [*self._states[: self._now + 1], state][-_KEPT:]
         self._now = len(self._states) - 1
 
+    def can(self, by):
+        """Whether there is a state to go back (-1) or forth (+1) to."""
+        return 0 <= self._now + by < len(self._states)
+
     def step(self, by):
         """Go back (-1) or forth (+1); return whether there was a state to go to."""
-        there = 0 <= self._now + by < len(self._states)
+        there = self.can(by)
         self._now += by if there else 0
         return there

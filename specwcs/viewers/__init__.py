@@ -3,13 +3,13 @@
 `open_viewer` gives a `Viewer`; what it shows and gives back are `specwcs.regions.Shape`.
 """
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, ViewerError
 
 from .base import Viewer
 
 __all__ = ["Viewer", "open_viewer"]
 
-_NAMES = ("ds9", "ds9-running")
+_NAMES = ("ds9", "ds9-running", "web")
 
 
 def open_viewer(name):
@@ -17,9 +17,10 @@ def open_viewer(name):
 
     Parameters
     ----------
-    name : {"ds9", "ds9-running"}
-        A DS9 of our own, which ends with the interpreter; or the one that the user has open,
-        in which new frames are used and the user's own are left alone.
+    name : {"ds9", "ds9-running", "web"}
+        A DS9 of our own, which ends with the interpreter; the one that the user has open,
+        in which new frames are used and the user's own are left alone; or a page in the
+        browser.
 
     Returns
     -------
@@ -35,6 +36,15 @@ def open_viewer(name):
     """
     if name not in _NAMES:
         raise InputError(f"unknown viewer {name!r}", f"Must be one of {', '.join(_NAMES)}")
+    if name == "web":
+        try:
+            from .web import WebViewer
+        except ImportError as error:
+            raise ViewerError(
+                f"the page needs a package that is not installed ({error.name}). Install it: "
+                "pip install 'specwcs[web]'"
+            ) from error
+        return WebViewer()
     from .ds9 import Ds9
     from .own import OwnDs9
     from .running import RunningDs9

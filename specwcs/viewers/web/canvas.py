@@ -12,7 +12,6 @@ from bokeh.models import (
     BoxAnnotation,
     ColumnDataSource,
     CustomJS,
-    GridBox,
     LinearColorMapper,
     Range1d,
     ResetTool,
@@ -101,7 +100,8 @@ class Canvas:
         self.marks = marks
         self._labels = ColumnDataSource(dict(x=[], y=[], text=[], color=[]))
         self.figure.text("x", "y", "text", source=self._labels, text_color="color", x_offset=7,
-                         y_offset=-5, text_font_size="11px", text_outline_color="black")  # fmt: skip
+                         y_offset=-5, text_font_size="11px", background_fill_color="#101418",
+                         background_fill_alpha=0.6)  # fmt: skip
         box = BoxAnnotation(
             left=0, right=0, bottom=0, top=0, visible=False, fill_alpha=0.15, line_color="yellow"
         )
@@ -118,7 +118,7 @@ class Canvas:
         for side in ("inner_width", "inner_height"):
             self.figure.on_change(side, self._resized)
         self.post.on_change("text", self._heard)
-        self._own = 0
+        self._own = self._stamp = 0
 
     def attach(self, document):
         """Let the hand begin once the page is there."""
@@ -130,6 +130,12 @@ class Canvas:
         """Show the whole frame."""
         ny, nx = self._viewer.pyramid.image.shape
         self.look((nx - 1) / 2, (ny - 1) / 2, nx, ny)
+
+    def centre(self, x, y):
+        """Show the surroundings of a pixel, no larger than what is shown now."""
+        (x0, x1), (y0, y1) = self.view()
+        ny, nx = self._viewer.pyramid.image.shape
+        self.look(x, y, min(abs(x1 - x0), nx / 8), min(abs(y1 - y0), ny / 8))
 
     def look(self, x, y, width, height):
         """Show a rectangle of this centre and size."""
@@ -175,10 +181,10 @@ class Canvas:
 
     def shapes(self):
         """Draw the shapes of the viewer."""
-        version = self._viewer.version
         selected = self._selected_shapes()
-        places, outlines, shafts, names = drawn(self._viewer.shapes(self.number), version)
-        self.seen.version = version
+        self._stamp += 1
+        places, outlines, shafts, names = drawn(self._viewer.shapes(self.number), self._stamp)
+        self.seen.version = self._viewer.version
         self.places.selected.indices = []
         self.places.data, self._outlines.data, self._shafts.data = places, outlines, shafts
         self._names.data = names
@@ -230,7 +236,9 @@ class Canvas:
                     for k, (x, y) in enumerate(shapes[number].points)
                 ]
         self._own += 1
-        if not moved or not self._viewer.edit(message["version"], moved, []):
+        if moved and self._viewer.edit(message["version"], moved, []):
+            self._board.on_edit()
+        else:
             self._own -= 1
             self.shapes()  # other shapes were drawn meanwhile: show them
 
@@ -258,12 +266,14 @@ class Board:
         Cuts, stretch and colours.
     on_hand : callable
         Given what the hand said of keys, the cursor and what it picked; a dictionary.
+    on_edit : callable
+        Called when it has moved shapes.
     """
 
     def __init__(self, document, viewer):
         self.document, self._viewer = document, viewer
         self._limits, self.fresh = None, True
-        self.on_hand = _delete(viewer)
+        self.on_hand, self.on_edit = _delete(viewer), lambda: None
         self.mapper = LinearColorMapper(
             palette=list(Greys256), low=1, high=255, low_color=_NO_PIXEL
         )
@@ -275,8 +285,8 @@ class Board:
         self.colors.on_change("value", self._recolor)
         self.controls = Row(self.cut, self.stretch, self.colors)
         self.frames = {n: Canvas(viewer, n, self) for n in (1, 2)}
-        self.layout = GridBox(
-            children=[(self.frames[1].figure, 0, 0)], sizing_mode="stretch_both", spacing=4
+        self.layout = Row(
+            *(canvas.figure for canvas in self.frames.values()), sizing_mode="stretch_both"
         )
         for canvas in self.frames.values():
             canvas.attach(document)
@@ -330,9 +340,8 @@ class Board:
         """Place one frame, or two."""
         columns = self._viewer.columns
         two = columns is not None
-        children = [(self.frames[1].figure, 0, 0), (self.frames[2].figure, *((0, 1) if columns else (1, 0)))]
+        self.layout.styles = {"flex-direction": "row" if columns else "column"}
         self.frames[2].figure.visible = two
-        self.layout.children = children
         self.frames[1].seen.keys, self.frames[2].seen.keys = not two, two
         title = self._viewer.title
         self.frames[1].figure.title.text = f"{title} - solved" if two else title
@@ -357,8 +366,7 @@ def _delete(viewer):
         if message["kind"] == "key" and message["key"] == "d":
             chosen = message["chosen"] or [message["near"]]
             numbers = [number for number in chosen if number is not None]
-            if viewer.edit(message["version"], {}, numbers):
-                viewer.draw(viewer.shapes(viewer.work), viewer.work)
+            viewer.edit(message["version"], {}, numbers)
 
     return hear
 
