@@ -37,7 +37,12 @@ def add_arguments(parser):
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--ds9", action="store_true", help="open a DS9 (the default)")
     where.add_argument("--running", action="store_true", help="use the DS9 that is open")
-    where.add_argument("--web", action="store_true", help="in a browser; not there yet")
+    where.add_argument("--web", action="store_true", help="on a page in the browser")
+    add(
+        "--atlas",
+        metavar="SPECTRUM",
+        help="reference spectrum of the lamp, shown above that of a slit (--web)",
+    )
 
 
 class _AddFrame(argparse.Action):
@@ -57,15 +62,21 @@ def run(args, console):
     """
     from specwcs.viewers import open_viewer
 
-    if args.web:
-        raise InputError("--web is not there yet", "", "Use --ds9 or --running")
+    if args.atlas and not args.web:
+        raise InputError("--atlas without --web", "", "Add --web")
     console.step("reading the inputs")
     given, catalog = _given(args)
+    atlas = _read_atlas(args.atlas) if args.atlas else None
     _check_frames(args.frames)
     console.step("opening the viewer")
     redirected = redirect_stdout(sys.stderr) if args.json else nullcontext()
-    with redirected, open_viewer("ds9-running" if args.running else "ds9") as viewer:
+    name = "web" if args.web else "ds9-running" if args.running else "ds9"
+    with redirected, open_viewer(name) as viewer:
         session = _session(given, viewer)
+        for kind, paths in args.frames:
+            session.offer_image(kind, paths)
+        if args.web:
+            _furnish(viewer.page, args.catalog, catalog, atlas)
         kind = _show(session, args.frames)
         model, shown = _plot(session, kind, catalog)
         n = len(session.markers)
@@ -159,6 +170,41 @@ def _session(given, viewer):
     if session.opt is None:
         session.new_opt_model(1, 1)
     return session
+
+
+def _read_atlas(path):
+    """Return wavelengths (Angstrom) and flux of a spectrum, by specutils or of two columns."""
+    import numpy as np
+    from astropy import units as u
+    from specutils import Spectrum
+
+    from specwcs.inputs._text import local_path
+
+    local_path(path)
+    try:
+        spectrum = Spectrum.read(path)
+        wavelength = spectrum.spectral_axis.to_value(u.AA, u.spectral())
+        flux = np.asarray(spectrum.flux.value, float)
+    except Exception:  # whatever the readers raise on what they do not know
+        try:
+            wavelength, flux = np.loadtxt(path, usecols=(0, 1), unpack=True)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"this is no spectrum ({error})", "Must be a spectrum that specutils reads, or two "
+                "columns: wavelength in Angstrom and flux", file=path,
+            ) from error  # fmt: skip
+    good = np.isfinite(wavelength) & np.isfinite(flux)
+    if flux.ndim != 1 or good.sum() < 2:
+        raise InputError("this is no spectrum", "Must have one dimension", file=path)
+    order = np.argsort(wavelength[good])
+    return wavelength[good][order], flux[good][order]
+
+
+def _furnish(desk, names, catalog, atlas):
+    """Give a page the lines and the reference spectrum that the command names."""
+    if catalog is not None:
+        desk.offer_lamp(", ".join(map(str, names)), catalog)
+    desk.atlas = atlas
 
 
 def _plot(session, kind, catalog):

@@ -94,7 +94,7 @@ class Actions:
         placed = progress.model == name and (
             progress.placed.any() or not np.all(progress.markers["used"])
         )
-        if placed or name in progress.models and progress.models[name].origin == "fitted":
+        if placed or (name in progress.models and progress.models[name].origin == "fitted"):
             self._session.refit(*degrees)
             return
         flips = {}
@@ -147,7 +147,7 @@ class Actions:
             return self._mark_edge(x, y, markers, finder)
         if progress.model is None or slit is None:
             raise InputError("no slit is here", "", "Mark lines inside a slit, or fit OPT first")
-        if not progress.slit in (None, slit):
+        if progress.slit not in (None, slit):
             raise InputError(f"slit {progress.slit} is at hand", "", "Mark its lines")
         catalog = progress.catalog
         taken = {
@@ -160,7 +160,9 @@ class Actions:
         }  # fmt: skip
         free = np.array([w for w in catalog.wavelength.tolist() if w not in taken])
         if not len(free) or not np.isfinite(wavelength):
-            raise InputError("no line of the catalogue is left here", "", "Choose another catalogue")
+            raise InputError(
+                "no line of the catalogue is left here", "", "Choose another catalogue"
+            )
         line = float(free[np.argmin(np.abs(free - wavelength))])
         self._add(markers, Markers.of("line", slit, [t], [x], [y], wavelength=[line]))
         return f"{line:.2f} Å marked in slit {slit}. Choose another line beside if it is not this."
@@ -184,12 +186,12 @@ class Actions:
         ts = np.unique(np.asarray(markers["t"]))
         if slit is None or not len(ts):
             raise InputError("no trace is here")
-        apart = [self._off_trace(finder, slit, t, x, y) for t in ts]
+        apart = [self._off_trace(slit, t, x, y) for t in ts]
         t = float(ts[int(np.nanargmin(apart))])
         self._add(markers, Markers.of("edge", slit, [t], [x], [y]))
         return f"a point of slit {slit}, t = {t:g}."
 
-    def _off_trace(self, finder, slit, t, x, y):
+    def _off_trace(self, slit, t, x, y):
         direction = self._session.instrument.direction
         here, across = direction.split(x, y)
         trace = self._session.geometry(slit).trace
@@ -205,9 +207,8 @@ class Actions:
             return []
         own = float(markers["wavelength"].value[row])
         order = np.argsort(np.abs(catalog.wavelength - own))[:_OFFERED]
-        names = [f"{w:.2f} {name}".strip() for w, name in
-                 zip(catalog.wavelength[order].tolist(), catalog.label[order].tolist(), strict=True)]  # fmt: skip
-        return list(zip(catalog.wavelength[order].tolist(), names, strict=True))
+        lines, names = (v[order].tolist() for v in (catalog.wavelength, catalog.label))
+        return [(w, f"{w:.2f} {name}".strip()) for w, name in zip(lines, names, strict=True)]
 
     def name(self, row, wavelength):
         """Say that a marker is another line."""

@@ -48,7 +48,7 @@ class Desk:
         self.atlas, self.advice = None, None
         self.lamps, self.lamp = _lamps(), ""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="specwcs-desk")
-        self._pages, self._viewer, self._waiting = [], None, 0
+        self._pages, self._viewer, self._waiting, self._busy = [], None, 0, False
         self._lock = threading.Lock()
 
     def __call__(self, document, viewer):
@@ -63,6 +63,11 @@ class Desk:
             self.look()
         else:
             page.show()
+
+    @property
+    def idle(self):
+        """Whether all that was asked for is done."""
+        return self._waiting == 0 and not self._busy
 
     # -- work ---------------------------------------------------------------------------------
 
@@ -145,19 +150,23 @@ class Desk:
 
     def _work(self, what, action):
         with self._lock:
-            self._waiting -= 1
+            self._waiting, self._busy = self._waiting - 1, True
             last = self._waiting == 0
         if what:
             self.doing = what
             self._show("doing")
-        with self.session.turn, self.session.hear(self.tell), warnings.catch_warnings(record=True) as heard:
+        with (
+            self.session.turn,
+            self.session.hear(self.tell),
+            warnings.catch_warnings(record=True) as heard,
+        ):
             warnings.simplefilter("always")
             self._attempt(action)
             if last:  # what is shown between two steps that follow at once, nobody sees
                 self._attempt(self._read)
         for warning in heard:
             self.tell(str(warning.message), "warning")
-        self.doing = ""
+        self.doing, self._busy = "", False
         self._show("facts")
 
     def _attempt(self, action):

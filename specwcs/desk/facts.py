@@ -134,7 +134,9 @@ class SlitFinder:
             trace, ends = geometry.trace, []
             for t in (0.0, 1.0):
                 reach = np.linspace(-length, length, 2 * _NODES)
-                along, across = direction.split(*trace.pixel_from_trace(reach, np.full_like(reach, t)))
+                along, across = direction.split(
+                    *trace.pixel_from_trace(reach, np.full_like(reach, t))
+                )
                 good = np.isfinite(along) & np.isfinite(across)
                 order = np.argsort(along[good])
                 ends.append(

@@ -20,6 +20,7 @@ from bokeh.models import (
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
 from specwcs.extraction import rectify
 from specwcs.viewers.web.canvas import Board
+from specwcs.viewers.web.events import heed
 
 from . import words
 from .panels import Rectified, Residuals, Slice, SlitList
@@ -69,33 +70,33 @@ class Page:
         self.advice = div("hint", text="")
 
         self.steps = RadioButtonGroup(labels=list(_STEP_NAMES), active=None, name="steps")
-        self.steps.on_change("active", self._stepped)
-        self.degrees = [Spinner(low=0, high=_HIGHEST, step=1, value=1, width=58) for _ in range(3)]
+        heed(self.steps, "active", self._stepped)
+        self.degrees = [Spinner(low=0, high=_HIGHEST, step=1, value=1, width=84) for _ in range(3)]
         for spinner in self.degrees:
-            spinner.on_change("value", self._degrees_changed)
-        self.best = _button("Use", self._use_advice, "Fit with the advised degrees", visible=False)
-        self.measure = _button("Measure", self._measure, "Find the markers on the frame, with no hand")
-        self.draw = _button("Draw", self._draw, "Draw the markers where the model has them")
-        self.fit = _button("Fit (f)", self._fit, "Fit the model to its markers", kind="primary")
+            heed(spinner, "value", self._degrees_changed)
+        self.best = _button("Use", self._use_advice, visible=False)
+        self.measure = _button("Measure", self._measure)
+        self.draw = _button("Draw", self._draw)
+        self.fit = _button("Fit (f)", self._fit, kind="primary")
         self.flipx = _button("Flip X", lambda: self._do("flipping", self._act.flip, "x"))
         self.flipy = _button("Flip Y", lambda: self._do("flipping", self._act.flip, "y"))
         self.corners = Checkbox(label="move corners", active=False)
-        self.corners.on_change("active", self._corners_changed)
+        heed(self.corners, "active", self._corners_changed)
         self.points = Spinner(title="points a trace", low=2, high=200, step=1, value=9, width=90)
-        self.points.on_change("value", self._points_changed)
+        heed(self.points, "value", self._points_changed)
         self.lamp = Select(title="Lines of", value="", options=[("", "choose …")], width=150)
-        self.lamp.on_change("value", self._lamp_changed)
+        heed(self.lamp, "value", self._lamp_changed)
         self.nsplit = Spinner(title="places a slit", low=1, high=50, step=1, value=1, width=80)
-        self.nsplit.on_change("value", self._nsplit_changed)
-        self.tour = _button("Slit by slit", self._tour, "Begin with the slit at the centre")
+        heed(self.nsplit, "value", self._nsplit_changed)
+        self.tour = _button("Slit by slit", self._tour)
         self.previous = _button("◀ Previous (p)", self._previous)
         self.next = _button("Next (n) ▶", self._next)
-        self.stop = _button("Stop", lambda: self._do("fitting", self._act.stop), "Fit all solved slits")
+        self.stop = _button("Stop", lambda: self._do("fitting", self._act.stop))
         self.line = Select(title="The selected line is", options=[], width=190, visible=False)
-        self.line.on_change("value", self._named)
+        heed(self.line, "value", self._named)
 
         self.frame = Select(title="Frame", options=[], width=190)
-        self.frame.on_change("value", self._frame_changed)
+        heed(self.frame, "value", self._frame_changed)
         self.undo = _button("Undo (u)", lambda: self._do("", self._act.undo))
         self.redo = _button("Redo (r)", lambda: self._do("", self._act.redo))
         self.help = _button("Help (?)", self._help)
@@ -104,7 +105,7 @@ class Page:
         self.save = _button("Save", self._save, kind="success")
         self.path = TextInput(title="Frame or region file", width=230, placeholder="/path/to/file")
         self.open = _button("Open", self._open)
-        self.leave = _button("Leave", self._leave, "End the session; what is saved stays")
+        self.leave = _button("Leave", self._leave)
 
         self.residuals = Residuals(self._residual_chosen)
         self.slits = SlitList(self._slit_chosen)
@@ -112,7 +113,7 @@ class Page:
         self.below = RadioButtonGroup(
             labels=["Spectrum along the slit", "Rectified"], active=0, name="below"
         )
-        self.below.on_change("active", self._below_changed)
+        heed(self.below, "active", self._below_changed)
         self.rectified.figure.visible = False
 
     def _lay_out(self):
@@ -200,7 +201,9 @@ class Page:
         titles = list(progress.frames)
         if progress.frame and progress.frame not in titles:
             titles.append(progress.frame)
-        self.frame.options, self.frame.value = titles, progress.frame
+        kinds = {title: f"{kind}: {title}" for title, kind in progress.kinds.items()}
+        self.frame.options = [(title, kinds.get(title, title)) for title in titles]
+        self.frame.value = progress.frame
         self.lamp.options = [("", "choose …"), *((name, name) for name in desk.lamps)]
         self.lamp.value = desk.lamp
         self.nsplit.value, self.points.value = desk.settings.nsplit, desk.settings.points
@@ -233,7 +236,9 @@ class Page:
         if slit is None or not self._desk.facts.progress.frame:
             return
         if self.below.active == 0:
-            self._desk.compute(lambda: session.slice(slit), lambda r: self._tick(self._sliced, slit, r))
+            self._desk.compute(
+                lambda: session.slice(slit), lambda r: self._tick(self._sliced, slit, r)
+            )
         else:
             self._desk.compute(lambda: _rectified(session, slit),
                                lambda r: self._tick(self._straight, slit, r))  # fmt: skip
@@ -271,7 +276,7 @@ class Page:
     def _do(self, what, action, *args, **kwargs):
         self._desk.do(what, action, *args, **kwargs)
 
-    def _stepped(self, attr, old, new):
+    def _stepped(self, new):
         if not self._filling and new is not None:
             self._do("drawing", self._act.step, _STEPS[new])
 
@@ -289,41 +294,41 @@ class Page:
             self._do(f"fitting {self._model.upper()}", self._act.fit, self._model)
             self._desk.advise()
 
-    def _degrees_changed(self, attr, old, new):
+    def _degrees_changed(self, _):
         if not self._filling and self._model and None not in self._given_degrees():
             self._do("fitting", self._act.degrees, self._model, self._given_degrees())
 
     def _use_advice(self):
         self._do("fitting", self._act.degrees, *self._desk.advice)
 
-    def _corners_changed(self, attr, old, new):
+    def _corners_changed(self, new):
         if not self._filling:
             self._desk.settings.edit = new
             self._do("drawing", self._act.draw, "opt")
 
-    def _points_changed(self, attr, old, new):
+    def _points_changed(self, new):
         if not self._filling and new:
             self._desk.settings.points = int(new)
             self._do("drawing", self._act.draw, "crv")
 
-    def _nsplit_changed(self, attr, old, new):
+    def _nsplit_changed(self, new):
         if not self._filling and new:
             self._desk.settings.nsplit = int(new)
             self._do("drawing", self._act.draw, "ids")
 
-    def _lamp_changed(self, attr, old, new):
+    def _lamp_changed(self, new):
         if not self._filling and new:
             self._desk.choose_lamp(new)
             if self._model == "ids":
                 self._do("drawing", self._act.draw, "ids")
 
-    def _frame_changed(self, attr, old, new):
+    def _frame_changed(self, new):
         if not self._filling and new:
             path = self._desk.facts.progress.frames.get(new)
             if path is not None:
                 self._do(f"reading {new}", self._act.load, path)
 
-    def _below_changed(self, attr, old, new):
+    def _below_changed(self, new):
         self.slice.figure.visible = new == 0
         self.rectified.say("" if new == 0 else "Click a slit in the list to see it rectified.")
         self.rectified.note.visible = new == 1
@@ -396,7 +401,9 @@ class Page:
         numbers, apart = [], []
         for n, shape in enumerate(self._viewer.shapes(self._viewer.work)):
             if shape is not None and not shape.fixed and shape.tags.get("slit") == slit:
-                px, py = np.mean(shape.points, axis=0) if shape.kind == "polygon" else shape.points[-1]
+                px, py = (
+                    np.mean(shape.points, axis=0) if shape.kind == "polygon" else shape.points[-1]
+                )
                 numbers.append(n)
                 apart.append(np.hypot(px - x, py - y))
         if not numbers:
@@ -421,7 +428,7 @@ class Page:
                 lambda: self._act.lines_near(row), lambda r: self._tick(self._offer, slit, r)
             )
 
-    def _offer(self, slit, lines):
+    def _offer(self, _, lines):
         if isinstance(lines, SpecwcsError) or not lines:
             return
         self._filling = True
@@ -429,7 +436,7 @@ class Page:
         self.line.value, self.line.visible = repr(lines[0][0]), True
         self._filling = False
 
-    def _named(self, attr, old, new):
+    def _named(self, new):
         if not self._filling and new:
             self._do("", self._act.name, self._row, float(new))
 
@@ -494,7 +501,7 @@ class Page:
 _NOWHERE = "x, y, value, slit, t and wavelength under the cursor"
 
 
-def _button(label, action, description=None, kind="default", visible=True):
+def _button(label, action, kind="default", visible=True):
     button = Button(label=label, button_type=kind, sizing_mode="fixed", width=8 * len(label) + 26,
                     height=31, visible=visible)  # fmt: skip
     button.on_click(action)

@@ -10,6 +10,7 @@ from bokeh.models import (
     HoverTool,
     HTMLTemplateFormatter,
     LinearAxis,
+    LinearColorMapper,
     Range1d,
     Span,
     StringFormatter,
@@ -18,11 +19,15 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-__all__ = ["Residuals", "Rectified", "Slice", "SlitList"]
+from specwcs.viewers.web.events import heed
+
+__all__ = ["Rectified", "Residuals", "Slice", "SlitList"]
 
 _USED, _DROPPED, _LINE = "#2b6cb0", "#c53030", "#4a5568"
 _FAR = 8.0  # times the rms: residuals beyond are seen by zooming out
 _MOST_LABELS = 40
+_RESIDUALS = ("at", "slit_number", "residual", "used", "size", "slit", "wavelength", "t", "x", "y")
+_COLUMNS = ("slit", "state", "why", "marks", "rms", "tint")
 _CUT = 0.3  # %, at either end of the shades of a rectified slit
 
 
@@ -36,32 +41,40 @@ class Residuals:
     """
 
     def __init__(self, chosen):
-        self._chosen, self._table = chosen, None
-        names = ("at", "slit_number", "residual", "color", "size", "slit", "x", "y", "what")
-        self._names = names
-        self.source = ColumnDataSource({name: [] for name in names})
+        self._chosen = chosen
+        self.source = ColumnDataSource({name: [] for name in _RESIDUALS})
         self.figures = [self._figure("at", "wavelength (Å)"), self._figure("slit_number", "slit")]
-        self._slits = []
-        self.source.selected.on_change("indices", self._tapped)
+        heed(self.source.selected, "indices", self._tapped)
 
     def _figure(self, column, label):
         plot = figure(
-            x_range=Range1d(0, 1), y_range=Range1d(-1, 1), height=190, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset,tap",
-            active_scroll="wheel_zoom", toolbar_location="right", x_axis_label=label,
-            y_axis_label="residual (px)", lod_threshold=None, min_border_right=5,
+            x_range=Range1d(0, 1),
+            y_range=Range1d(-1, 1),
+            height=190,
+            sizing_mode="stretch_width",
+            tools="pan,wheel_zoom,box_zoom,reset,tap",
+            active_scroll="wheel_zoom",
+            toolbar_location="right",
+            x_axis_label=label,
+            y_axis_label="residual (px)",
+            lod_threshold=None,
+            min_border_right=5,
             name=f"residuals_{column}",
-        )  # fmt: skip
+        )
         plot.toolbar.logo = None
         plot.title.text_font_size = "12px"
         band = BoxAnnotation(fill_color=_USED, fill_alpha=0.08, visible=False, level="underlay")
         plot.add_layout(band)
         plot.add_layout(Span(location=0, dimension="width", line_color=_LINE, line_width=0.8))
+        color = {"field": "used", "transform": LinearColorMapper([_DROPPED, _USED], low=0, high=1)}
         plot.scatter(
-            column, "residual", source=self.source, color="color", size="size", alpha=0.7,
-            selection_line_color="black", selection_fill_color="gold", selection_alpha=1,
-            nonselection_alpha=0.7,
+            column, "residual", source=self.source, fill_color=color, line_color=None, size="size",
+            alpha=0.7, selection_line_color="black", selection_fill_color="gold",
+            selection_alpha=1, nonselection_alpha=0.7,
         )  # fmt: skip
-        plot.add_tools(HoverTool(tooltips=[("", "@what"), ("residual", "@residual{0.000} px")]))
+        tips = [("slit", "@slit, t = @t{0.00}"), ("wavelength", "@wavelength{0.00} Å"),
+                ("residual", "@residual{0.000} px")]  # fmt: skip
+        plot.add_tools(HoverTool(tooltips=tips))
         plot.select_one(TapTool).description = "click a point to see its marker"
         plot.tags = [band]
         return plot
@@ -70,7 +83,7 @@ class Residuals:
         """Draw the residuals of a model."""
         table, model = facts.residuals, facts.progress.model
         if table is None:
-            self.source.data = {name: [] for name in self._names}
+            self.source.data = {name: [] for name in _RESIDUALS}
             self._titles("no fit yet: move markers, or measure them")
             return
         used = np.asarray(table["used"])
@@ -84,22 +97,18 @@ class Residuals:
             at = direction.split(table["x"].value, table["y"].value)[0]
         known = np.isfinite(off) & np.isfinite(at)
         jitter = 0.7 * (np.clip(t, 0, 1) - 0.5)
-        what = [
-            f"slit {s}, {f'{w:.2f} Å, ' if w == w else ''}t = {p:.2f}{'' if u else ', dropped'}"
-            for s, w, p, u in zip(slits.tolist(), wavelength.tolist(), t.tolist(), used.tolist(),
-                                  strict=True)
-        ]  # fmt: skip
         self.source.selected.indices = []
         self.source.data = {
             "at": at[known],
             "slit_number": (np.array([number[s] for s in slits.tolist()]) + jitter)[known],
             "residual": off[known],
-            "color": np.where(used, _USED, _DROPPED)[known].tolist(),
-            "size": np.where(used, 5, 7)[known],
+            "used": used[known].astype(np.uint8),
+            "size": np.where(used, 5, 7)[known].astype(np.float32),
             "slit": slits[known].tolist(),
+            "wavelength": wavelength[known],
+            "t": t[known],
             "x": table["x"].value[known],
             "y": table["y"].value[known],
-            "what": [w for w, k in zip(what, known.tolist(), strict=True) if k],
         }
         along = "x" if direction.along_x else "y"
         self.figures[0].xaxis.axis_label = (
@@ -143,7 +152,7 @@ class Residuals:
             if band.visible:
                 band.update(bottom=-rms, top=rms)
 
-    def _tapped(self, attr, old, new):
+    def _tapped(self, new):
         if new:
             # Of several under the pointer, the worst.
             row = max(new, key=lambda n: abs(self.source.data["residual"][n]))
@@ -161,7 +170,7 @@ class SlitList:
 
     def __init__(self, chosen):
         self._chosen = chosen
-        self.source = ColumnDataSource(dict(slit=[], state=[], why=[], marks=[], rms=[], tint=[]))
+        self.source = ColumnDataSource({name: [] for name in _COLUMNS})
         tinted = HTMLTemplateFormatter(
             template='<span title="<%= why %>" style="color: <%= tint %>"><%= value %></span>'
         )
@@ -173,27 +182,28 @@ class SlitList:
         ]
         self.table = DataTable(
             source=self.source, columns=columns, height=230, sizing_mode="stretch_width",
-            index_position=None, sortable=True, reorderable=False, autosize_mode="none", name="slits",
+            index_position=None, sortable=True, reorderable=False, autosize_mode="none",
+            name="slits",
         )  # fmt: skip
-        self.source.selected.on_change("indices", self._tapped)
+        heed(self.source.selected, "indices", self._tapped)
 
     def show(self, rows):
         """List slits."""
-        new = dict(
-            slit=[row.slit for row in rows],
-            state=[row.state for row in rows],
-            why=[row.why.replace('"', "'") for row in rows],
-            marks=[f"{row.placed} of {row.drawn}" for row in rows],
-            rms=["" if np.isnan(row.rms) else f"{row.rms:.3f}" for row in rows],
-            tint=[_tint(row) for row in rows],
-        )
+        new = {
+            "slit": [row.slit for row in rows],
+            "state": [row.state for row in rows],
+            "why": [row.why.replace('"', "'") for row in rows],
+            "marks": [f"{row.placed} of {row.drawn}" for row in rows],
+            "rms": ["" if np.isnan(row.rms) else f"{row.rms:.3f}" for row in rows],
+            "tint": [_tint(row) for row in rows],
+        }
         if new != {name: list(values) for name, values in self.source.data.items()}:
             self.source.selected.indices = []
             # A table that gets as many rows as it has does not draw them (Bokeh 3.9).
             self.source.data = {name: [] for name in new}
             self.source.data = new
 
-    def _tapped(self, attr, old, new):
+    def _tapped(self, new):
         if new:
             self._chosen(self.source.data["slit"][new[0]])
 
@@ -208,13 +218,14 @@ class Slice:
     """The spectrum along a slit, the lines of the catalogue on it, a reference above it."""
 
     def __init__(self):
-        self._flux = ColumnDataSource(dict(pixel=[], flux=[], wavelength=[]))
-        self._lines = ColumnDataSource(dict(pixel=[], top=[], name=[]))
-        self._atlas = ColumnDataSource(dict(pixel=[], flux=[]))
+        self._flux = ColumnDataSource({"pixel": [], "flux": [], "wavelength": []})
+        self._lines = ColumnDataSource({"pixel": [], "top": [], "name": []})
+        self._atlas = ColumnDataSource({"pixel": [], "flux": []})
         self.figure = figure(
             height=210, sizing_mode="stretch_width", tools="xpan,xwheel_zoom,xbox_zoom,reset",
             active_scroll="xwheel_zoom", x_axis_label="px along the dispersion",
             y_axis_label="counts", lod_threshold=None, name="slice",
+            title="click a slit in the list, or press n, to see its spectrum",
         )  # fmt: skip
         self.figure.toolbar.logo = None
         self.figure.x_range, self.figure.y_range = Range1d(0, 1), Range1d(0, 1)
@@ -229,23 +240,24 @@ class Slice:
                                     ("counts", "@flux{0.0}")], mode="vline",
                           renderers=[self.figure.renderers[0]])  # fmt: skip
         self.figure.add_tools(hover)
-        self._ticks = ([], [])
-        self._formatter = CustomJSTickFormatter(code=_WAVELENGTHS, args=dict(source=self._flux))
+        formatter = CustomJSTickFormatter(code=_WAVELENGTHS, args={"source": self._flux})
         self.figure.add_layout(
-            LinearAxis(axis_label="wavelength (Å)", formatter=self._formatter), "above"
+            LinearAxis(axis_label="wavelength (Å)", formatter=formatter), "above"
         )
 
     def show(self, slit, cut, lines, labels, medium, atlas):
         """Draw a cut; `atlas` is a pair of wavelengths and fluxes, or None."""
         flux = np.asarray(cut.flux, float)
         good = flux[np.isfinite(flux)]
-        low, high = (np.percentile(good, (0.5, 100)) if good.size else (0.0, 1.0))
+        low, high = np.percentile(good, (0.5, 100)) if good.size else (0.0, 1.0)
         room = max(high - low, 1e-9)
-        self.figure.y_range.update(start=low - 0.05 * room, end=high + (1.1 if atlas else 0.35) * room)
+        self.figure.y_range.update(
+            start=low - 0.05 * room, end=high + (1.1 if atlas else 0.35) * room
+        )
         if len(self._flux.data["pixel"]) != len(cut.pixel):
             ends = {"start": -0.5, "end": len(cut.pixel) - 0.5}
             self.figure.x_range.update(**ends, **{f"reset_{k}": v for k, v in ends.items()})
-        self._flux.data = dict(pixel=cut.pixel, flux=flux, wavelength=cut.wavelength)
+        self._flux.data = {"pixel": cut.pixel, "flux": flux, "wavelength": cut.wavelength}
         pixel, names = np.zeros(0), []
         if lines is not None and len(lines):
             pixel = np.interp(lines["wavelength"].value, *_ordered(cut), left=np.nan, right=np.nan)
@@ -256,12 +268,16 @@ class Slice:
         if len(pixel) > _MOST_LABELS:
             bright = np.argsort(-np.interp(pixel, cut.pixel, np.nan_to_num(flux)))[:_MOST_LABELS]
             names = [n if k in set(bright.tolist()) else "" for k, n in enumerate(names)]
-        self._lines.data = dict(pixel=pixel, top=np.full(len(pixel), high + 0.33 * room), name=names)
-        above = dict(pixel=[], flux=[])
+        self._lines.data = {
+            "pixel": pixel,
+            "top": np.full(len(pixel), high + 0.33 * room),
+            "name": names,
+        }
+        above = {"pixel": [], "flux": []}
         if atlas is not None:
             at = np.interp(atlas[0], *_ordered(cut), left=np.nan, right=np.nan)
             scale = 0.6 * room / max(float(np.nanmax(np.abs(atlas[1]))), 1e-30)
-            above = dict(pixel=at, flux=high + 0.4 * room + scale * atlas[1])
+            above = {"pixel": at, "flux": high + 0.4 * room + scale * atlas[1]}
         self._atlas.data = above
         title = f"slit {slit}, wavelengths in {medium}"
         self.figure.title.text = f"{title}; the reference above" if atlas is not None else title
@@ -288,7 +304,7 @@ class Rectified:
     """A slit, its lines straight and its wavelengths even."""
 
     def __init__(self):
-        self.source = ColumnDataSource(dict(image=[], x=[], y=[], dw=[], dh=[]))
+        self.source = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
         self.figure = figure(
             height=210, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset",
             active_scroll="wheel_zoom", x_axis_label="wavelength (Å)", y_axis_label="row",
@@ -310,9 +326,13 @@ class Rectified:
         wavelength = spectrum.spectral_axis.value
         step = wavelength[1] - wavelength[0]
         left, width = wavelength[0] - step / 2, wavelength[-1] - wavelength[0] + step
-        self.source.data = dict(
-            image=[(255 * shades).astype(np.uint8)], x=[left], y=[-0.5], dw=[width], dh=[len(flux)]
-        )
+        self.source.data = {
+            "image": [(255 * shades).astype(np.uint8)],
+            "x": [left],
+            "y": [-0.5],
+            "dw": [width],
+            "dh": [len(flux)],
+        }
         self.figure.x_range.update(start=left, end=left + width)
         self.figure.y_range.update(start=-0.5, end=len(flux) - 0.5)
         self.figure.title.text = f"slit {slit}, rectified"

@@ -14,8 +14,8 @@ STEP_HINTS = {
 FIRST = """
 <b>How it goes.</b> Three steps, from left to right: where the <b>slits</b> fall, how their
 <b>traces</b> bend, where the <b>lines</b> lie. In each, <b>measure</b> or drag the markers,
-look at the residuals, and <b>fit</b>. Then <b>save</b>. Everything can be undone, and nothing is lost
-when the page is closed. Press <kbd>?</kbd> for keys and mouse.
+look at the residuals, and <b>fit</b>. Then <b>save</b>. Everything can be undone, and nothing is
+lost when the page is closed. Press <kbd>?</kbd> for keys and mouse.
 """
 
 _KEYS = (
@@ -38,10 +38,10 @@ _KEYS = (
 HELP = (
     "<table class='keys'>"
     + "".join(f"<tr><td>{keys}</td><td>{what}</td></tr>" for keys, what in _KEYS)
-    + "</table><p>Slits are listed with the worst first: click one to go there. Click a point of the "
-    "residuals to see its marker. <i>Residual</i>: measured minus fitted, px. <i>Degrees</i> of OPT are "
-    "those in X and Y of the mask; of CRV and IDS those along the trace or in wavelength, then those in x "
-    "and y over the frame.</p>"
+    + "</table><p>Slits are listed with the worst first: click one to go there. Click a point of "
+    "the residuals to see its marker. <i>Residual</i>: measured minus fitted, px. <i>Degrees</i> "
+    "of OPT are those in X and Y of the mask; of CRV and IDS those along the trace or in "
+    "wavelength, then those in x and y over the frame.</p>"
 )
 
 STYLE = """
@@ -49,7 +49,8 @@ STYLE = """
 kbd { border: 1px solid #a0aec0; border-radius: 3px; padding: 0 4px; background: #edf2f7;
       font-family: inherit; font-size: 12px; }
 .keys td { padding: 1px 8px 1px 0; vertical-align: top; }
-:host(.card) { background: #fffbea; border: 1px solid #ecc94b; border-radius: 5px; padding: 6px 10px; }
+:host(.card) { background: #fffbea; border: 1px solid #ecc94b; border-radius: 5px;
+               padding: 6px 10px; }
 :host(.said) { height: 96px; overflow-y: auto; border: 1px solid #cbd5e0; border-radius: 4px;
         padding: 4px 8px; background: white; white-space: pre-line; }
 .error { color: #c53030; font-weight: 600; } .warning { color: #975a16; }

@@ -11,16 +11,28 @@ _KEPT = 3  # frames in memory
 
 
 class Frames:
-    """Frames by their titles, in the order in which they were loaded first.
+    """Frames by their titles, in the order in which they were loaded or offered first.
 
     Parameters
     ----------
     instrument : Instrument
+
+    Attributes
+    ----------
+    paths : dict of str to path or list of paths
+    kinds : dict of str to str
+        ``"flat"``, ``"arc"``, ``"science"``, where that was said.
     """
 
     def __init__(self, instrument):
         self._instrument = instrument
-        self._read, self.paths = {}, {}
+        self._read, self.paths, self.kinds = {}, {}, {}
+
+    def offer(self, kind, path):
+        """Name a frame that may be looked at, without reading it."""
+        paths = path if isinstance(path, (list, tuple)) else [path]
+        title = " + ".join(Path(p).name for p in paths)
+        self.paths[title], self.kinds[title] = path, kind
 
     def read(self, path):
         """Read a frame, or the sum of several; as `load_image` takes them."""

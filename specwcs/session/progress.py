@@ -64,7 +64,9 @@ class Progress:
     frame : str
         The title of the frame on the screen; empty without one.
     frames : dict of str to path
-        Those that were loaded, for `load_image`, by their titles.
+        Those that were loaded or offered, for `load_image`, by their titles.
+    kinds : dict of str to str
+        What those are that were offered.
     """
 
     models: dict
@@ -80,9 +82,10 @@ class Progress:
     redoable: bool
     frame: str
     frames: dict
+    kinds: dict
 
     @classmethod
-    def of(cls, session, state, history, frames, title):
+    def of(cls, state, history, frames, title):
         """Read a session's state."""
         layer, tour = state.layer, state.tour
         return cls(
@@ -103,6 +106,7 @@ class Progress:
             redoable=history.can(1),
             frame=title,
             frames=dict(frames.paths),
+            kinds=dict(frames.kinds),
         )
 
 

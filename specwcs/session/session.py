@@ -144,7 +144,7 @@ class ModelsCalibration(SessionTour):
     @property
     def progress(self):
         """What there is to show of the session, a `Progress`: models, markers, slits, frames."""
-        return Progress.of(self, self._state, self._history, self._frames, self._title)
+        return Progress.of(self._state, self._history, self._frames, self._title)
 
     @property
     def markers(self):
@@ -211,6 +211,17 @@ class ModelsCalibration(SessionTour):
         if self._screen.alive:
             self._screen.show(frame.data, self._title)
         self._draw()
+
+    def offer_image(self, kind, path):
+        """Name a frame that a page offers to show, without reading it.
+
+        Parameters
+        ----------
+        kind : str
+            What it is: ``"flat"``, ``"arc"``, ``"science"``.
+        path : str, path-like or list of them
+        """
+        self._frames.offer(kind, path)
 
     def _note_sources(self, sources):
         self._sources += [entry for entry in sources if entry not in self._sources]

@@ -5,8 +5,8 @@ from contextlib import suppress
 from importlib.resources import files
 
 import numpy as np
-from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.core.properties import Bool, Int, String
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.model import DataModel
 from bokeh.models import (
     BoxAnnotation,
@@ -21,6 +21,7 @@ from bokeh.models import (
 from bokeh.palettes import Cividis256, Greys256, Inferno256, Viridis256
 from bokeh.plotting import figure
 
+from .events import heed
 from .shapes import drawn
 from .stretch import CUTS, STRETCHES, limits, shades
 
@@ -80,7 +81,7 @@ class Canvas:
         self.figure.grid.visible = False
         self.figure.toolbar.logo = None
         self.figure.select_one(ResetTool).description = "whole frame"
-        self._image = ColumnDataSource(dict(image=[], x=[], y=[], dw=[], dh=[]))
+        self._image = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
         self.figure.image("image", x="x", y="y", dw="dw", dh="dh", source=self._image,
                           color_mapper=board.mapper, level="image")  # fmt: skip
         self.places, self._outlines, self._shafts, self._names = (
@@ -90,15 +91,14 @@ class Canvas:
                             line_width=1.5)  # fmt: skip
         self.figure.segment("x0", "y0", "x1", "y1", source=self._shafts, line_color="color",
                             line_width=1.5)  # fmt: skip
-        marks = self.figure.scatter(
+        self.figure.scatter(
             "x", "y", source=self.places, marker="marker", size="size", line_color="color",
             fill_color="color", fill_alpha=0.15, line_width=1.5, selection_line_color="yellow",
             selection_fill_color="yellow", selection_fill_alpha=0.6, selection_line_width=2.5,
-            nonselection_line_alpha=1, nonselection_fill_alpha=0.15, nonselection_line_color="color",
-            nonselection_fill_color="color",
+            nonselection_line_alpha=1, nonselection_fill_alpha=0.15,
+            nonselection_line_color="color", nonselection_fill_color="color",
         )  # fmt: skip
-        self.marks = marks
-        self._labels = ColumnDataSource(dict(x=[], y=[], text=[], color=[]))
+        self._labels = ColumnDataSource({"x": [], "y": [], "text": [], "color": []})
         self.figure.text("x", "y", "text", source=self._labels, text_color="color", x_offset=7,
                          y_offset=-5, text_font_size="11px", background_fill_color="#101418",
                          background_fill_alpha=0.6)  # fmt: skip
@@ -107,17 +107,17 @@ class Canvas:
         )
         self.figure.add_layout(box)
         self._hand = CustomJS(
-            args=dict(figure=self.figure, places=self.places, outlines=self._outlines,
-                      shafts=self._shafts, box=box, post=self.post, state=self.seen),
+            args={
+                "figure": self.figure, "places": self.places, "outlines": self._outlines,
+                "shafts": self._shafts, "box": box, "post": self.post, "state": self.seen,
+            },
             code=_HAND.read_text(encoding="utf-8"),
         )  # fmt: skip
         for model in (self.figure.x_range, self.figure.y_range):
-            for end in ("start", "end"):
-                model.on_change(end, self._moved)
+            heed(model, ("start", "end"), self._later)
         self._screen = _SCREEN
-        for side in ("inner_width", "inner_height"):
-            self.figure.on_change(side, self._resized)
-        self.post.on_change("text", self._heard)
+        heed(self.figure, ("inner_width", "inner_height"), self._resized)
+        heed(self.post, "text", self._heard)
         self._own = self._stamp = 0
 
     def attach(self, document):
@@ -143,15 +143,12 @@ class Canvas:
         self.figure.y_range.update(start=y - height / 2, end=y + height / 2)
         self._later()
 
-    def _moved(self, attr, old, new):
-        self._later()
-
-    def _resized(self, attr, old, new):
+    def _resized(self, _):
         with suppress(UnsetValueError):  # the other side is told next
             self._screen = self.figure.inner_width, self.figure.inner_height
             self._later()
 
-    def _later(self):
+    def _later(self, _=None):
         """Draw the tile once the view has settled."""
         if self._pending is None:
             self._pending = self._board.document.add_timeout_callback(
@@ -173,8 +170,10 @@ class Canvas:
             return
         tile = self._viewer.pyramid.tile(*self.view(), self._screen)
         values = shades(tile.values, *self._board.limits(), self._board.stretch.value)
-        self._image.data = dict(image=[values], x=[tile.x], y=[tile.y], dw=[tile.width],
-                                dh=[tile.height])  # fmt: skip
+        self._image.data = {
+            "image": [values], "x": [tile.x], "y": [tile.y], "dw": [tile.width],
+            "dh": [tile.height],
+        }  # fmt: skip
         self._name()
 
     # -- shapes --------------------------------------------------------------------------
@@ -214,7 +213,7 @@ class Canvas:
 
     # -- the hand --------------------------------------------------------------------------
 
-    def _heard(self, attr, old, new):
+    def _heard(self, new):
         message = json.loads(new)
         if message["kind"] == "edit":
             self._edit(message)
@@ -280,9 +279,9 @@ class Board:
         self.cut = Select(title="Cuts", value=CUTS[0], options=list(CUTS), width=95)
         self.stretch = Select(title="Stretch", value="linear", options=list(STRETCHES), width=85)
         self.colors = Select(title="Colours", value="grey", options=list(_PALETTES), width=85)
-        self.cut.on_change("value", self._recut)
-        self.stretch.on_change("value", lambda attr, old, new: self._paint())
-        self.colors.on_change("value", self._recolor)
+        heed(self.cut, "value", self._recut)
+        heed(self.stretch, "value", self._paint)
+        heed(self.colors, "value", self._recolor)
         self.controls = Row(self.cut, self.stretch, self.colors)
         self.frames = {n: Canvas(viewer, n, self) for n in (1, 2)}
         self.layout = Row(
@@ -347,14 +346,14 @@ class Board:
         self.frames[1].figure.title.text = f"{title} - solved" if two else title
         self.frames[2].figure.title.text = f"{title} - at hand"
 
-    def _recut(self, attr, old, new):
+    def _recut(self, _):
         self._limits = None
         self._paint()
 
-    def _recolor(self, attr, old, new):
-        self.mapper.palette = list(_PALETTES[self.colors.value])
+    def _recolor(self, name):
+        self.mapper.palette = list(_PALETTES[name])
 
-    def _paint(self):
+    def _paint(self, _=None):
         for canvas in self.frames.values():
             canvas.paint()
 

@@ -170,6 +170,7 @@ export default ({figure, places, outlines, shafts, box, post, state}, obj, data,
   const key = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !state.keys) return
     const to = event.composedPath()[0]
+    if (event.key === "Enter" && to.blur) setTimeout(() => to.blur())  // keys are the frame's again
     if (/^(input|select|textarea|option)$/i.test(to.tagName ?? "") || to.isContentEditable) return
     if (event.key in STEPS && chosen().length) {
       event.preventDefault()

@@ -1,12 +1,19 @@
 """What the pages of a viewer show, whichever and however many of them are open."""
 
+import os
+import sys
 import threading
+import traceback
+import warnings
 import webbrowser
 from dataclasses import replace
+from html import escape
 
 import numpy as np
+from bokeh.core.templates import get_env
+from bokeh.models import Div
 
-from specwcs.errors import ViewerError
+from specwcs.errors import SpecwcsWarning, ViewerError
 from specwcs.viewers.base import Viewer
 
 from .canvas import bare_page
@@ -16,6 +23,9 @@ from .server import PageServer
 __all__ = ["WebViewer"]
 
 _HEIGHT = 900  # px, of the page in a notebook
+_TEMPLATE = """{% extends "file.html.jinja" %}
+{% block preamble %}<link rel="icon" href="data:,">{% endblock %}
+"""
 
 
 class WebViewer(Viewer):
@@ -32,13 +42,15 @@ class WebViewer(Viewer):
 
     Attributes
     ----------
+    page : callable
+        Fills a document: ``page(document, viewer)``.
     version : int
         Grows with every set of shapes that is drawn: what a page says of an older one is void.
     """
 
     def __init__(self, port=0, browse=True):
         self.lock = threading.RLock()
-        self._page, self._pages = bare_page, []
+        self.page, self._pages = bare_page, []
         self._blank()
         self._watcher, self._browse, self._port = None, browse, port
         self._server = PageServer(self._open, port)
@@ -48,6 +60,7 @@ class WebViewer(Viewer):
         self.pyramid, self.title = None, ""
         self._shapes, self.version = {1: [], 2: []}, 0
         self.columns, self.rectangles = None, {}
+        self._unread = False
 
     # -- what a session asks of any viewer -----------------------------------------------
 
@@ -65,14 +78,23 @@ class WebViewer(Viewer):
         self._need()
         with self.lock:
             self._check(frame)
-            self._shapes[frame] = list(shapes)
+            lost = self._unread and frame == self.work
+            self._shapes[frame], self._unread = list(shapes), False
             self.version += 1
         self._tell_pages("shapes")
+        if lost:
+            warnings.warn(
+                "Markers were moved while others were being drawn: these moves are not taken. "
+                "Move them again.",
+                SpecwcsWarning,
+                stacklevel=2,
+            )
 
     def read(self, frame=1):
         """Return the shapes of a frame as they stand now; see `Viewer`."""
         with self.lock:
             self._check(frame)
+            self._unread = self._unread and frame != self.work
             return [shape for shape in self._shapes[frame] if shape and not shape.fixed]
 
     def split(self, columns):
@@ -146,7 +168,7 @@ class WebViewer(Viewer):
 
     def furnish(self, page):
         """Have pages made by a function, given a document and the viewer."""
-        self._page = page
+        self.page = page
         self._tell_pages("layout")
 
     def listen(self, listener):
@@ -192,8 +214,10 @@ class WebViewer(Viewer):
                 shapes[number] = replace(shapes[number], points=points)
             for number in deleted:
                 shapes[number] = None
-            if self._watcher is not None:
-                self._watcher(self.read(self.work))
+            self._unread = True
+            # A page that is idle takes the edit at once.
+            if self._watcher is not None and not getattr(self.page, "idle", False):
+                self._watcher([s for s in shapes if s and not s.fixed])
         self._tell_pages("edit")
         return True
 
@@ -202,7 +226,13 @@ class WebViewer(Viewer):
             self.soon(lambda listener=listener: listener(what))
 
     def _open(self, document):
-        self._page(document, self)
+        document.template = get_env().from_string(_TEMPLATE)
+        try:
+            self.page(document, self)
+        except Exception as error:  # a page shows a sentence, and the terminal what happened
+            traceback.print_exc()
+            document.clear()
+            document.add_root(Div(text=f"This page cannot be shown: {escape(repr(error))}"))
 
     def _need(self):
         if not self.alive:
@@ -216,7 +246,7 @@ class WebViewer(Viewer):
         print(f"The page is at  {self.url}")
         if self._server.remote:
             print(f"From the machine you sit at, first run\n  {self._server.tunnel}")
-        elif self._browse:
+        elif self._browse and _has_screen():
             # A browser that cannot be opened is no fault: the address is printed.
             threading.Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
 
@@ -226,3 +256,10 @@ class WebViewer(Viewer):
             f'<iframe src="{self.url}" width="100%" height="{_HEIGHT}" '
             'style="border: 0" title="specwcs"></iframe>'
         )
+
+
+def _has_screen():
+    """Whether a browser would open in a window, and not in the terminal."""
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )

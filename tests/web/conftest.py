@@ -1,0 +1,197 @@
+"""A real Chromium, and a hand with mouse and keys on the page of a session."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from specwcs import ModelsCalibration
+from specwcs.viewers.web import WebViewer
+
+SETTLE = 0.12
+"""Seconds in which a page draws what it was told."""
+
+_VIEW = """
+(name) => {
+  const model = Bokeh.documents[0].get_model_by_name(name)
+  const view = Bokeh.index.find_one(model)
+  const {left, top} = view.canvas_view.events_el.getBoundingClientRect()
+  return {view, left, top}
+}
+"""
+_SCREEN = f"""
+([name, points]) => {{
+  const {{view, left, top}} = ({_VIEW})(name)
+  const {{x_scale, y_scale}} = view.frame
+  return points.map(([x, y]) => [left + x_scale.compute(x), top + y_scale.compute(y)])
+}}
+"""
+_RANGES = """
+(name) => {
+  const {x_range, y_range} = Bokeh.documents[0].get_model_by_name(name)
+  return [x_range.start, x_range.end, y_range.start, y_range.end]
+}
+"""
+
+
+def _chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+    if path is None:
+        give_up = pytest.fail if os.environ.get("SPECWCS_REQUIRE_BROWSER") else pytest.skip
+        give_up("not installed: chromium")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = _chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield chromium
+        chromium.close()
+
+
+class Hand:
+    """A user at a page.
+
+    Parameters
+    ----------
+    browser : playwright Browser
+    viewer : WebViewer
+    """
+
+    def __init__(self, browser, viewer):
+        self.viewer, self.complaints = viewer, []
+        self.page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.open()
+
+    def _listen(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def open(self):
+        """Open the page, or reload it."""
+        self.page.goto(self.viewer.url)
+        self.page.wait_for_function(
+            "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
+        )
+        self.settle()
+
+    def settle(self, patience=120):
+        """Wait until all that was asked for is done and shown."""
+        time.sleep(SETTLE)
+        end = time.monotonic() + patience
+        while not self.viewer.page.idle:
+            assert time.monotonic() < end, f"still {self.viewer.page.doing}"
+            time.sleep(0.03)
+        time.sleep(SETTLE)
+
+    def press(self, label, wait=True):
+        """Click a button."""
+        self.page.get_by_role("button", name=label, exact=True).click()
+        if wait:
+            self.settle()
+
+    def step(self, label):
+        """Click one of the three steps."""
+        self.press(label)
+
+    def choose(self, title, value):
+        """Choose from a list."""
+        self.page.get_by_label(title, exact=True).select_option(value)
+        self.settle()
+
+    def fill(self, title, text):
+        """Type into a field."""
+        field = self.page.get_by_label(title, exact=True)
+        field.fill(str(text))
+        field.press("Enter")
+        self.settle()
+
+    def key(self, name, at=None):
+        """Press a key, over a place of the frame (px)."""
+        if at is not None:
+            self.page.mouse.move(*self.screen([at])[0])
+        self.page.keyboard.press(name)
+        self.settle()
+
+    @property
+    def frame(self):
+        """The name of the frame on which one works."""
+        return f"frame{self.viewer.work}"
+
+    def screen(self, points, name=None):
+        """Return where pixels of a frame are on the page."""
+        points = [[float(x), float(y)] for x, y in points]
+        return self.page.evaluate(_SCREEN, [name or self.frame, points])
+
+    def view(self, name=None):
+        """Return x from, to, y from, to of what a figure shows."""
+        return self.page.evaluate(_RANGES, name or self.frame)
+
+    def look(self, x, y, turns=1):
+        """Zoom in on a place with the wheel, six times a turn, from the whole frame."""
+        self.key("w")
+        self.page.mouse.move(*self.screen([(x, y)])[0])
+        for _ in range(turns):
+            self.page.mouse.wheel(0, -500)
+            time.sleep(0.1)
+        self.settle()
+
+    def drag(self, start, end, *, modifier=None):
+        """Drag from a pixel to a pixel of the frame."""
+        (x0, y0), (x1, y1) = self.screen([start, end])
+        mouse = self.page.mouse
+        mouse.move(x0, y0)
+        if modifier:
+            self.page.keyboard.down(modifier)
+        mouse.down()
+        mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
+        mouse.move(x1, y1)
+        mouse.up()
+        if modifier:
+            self.page.keyboard.up(modifier)
+
+    def said(self):
+        """Return what the page tells, the last first."""
+        return self.page.locator(".said .bk-clearfix").inner_text()
+
+    def shot(self, path):
+        """Take a picture."""
+        self.page.screenshot(path=path)
+
+
+@pytest.fixture
+def at_page(browser):
+    """Open a session in the browser: ``at_page(icf, mask)`` returns it and a hand."""
+    opened = []
+
+    def open_page(icf, mask, image=None, **models):
+        viewer = WebViewer(browse=False)
+        session = ModelsCalibration(icf, mask, viewer=viewer, **models)
+        if image is not None:
+            session.load_image(image)
+        hand = Hand(browser, viewer)
+        opened.append((session, hand))
+        return session, hand
+
+    yield open_page
+    for session, hand in opened:
+        hand.page.close()
+        session.close()
+        assert hand.complaints == []
