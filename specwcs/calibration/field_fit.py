@@ -18,6 +18,7 @@ _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyo
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
 _CHANCE = 1e-3  # that a better fit by a freer constant term is not one
+_MOST = 0.75  # of the points of a slit that is not at fault for a few others
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
@@ -146,6 +147,8 @@ def _fit(points, limits, what, constant_degrees, exact):
         odd = _odd_slit(points, field_terms(choice.degrees, constant), usable, slit)
         if odd is None or len(aside) >= _ASIDE * len(names):
             break
+        if _by_few(points, choice.degrees, usable, slit, odd, what, constant):
+            break
         aside.append(odd)
         usable = usable & (slit != odd)
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
@@ -235,6 +238,14 @@ def _odd_slit(points, terms, usable, slit):
     chosen = points.take(index)
     design = design_of_terms((chosen.u, chosen.x, chosen.y), terms)
     return contradictory_group(design, chosen.values, chosen.sigma, slit[index])
+
+
+def _by_few(points, degrees, usable, slit, odd, what, constant):
+    """Whether a slit contradicts the others by a few of its points alone, which a fit drops."""
+    kept, mine = _robust(points, degrees, usable, what, constant).used, slit == odd
+    if np.sum(kept & mine) < _MOST * np.sum(usable & mine):
+        return False
+    return _odd_slit(points, field_terms(degrees, constant), kept, slit) != odd
 
 
 def _robust(points, degrees, usable, what, constant=None, exact=False):

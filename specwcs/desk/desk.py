@@ -25,6 +25,8 @@ class Desk:
     Attributes
     ----------
     settings : Settings
+    pages : list of Page
+        Those that are open.
     facts : Facts or None
         What pages show; None until it was read first.
     said : list of (str, str)
@@ -48,8 +50,8 @@ class Desk:
         self.atlas, self.advice = None, None
         self.lamps, self.lamp = _lamps(), ""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="specwcs-desk")
-        self._pages, self._viewer, self._waiting, self._busy = [], None, 0, False
-        self._lock = threading.Lock()
+        self.pages, self._viewer, self._waiting, self._busy = [], None, 0, False
+        self._lock, self._version = threading.Lock(), None
 
     def __call__(self, document, viewer):
         """Fill a document with a page of the session."""
@@ -57,8 +59,8 @@ class Desk:
 
         self._viewer = viewer
         page = Page(document, viewer, self)
-        self._pages.append(page)
-        document.on_session_destroyed(lambda _: self._pages.remove(page))
+        self.pages.append(page)
+        document.on_session_destroyed(lambda _: self.pages.remove(page))
         if self.facts is None:
             self.look()
         else:
@@ -86,6 +88,11 @@ class Desk:
     def look(self):
         """Read anew what there is to show, after markers were moved or at the start."""
         self._submit("", lambda: None)
+
+    def look_again(self):
+        """Read anew if the session has drawn since: somebody works on it beside the page."""
+        if self.idle and self._viewer.version != self._version:
+            self.look()
 
     def compute(self, action, show):
         """Have something computed for one page, and shown there.
@@ -181,12 +188,13 @@ class Desk:
             self.tell(f"a fault of specwcs: {error!r}. The session is as it was.", "error")
 
     def _read(self):
+        self._version = self._viewer.version
         self.facts = Facts.of(self.session)
 
     def _show(self, what):
         if self._viewer is None:
             return
-        for page in list(self._pages):
+        for page in list(self.pages):
             self._viewer.soon(lambda page=page: page.later(what))
 
 

@@ -23,12 +23,16 @@ class SlitRow:
     drawn: int
     rms: float
     """px, of its markers in the fit; NaN where there are none."""
+    dropped: int
+    """Markers that the fit did not use."""
+    scatter: float
+    """px, rms with those that were dropped; NaN where there are none."""
 
     @property
     def rank(self):
         """Sorts the worst first."""
         good = self.state in ("ok", "reference", "solved", "placed")
-        return good, good and np.isnan(self.rms), -np.nan_to_num(self.rms)
+        return good, good and np.isnan(self.scatter), -np.nan_to_num(self.scatter)
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,10 @@ def _slit_rows(session, progress, residuals):
     for key, slit in session.mask.items():
         mine = (slits == key) & used
         placed, drawn = int(np.sum(mine & progress.placed)), int(mine.sum())
-        rms = np.nan
+        kept, off = np.zeros(0, bool), np.zeros(0)
         if residuals is not None:
-            own = np.asarray(residuals["used"]) & np.asarray(residuals["slit"] == key)
-            off = residuals["residual"].value[own]
-            rms = float(np.sqrt(np.mean(off**2))) if len(off) else np.nan
+            own = np.asarray(residuals["slit"] == key)
+            kept, off = np.asarray(residuals["used"])[own], residuals["residual"].value[own]
         state, why = "", ""
         if key in status:
             state, why = status[key].flag, status[key].reason
@@ -111,8 +114,13 @@ def _slit_rows(session, progress, residuals):
             state = f"at hand, {state}" if state else "at hand"
         elif key in progress.solved:
             state = "solved"
-        rows.append(SlitRow(key, state, why, placed, drawn, rms))
+        rms, scatter = _rms(off[kept]), _rms(off[np.isfinite(off)])
+        rows.append(SlitRow(key, state, why, placed, drawn, rms, int(np.sum(~kept)), scatter))
     return sorted(rows, key=lambda row: row.rank)
+
+
+def _rms(values):
+    return float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
 
 
 class SlitFinder:

@@ -32,6 +32,7 @@ _STEP_NAMES = ("1 Slits (OPT)", "2 Traces (CRV)", "3 Lines (IDS)")
 _DEGREES = {"opt": ("X", "Y"), "crv": ("along", "x", "y"), "ids": ("λ", "x", "y")}
 _SIDE = 430  # px, of the column beside the frame
 _HIGHEST = 7
+_FAREWELL = 300  # ms, in which the last word reaches the browser
 
 
 class Page:
@@ -42,13 +43,20 @@ class Page:
     document : bokeh.document.Document
     viewer : WebViewer
     desk : Desk
+
+    Attributes
+    ----------
+    facts : Facts or None
+        Those that are shown.
     """
 
     def __init__(self, document, viewer, desk):
         self._document, self._viewer, self._desk = document, viewer, desk
         self._slit, self._row, self._shown, self._filling = None, None, (), False
+        self.facts = None
         self.board = Board(document, viewer)
         self.board.on_hand, self.board.on_edit = self._hand, desk.look
+        self.board.on_change = desk.look_again
         self._make()
         self._lay_out()
 
@@ -183,9 +191,9 @@ class Page:
         self.card.visible = self.help_open or not desk.said
         if what != "facts" or desk.facts is None:
             return
-        self._filling = True
+        self.facts, self._filling = desk.facts, True
         try:
-            self._fill(desk.facts)
+            self._fill(self.facts)
         finally:
             self._filling = False
 
@@ -219,7 +227,7 @@ class Page:
 
     def _show_advice(self):
         advice = self._desk.advice
-        model = self._desk.facts.progress.model
+        model = self.facts.progress.model
         good = advice is not None and advice[0] == model
         self.advice.text = "" if not good else f"Cross-validated: {advice[1]}" + (
             " as they are" if advice[1] == self._given_degrees() else ""
@@ -227,13 +235,13 @@ class Page:
         self.best.visible = good and advice[1] != self._given_degrees()
 
     def _given_degrees(self):
-        model = self._desk.facts.progress.model
+        model = self.facts.progress.model
         return tuple(spinner.value for spinner in self.degrees[: len(_DEGREES.get(model, ()))])
 
     def _show_below(self):
         """Show the slit at hand below the frame, once it is computed."""
         slit, session = self._slit, self._desk.session
-        if slit is None or not self._desk.facts.progress.frame:
+        if slit is None or not self.facts.progress.frame:
             return
         if self.below.active == 0:
             self._desk.compute(
@@ -270,7 +278,7 @@ class Page:
 
     @property
     def _model(self):
-        facts = self._desk.facts
+        facts = self.facts
         return None if facts is None else facts.progress.model
 
     def _do(self, what, action, *args, **kwargs):
@@ -324,7 +332,7 @@ class Page:
 
     def _frame_changed(self, new):
         if not self._filling and new:
-            path = self._desk.facts.progress.frames.get(new)
+            path = self.facts.progress.frames.get(new)
             if path is not None:
                 self._do(f"reading {new}", self._act.load, path)
 
@@ -338,20 +346,20 @@ class Page:
         self._do("drawing", self._act.tour)
 
     def _next(self):
-        if self._desk.facts.progress.tour:
+        if self.facts.progress.tour:
             self._do("fitting the slit", self._act.next)
         else:
             self._go(1)
 
     def _previous(self):
-        if self._desk.facts.progress.tour:
+        if self.facts.progress.tour:
             self._do("fitting the slit", self._act.prev)
         else:
             self._go(-1)
 
     def _go(self, by):
         """Turn to the next slit of the list."""
-        ids = [row.slit for row in self._desk.facts.slits]
+        ids = [row.slit for row in self.facts.slits]
         at = ids.index(self._slit) + by if self._slit in ids else 0
         if ids:
             self._slit_chosen(ids[at % len(ids)])
@@ -369,7 +377,7 @@ class Page:
     def _leave(self):
         self._document.clear()
         self._document.add_root(Div(text="The session has ended. You can close this page."))
-        self._desk.leave()
+        self._document.add_timeout_callback(self._desk.leave, _FAREWELL)
 
     def _help(self):
         self.help_open = not self.help_open
@@ -379,7 +387,7 @@ class Page:
     # -- slits and markers ---------------------------------------------------------------------
 
     def _slit_chosen(self, slit):
-        facts = self._desk.facts
+        facts = self.facts
         self._slit = slit
         if facts.progress.tour and slit != facts.progress.slit:
             self._desk.tell(f"slit {facts.progress.slit} is at hand: stop first to see others.")
@@ -446,7 +454,7 @@ class Page:
         """Take what the hand said: a key, the place of the cursor, a marker that was clicked."""
         if message["kind"] == "cursor":
             self._read_out(*message["at"])
-        elif message["kind"] == "picked":
+        elif message["kind"] == "picked" and message["version"] == self._viewer.version:
             self._picked(int(self.board.work.places.data["shape"][message["row"]]))
         elif message["kind"] == "key":
             self._key(message)
@@ -468,9 +476,9 @@ class Page:
             near = [] if message["near"] is None else [message["near"]]
             self._delete(message["version"], message["chosen"] or near)
         elif key == "m" and at is not None:
-            self._do("", self._act.mark, *at, self._desk.facts.finder)
+            self._do("", self._act.mark, *at, self.facts.finder)
         elif key == "s" and at is not None:
-            slit = self._desk.facts.finder.nearest(*at)
+            slit = self.facts.finder.nearest(*at)
             if slit is not None:
                 self._slit = slit
                 self._select_slit(slit)
@@ -490,8 +498,8 @@ class Page:
         inside = 0 <= row < image.shape[0] and 0 <= col < image.shape[1]
         value = f"{image[row, col]:.5g}" if inside else "-"
         text = f"x {x:.1f} &nbsp; y {y:.1f} &nbsp; value {value}"
-        if self._desk.facts is not None:
-            slit, t, wavelength = self._desk.facts.finder.find(x, y)
+        if self.facts is not None:
+            slit, t, wavelength = self.facts.finder.find(x, y)
             if slit is not None:
                 text += f" &nbsp; slit {escape(slit)} &nbsp; t {t:.3f}"
                 text += f" &nbsp; {wavelength:.2f} Å" if np.isfinite(wavelength) else ""

@@ -24,10 +24,13 @@ from specwcs.viewers.web.events import heed
 __all__ = ["Rectified", "Residuals", "Slice", "SlitList"]
 
 _USED, _DROPPED, _LINE = "#2b6cb0", "#c53030", "#4a5568"
-_FAR = 8.0  # times the rms: residuals beyond are seen by zooming out
+_FAR = 8.0  # times the rms
 _MOST_LABELS = 40
-_RESIDUALS = ("at", "slit_number", "residual", "used", "size", "slit", "wavelength", "t", "x", "y")
-_COLUMNS = ("slit", "state", "why", "marks", "rms", "tint")
+_RESIDUALS = (
+    "at", "slit_number", "residual", "shown", "marker", "used", "size", "slit", "wavelength", "t",
+    "x", "y",
+)  # fmt: skip
+_COLUMNS = ("slit", "state", "why", "marks", "rms", "dropped", "tint")
 _CUT = 0.3  # %, at either end of the shades of a rectified slit
 
 
@@ -68,7 +71,7 @@ class Residuals:
         plot.add_layout(Span(location=0, dimension="width", line_color=_LINE, line_width=0.8))
         color = {"field": "used", "transform": LinearColorMapper([_DROPPED, _USED], low=0, high=1)}
         plot.scatter(
-            column, "residual", source=self.source, fill_color=color, line_color=None, size="size",
+            column, "shown", source=self.source, marker="marker", fill_color=color, line_color=None, size="size",
             alpha=0.7, selection_line_color="black", selection_fill_color="gold",
             selection_alpha=1, nonselection_alpha=0.7,
         )  # fmt: skip
@@ -97,13 +100,19 @@ class Residuals:
             at = direction.split(table["x"].value, table["y"].value)[0]
         known = np.isfinite(off) & np.isfinite(at)
         jitter = 0.7 * (np.clip(t, 0, 1) - 0.5)
+        reach = self._reach(off[known], facts.rms)
+        beyond = np.abs(off[known]) > reach
         self.source.selected.indices = []
         self.source.data = {
+            "shown": np.clip(off[known], -reach, reach),
+            "marker": np.where(
+                beyond, np.where(off[known] > 0, "triangle", "inverted_triangle"), "circle"
+            ).tolist(),
             "at": at[known],
             "slit_number": (np.array([number[s] for s in slits.tolist()]) + jitter)[known],
             "residual": off[known],
             "used": used[known].astype(np.uint8),
-            "size": np.where(used, 5, 7)[known].astype(np.float32),
+            "size": np.where(beyond, 9, np.where(used, 5, 7)[known]).astype(np.float32),
             "slit": slits[known].tolist(),
             "wavelength": wavelength[known],
             "t": t[known],
@@ -115,7 +124,7 @@ class Residuals:
             "wavelength (Å)" if model == "ids" else f"{along} along the dispersion (px)"
         )
         self._axis(ids)
-        self._ranges(facts.rms)
+        self._ranges(reach)
         state = "as it stands" if facts.live else "last fit"
         self._titles(
             f"{model.upper()}, {state}: {facts.rms:.3f} px rms, {int(used.sum())} used, "
@@ -123,13 +132,16 @@ class Residuals:
             facts.rms,
         )
 
-    def _ranges(self, rms):
-        """Show all points; of residuals far beyond the others, that there are some."""
-        off = self.source.data["residual"]
-        if not len(off):
+    def _reach(self, off, rms):
+        """Return up to where residuals are shown; those beyond stand at the edge, as triangles."""
+        most = np.abs(off).max(initial=0)
+        return max(min(most, _FAR * rms if rms > 0 else np.inf), 1e-3)
+
+    def _ranges(self, reach):
+        """Show all points."""
+        if not len(self.source.data["at"]):
             return
-        reach = min(np.abs(off).max(), _FAR * rms if rms > 0 else np.inf)
-        reach = max(1.1 * reach, 1e-3)
+        reach *= 1.12
         for plot, column in zip(self.figures, ("at", "slit_number"), strict=True):
             low, high = self.source.data[column].min(), self.source.data[column].max()
             room = max(0.03 * (high - low), 0.5)
@@ -175,10 +187,11 @@ class SlitList:
             template='<span title="<%= why %>" style="color: <%= tint %>"><%= value %></span>'
         )
         columns = [
-            TableColumn(field="slit", title="slit", width=70, formatter=StringFormatter()),
-            TableColumn(field="state", title="state", width=130, formatter=tinted),
+            TableColumn(field="slit", title="slit", width=60, formatter=StringFormatter()),
+            TableColumn(field="state", title="state", width=100, formatter=tinted),
             TableColumn(field="marks", title="placed of drawn", width=105),
             TableColumn(field="rms", title="rms (px)", width=65),
+            TableColumn(field="dropped", title="dropped", width=60),
         ]
         self.table = DataTable(
             source=self.source, columns=columns, height=230, sizing_mode="stretch_width",
@@ -195,6 +208,7 @@ class SlitList:
             "why": [row.why.replace('"', "'") for row in rows],
             "marks": [f"{row.placed} of {row.drawn}" for row in rows],
             "rms": ["" if np.isnan(row.rms) else f"{row.rms:.3f}" for row in rows],
+            "dropped": [str(row.dropped) if row.dropped else "" for row in rows],
             "tint": [_tint(row) for row in rows],
         }
         if new != {name: list(values) for name, values in self.source.data.items()}:

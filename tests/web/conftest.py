@@ -27,6 +27,36 @@ _SCREEN = f"""
   return points.map(([x, y]) => [left + x_scale.compute(x), top + y_scale.compute(y)])
 }}
 """
+_TEXT = """
+() => {
+  const collect = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) return node.textContent
+    if (/^(STYLE|SCRIPT)$/.test(node.nodeName)) return ""
+    return [...(node.shadowRoot?.childNodes ?? []), ...node.childNodes].map(collect).join(" ")
+  }
+  return collect(document.body)
+}
+"""
+_COLUMNS = """
+(name) => {
+  const {data} = Bokeh.documents[0].get_model_by_name(name).renderers[0].data_source
+  return Object.fromEntries(Object.entries(data).map(([key, values]) => [key, Array.from(values)]))
+}
+"""
+_PLACES = """
+(name) => {
+  const plot = Bokeh.documents[0].get_model_by_name(name)
+  const {data} = plot.renderers.map(r => r.data_source).find(s => s.data.corner !== undefined)
+  return Object.fromEntries(Object.entries(data).map(([key, values]) => [key, Array.from(values)]))
+}
+"""
+_SELECTED = """
+(name) => {
+  const plot = Bokeh.documents[0].get_model_by_name(name)
+  const source = plot.renderers.map(r => r.data_source).find(s => s.data.corner !== undefined)
+  return source.selected.indices.map(row => source.data.shape[row])
+}
+"""
 _RANGES = """
 (name) => {
   const {x_range, y_range} = Bokeh.documents[0].get_model_by_name(name)
@@ -96,9 +126,11 @@ class Hand:
         """Wait until all that was asked for is done and shown."""
         time.sleep(SETTLE)
         end = time.monotonic() + patience
-        while not self.viewer.page.idle:
-            assert time.monotonic() < end, f"still {self.viewer.page.doing}"
+        desk = self.viewer.page
+        while not desk.idle or any(page.facts is not desk.facts for page in desk.pages):
+            assert time.monotonic() < end, f"still {desk.doing}"
             time.sleep(0.03)
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(done))")
         time.sleep(SETTLE)
 
     def press(self, label, wait=True):
@@ -170,6 +202,42 @@ class Hand:
     def said(self):
         """Return what the page tells, the last first."""
         return self.page.locator(".said .bk-clearfix").inner_text()
+
+    def page_text(self, name):
+        """Return the title of a figure."""
+        return self.page.evaluate(
+            "name => Bokeh.documents[0].get_model_by_name(name).title.text", name
+        )
+
+    def wait_for_text(self, name, text):
+        """Wait until a figure has a title."""
+        end = time.monotonic() + 20
+        while text not in self.page_text(name):
+            assert time.monotonic() < end, self.page_text(name)
+            time.sleep(0.05)
+
+    def text(self):
+        """Return all that is written on the page beside figures."""
+        return self.page.evaluate(_TEXT)
+
+    def source(self, name):
+        """Return the columns of the first glyph of a figure."""
+        return self.page.evaluate(_COLUMNS, name)
+
+    def places(self):
+        """Return the columns of the handles of the markers on the frame."""
+        return self.page.evaluate(_PLACES, self.frame)
+
+    def selected(self):
+        """Return the rows of the markers that are selected on the frame."""
+        numbers = self.page.evaluate(_SELECTED, self.frame)
+        shapes = self.viewer.shapes(self.viewer.work)
+        return sorted({int(shapes[n].tags["n"]) for n in numbers})
+
+    def middle(self, name):
+        """Return where the middle of a figure is on the page."""
+        x0, x1, y0, y1 = self.view(name)
+        return self.screen([((x0 + x1) / 2, (y0 + y1) / 2)], name)[0]
 
     def shot(self, path):
         """Take a picture."""

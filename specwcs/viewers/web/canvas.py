@@ -217,7 +217,7 @@ class Canvas:
         message = json.loads(new)
         if message["kind"] == "edit":
             self._edit(message)
-        elif message["version"] == self._viewer.version:
+        else:
             self._board.heard(message)
 
     def _edit(self, message):
@@ -267,12 +267,14 @@ class Board:
         Given what the hand said of keys, the cursor and what it picked; a dictionary.
     on_edit : callable
         Called when it has moved shapes.
+    on_change : callable
+        Called when other shapes or another image are shown.
     """
 
     def __init__(self, document, viewer):
         self.document, self._viewer = document, viewer
         self._limits, self.fresh = None, True
-        self.on_hand, self.on_edit = _delete(viewer), lambda: None
+        self.on_hand, self.on_edit, self.on_change = _delete(viewer), _nothing, _nothing
         self.mapper = LinearColorMapper(
             palette=list(Greys256), low=1, high=255, low_color=_NO_PIXEL
         )
@@ -323,6 +325,8 @@ class Board:
                         canvas.whole()
             if what in ("image", "layout"):
                 self._arrange()
+            if what != "look" and not self.fresh:
+                self.on_change()
             for number, canvas in self.frames.items():
                 if what == "edit":
                     if number == self._viewer.work:
@@ -356,6 +360,10 @@ class Board:
     def _paint(self, _=None):
         for canvas in self.frames.values():
             canvas.paint()
+
+
+def _nothing():
+    pass
 
 
 def _delete(viewer):

@@ -14,7 +14,6 @@ from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 from tornado.web import RequestHandler
 
 from specwcs.errors import ViewerError
@@ -55,15 +54,16 @@ class PageServer:
     def __init__(self, application, port=0):
         self._token = secrets.token_urlsafe(24)
         try:
-            sockets = bind_sockets(port, _HERE, family=socket.AF_INET)
+            listening = socket.create_server((_HERE, port), reuse_port=False)
         except OSError as error:
             raise ViewerError(
                 f"port {port} cannot be used ({error.strerror}). Choose another, or none"
             ) from error
-        self.port = sockets[0].getsockname()[1]
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
         self._ready, self._loop, self._fault = threading.Event(), None, None
         self._thread = threading.Thread(
-            target=self._run, args=(application, sockets), name="specwcs-page", daemon=True
+            target=self._run, args=(application, listening), name="specwcs-page", daemon=True
         )
         self._thread.start()
         if not self._ready.wait(_START) or self._fault is not None:
@@ -108,7 +108,7 @@ class PageServer:
         if threading.current_thread() is not self._thread:
             self._thread.join(5)
 
-    def _run(self, application, sockets):
+    def _run(self, application, listening):
         asyncio.set_event_loop(asyncio.new_event_loop())
         loop = IOLoop.current()
         try:
@@ -127,7 +127,7 @@ class PageServer:
                 ico_path="none",
             )
             http = HTTPServer(tornado)
-            http.add_sockets(sockets)
+            http.add_socket(listening)
             self._server = BaseServer(loop, tornado, http)
             self._server.start()
         except Exception as error:  # told to whoever waits for the start
