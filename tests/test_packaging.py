@@ -135,6 +135,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     data = {f"specwcs/{path.relative_to(ROOT)}" for path in DATA}
     code = {str(path.relative_to(ROOT)) for path in ROOT.glob("specwcs/**/*.py")}
+    code |= {str(path.relative_to(ROOT)) for path in ROOT.glob("specwcs/**/*.js")}
     code |= {f"specwcs/{folder}/__init__.py" for folder in BESIDE.values()}
     shipped = {name for name in names if ".dist-info/" not in name}
     assert shipped == data | code

@@ -4,6 +4,7 @@ import argparse
 import io
 import sys
 import time
+import warnings
 from contextlib import nullcontext, redirect_stdout, suppress
 from importlib.util import find_spec
 
@@ -187,7 +188,9 @@ def _read_atlas(path):
         flux = np.asarray(spectrum.flux.value, float)
     except Exception:  # whatever the readers raise on what they do not know
         try:
-            wavelength, flux = np.loadtxt(path, usecols=(0, 1), unpack=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it is empty is said below
+                wavelength, flux = np.loadtxt(path, usecols=(0, 1), unpack=True)
         except (ValueError, UnicodeDecodeError) as error:
             raise InputError(
                 f"this is no spectrum ({error})", "Must be a spectrum that specutils reads, or two "

@@ -71,9 +71,9 @@ class Residuals:
         plot.add_layout(Span(location=0, dimension="width", line_color=_LINE, line_width=0.8))
         color = {"field": "used", "transform": LinearColorMapper([_DROPPED, _USED], low=0, high=1)}
         plot.scatter(
-            column, "shown", source=self.source, marker="marker", fill_color=color, line_color=None, size="size",
-            alpha=0.7, selection_line_color="black", selection_fill_color="gold",
-            selection_alpha=1, nonselection_alpha=0.7,
+            column, "shown", source=self.source, marker="marker", fill_color=color,
+            line_color=None, size="size", alpha=0.7, nonselection_alpha=0.7,
+            selection_line_color="black", selection_fill_color="gold", selection_alpha=1,
         )  # fmt: skip
         tips = [("slit", "@slit, t = @t{0.00}"), ("wavelength", "@wavelength{0.00} Å"),
                 ("residual", "@residual{0.000} px")]  # fmt: skip

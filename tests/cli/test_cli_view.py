@@ -51,11 +51,6 @@ def test_no_running_ds9_is_told(specwcs, observed, monkeypatch, tmp_path):
     assert "no open DS9 answers to XPA" in complaint or "no 'xpaget' on the PATH" in complaint
 
 
-def test_the_browser_is_announced(specwcs, observed):
-    complaint = refused(specwcs, observed.calibration, "--web")
-    assert complaint == "specwcs: --web is not there yet. Use --ds9 or --running.\n"
-
-
 def test_one_viewer_at_a_time(specwcs, observed):
     assert "not allowed with argument" in refused(
         specwcs, observed.calibration, "--ds9", "--running"
@@ -161,9 +156,7 @@ def children(process):
 
 SHOWN = [
     (("--arc", "arc"), "opt", False),
-    (("--flat", "flat", "--arc", "arc", "--catalog", "catalog"), "crv", True),
     (("--arc", "arc", "--flat", "flat", "--catalog", "catalog"), "ids", True),
-    ((), "crv", True),
 ]
 
 

@@ -109,6 +109,20 @@ def test_a_hand_that_scatters_by_half_a_pixel(capsys):
     assert 0.63 < np.mean(ratio < 1) < 0.73
 
 
+def test_a_single_stray_marker_is_dropped_and_not_its_slit(fitted, mos):
+    """It contradicts the others, and the fit bends to it; the other lines of its slit do not."""
+    fitted.plot_ids_model(hand.bright_lamp(14))
+    hand.place(fitted, mos, scatter=0.05)
+    markers = fitted.markers
+    row = np.flatnonzero((markers["slit"] == "05") & np.asarray(markers["used"]))[3]
+    markers["x"][row] += 9 * markers["x"].unit
+    fitted.markers = markers
+    fitted.fit_ids_model()
+    table = fitted.progress.models["ids"].residuals
+    assert np.sum(~table["used"] & (table["slit"] == "05")) == 1
+    assert fitted.calibration.slits["05"].ok
+
+
 def errors_and_sigmas(obs, cal):
     errors, sigmas = [], []
     for key in cal.good():

@@ -4,6 +4,7 @@ import hand as truth
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from web.browser_hand import Hand
 
 from specwcs import Calibration, ModelsCalibration
 from specwcs.simulate import example, wrong
@@ -32,23 +33,23 @@ def test_a_reloaded_page_shows_what_was_there(opened):
     said, moved = session.progress, hand.viewer.read()[1].points
     assert moved != (here,)
     hand.open()
-    assert hand.viewer.read()[1].points == moved and session.progress.placed[1]
+    assert hand.viewer.read()[1].points == moved
+    assert session.progress.placed[1]
     assert hand.source("slice") is not None
-    assert "untouched" in hand.text() and "placed" in hand.text()
+    assert "untouched" in hand.text()
+    assert "placed" in hand.text()
     hand.key("u")
     assert hand.viewer.read()[1].points == (here,)
     assert said.undoable
 
 
 def test_two_pages_see_the_same(browser, opened):
-    from conftest import Hand
-
-    session, one = opened
+    _, one = opened
     one.press("1 Slits (OPT)")
     two = Hand(browser, one.viewer)
     here = np.array(one.viewer.read()[0].points[0])
     two.look(*here)
-    two.drag(here, here + (3, 3))
+    two.drag(here, np.add(here, (3, 3)))
     two.settle()
     moved = np.array(one.viewer.read()[0].points[0])
     assert np.all(np.abs(moved - here - 3) < 1)
@@ -56,6 +57,7 @@ def test_two_pages_see_the_same(browser, opened):
         columns = hand.places()
         assert (columns["x"][0], columns["y"][0]) == pytest.approx(tuple(moved), abs=1e-6)
     one.key("u")
+    two.settle()
     assert two.places()["x"][0] == pytest.approx(here[0])
     assert two.complaints == []
     two.page.close()
@@ -127,8 +129,10 @@ def test_a_dark_frame_is_told_of(at_page, obs):
     hand.press("2 Traces (CRV)")
     before = len(session.markers)
     hand.press("Measure")
-    assert hand.said().strip() and len(session.markers) == before
-    assert hand.viewer.alive and session.viewer.page.idle
+    assert hand.said().strip()
+    assert len(session.markers) == before
+    assert hand.viewer.alive
+    assert session.viewer.page.idle
 
 
 def test_a_constant_frame_is_shown(at_page, obs):
@@ -164,7 +168,8 @@ def test_saving_over_a_file_is_asked_for(opened, tmp_path, monkeypatch, obs):
     assert Calibration.read(tmp_path / "mine.asdf").mask.keys() == obs.mask.keys()
     assert (tmp_path / "mine.reg").is_file()
     hand.press("Save")
-    assert "mine.asdf" in hand.said() and "exists" in hand.said()
+    assert "mine.asdf" in hand.said()
+    assert "exists" in hand.said()
     hand.page.locator("input[type=checkbox]").first.click()
     hand.press("Save")
     assert hand.said().startswith("saved")

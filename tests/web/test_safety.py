@@ -36,7 +36,8 @@ def answer(port, path, method="GET", **headers):
 def test_the_owner_gets_the_page(viewer):
     port, token = parts(viewer)
     status, body = answer(port, f"/{token}/")
-    assert status == 200 and "<title>specwcs</title>" in body
+    assert status == 200
+    assert "<title>specwcs</title>" in body
     for host in ("localhost", "127.0.0.1", "[::1]"):
         assert answer(port, f"/{token}/", Host=f"{host}:{port}")[0] == 200
     assert answer(port, f"/{token}/static/js/bokeh.min.js")[0] == 200
@@ -45,7 +46,8 @@ def test_the_owner_gets_the_page(viewer):
 def test_tokens_are_long_and_of_one_page(viewer):
     with WebViewer(browse=False) as other:
         tokens = [parts(one)[1] for one in (viewer, other)]
-    assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 32
+    assert tokens[0] != tokens[1]
+    assert min(map(len, tokens)) >= 32
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
@@ -59,26 +61,29 @@ def test_without_the_token_there_is_nothing(viewer, path, method):
     path = path.format(token=token, less=token[:-1], more=token + "a")
     status, body = answer(port, path, method)
     assert status == 403
-    assert token not in body and "bokeh" not in body.lower()
+    assert token not in body
+    assert "bokeh" not in body.lower()
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example:{port}", "10.0.0.1:{port}",
-             "127.0.0.1.evil.example", ""],
+    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example:{port}",
+             "10.0.0.1:{port}", "127.0.0.1.evil.example", ""],
 )  # fmt: skip
 def test_a_foreign_host_is_refused_with_the_token(viewer, host):
     port, token = parts(viewer)
     for path in (f"/{token}/", f"/{token}/static/js/bokeh.min.js", f"/{token}/ws"):
         status, body = answer(port, path, Host=host.format(port=port))
-        assert status in (400, 403) and token not in body
+        assert status in (400, 403)
+        assert token not in body
 
 
 def test_only_this_machine_is_served(viewer):
     port, _ = parts(viewer)
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), port)}
     for address in addresses - {"127.0.0.1"}:
-        with pytest.raises(OSError, match=""), socket.create_connection((address, port), 2):
-            pass
+        with socket.socket() as other:
+            other.settimeout(2)
+            assert other.connect_ex((address, port)) != 0
 
 
 def token_of_session(viewer):
@@ -150,7 +155,7 @@ def test_a_port_that_is_taken_is_an_error():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ViewerError, match=f"port {taken.getsockname()[1]} cannot be used"):
-            PageServer(lambda document: None, taken.getsockname()[1])
+            PageServer(print, taken.getsockname()[1])
 
 
 def test_the_way_to_a_remote_machine_is_printed(monkeypatch, capsys):

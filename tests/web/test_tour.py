@@ -52,6 +52,7 @@ def test_slit_by_slit(at_page, direction):
     hand.press("◀ Previous (p)")
     assert session.progress.slit == visited[-1]
     hand.press("Stop")
-    assert hand.viewer.columns is None and session.progress.tour == ()
+    assert hand.viewer.columns is None
+    assert session.progress.tour == ()
     assert "IDS fitted" in hand.said()
     assert session.progress.models["ids"].summary.rms < 1

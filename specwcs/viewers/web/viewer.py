@@ -243,9 +243,9 @@ class WebViewer(Viewer):
             raise ValueError("frame 2 is there after split only")
 
     def _announce(self):
-        print(f"The page is at  {self.url}")
+        print(f"The page is at  {self.url}", flush=True)
         if self._server.remote:
-            print(f"From the machine you sit at, first run\n  {self._server.tunnel}")
+            print(f"From the machine you sit at, first run\n  {self._server.tunnel}", flush=True)
         elif self._browse and _has_screen():
             # A browser that cannot be opened is no fault: the address is printed.
             threading.Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
