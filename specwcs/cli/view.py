@@ -15,6 +15,7 @@ __all__ = ["add_arguments", "run"]
 
 _POLL = 0.5  # s
 _POINTS = 20  # a trace
+_SHOWN = {"opt": "slits", "crv": "traces", "ids": "arc lines"}
 _BANNER = """\
 calib is the session on {name}: its {shown} are on the frame; cal is what it began with.
 Move, delete or copy the markers in the viewer, then type calib.fit_{model}_model().
@@ -26,7 +27,11 @@ calib.calibration.write(file) keeps the result; calib.journal has every step. Le
 def add_arguments(parser):
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("target", metavar="CAL|INST", help="calibration (.asdf); or instrument file or name")
+    add(
+        "target",
+        metavar="CAL|INST|JOURNAL",
+        help="calibration (.asdf), instrument file or name, or journal of a session (.jsonl)",
+    )
     add("mask", nargs="?", metavar="MASK", help="mask file or name, after an instrument")
     # fmt: off
     for kind in ("flat", "arc", "science"):
@@ -78,8 +83,10 @@ def run(args, console):
             session.offer_image(kind, paths)
         if args.web:
             _furnish(viewer.page, args.catalog, catalog, atlas)
-        kind = _show(session, args.frames)
-        model, shown = _plot(session, kind, catalog)
+        if session.progress.model is None or args.frames or catalog is not None:
+            _plot(session, _show(session, args.frames), catalog)
+        model = session.progress.model
+        shown = _SHOWN[model]
         n = len(session.markers)
         with suppress(KeyboardInterrupt):
             if sys.stdin.isatty():
@@ -92,16 +99,25 @@ def run(args, console):
 
 
 def _given(args):
-    """Return the arguments of the session, and the catalogue or None."""
+    """Return the arguments of the session or its journal, and the catalogue or None."""
     from specwcs.calibration import Calibration
     from specwcs.cli.calibrate import read_catalog
     from specwcs.cli.info import kind_of
     from specwcs.inputs import Instrument, Mask
+    from specwcs.session.journal import read_journal
 
+    if args.target.endswith(".jsonl"):
+        if args.mask is not None:
+            raise InputError(f"'{args.mask}' after a journal, which has its mask", "", "Omit it")
+        read_journal(args.target)  # refused before a window is opened
+        medium = None
+        return args.target, read_catalog(args.catalog, medium) if args.catalog else None
     kind = kind_of(args.target)
     if kind not in ("ASDF file", "instrument"):
         raise InputError(
-            f"this is a {kind}", "Must be a calibration or an instrument", file=args.target
+            f"this is a {kind}",
+            "Must be a calibration, an instrument or a journal",
+            file=args.target,
         )
     if kind == "ASDF file":
         if args.mask is not None:
@@ -167,6 +183,8 @@ def _show(session, frames):
 def _session(given, viewer):
     from specwcs.session import ModelsCalibration
 
+    if isinstance(given, str):
+        return ModelsCalibration.resume(given, viewer=viewer)
     session = ModelsCalibration(**given, viewer=viewer)
     if session.opt is None:
         session.new_opt_model(1, 1)
@@ -211,15 +229,13 @@ def _furnish(desk, names, catalog, atlas):
 
 
 def _plot(session, kind, catalog):
-    """Draw what a frame tells most of; return the name of the model, and words for it."""
+    """Draw what a frame tells most of."""
     if session.ids is not None and catalog is not None and kind != "flat":
         session.plot_ids_model(catalog, *session.ids.domain)
-        return "ids", "arc lines"
-    if session.crv is not None:
+    elif session.crv is not None:
         session.plot_crv_model(_POINTS, pos=(0, 1))
-        return "crv", "traces"
-    session.plot_opt_model()
-    return "opt", "slits"
+    else:
+        session.plot_opt_model()
 
 
 def _prompt(session, model, shown, frames, catalog):
@@ -270,5 +286,6 @@ def _outcome(session, args, model, n):
         "journal": kept,
     }
     lines = [f"showed {n} markers of {model.upper()} of {facts['instrument']}"]
-    lines += [f"  go on with   ModelsCalibration.resume('{kept}')"] if kept else []
+    where = " --web" if args.web else ""
+    lines += [f"  go on with   specwcs view {kept}{where}"] if kept else []
     return Outcome(Status.GOOD, facts, lines)

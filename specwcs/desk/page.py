@@ -74,7 +74,8 @@ class Page:
         self.said = div("said", text="", sizing_mode="stretch_width")
         self.card = Div(text=words.FIRST, stylesheets=style, css_classes=["card"], name="hints",
                         sizing_mode="stretch_width")  # fmt: skip
-        self.help_open = False
+        self.keys = Div(text=words.HELP, stylesheets=style, css_classes=["help"], name="help",
+                        visible=False)  # fmt: skip
         self.advice = div("hint", text="")
 
         self.steps = RadioButtonGroup(labels=list(_STEP_NAMES), active=None, name="steps")
@@ -126,7 +127,7 @@ class Page:
 
     def _lay_out(self):
         stretch = {"sizing_mode": "stretch_width"}
-        end = {"styles": {"align-items": "flex-end"}}
+        end = {"styles": {"align-items": "flex-end", "flex-wrap": "wrap"}}
         top = Row(
             self.name, self.frame, self.board.controls, self.undo, self.redo, self.save_name,
             Column(self.overwrite, self.save), self.path, self.open, self.help, self.leave,
@@ -142,9 +143,9 @@ class Page:
             self.rectified.note, self.rectified.figure, sizing_mode="stretch_both",
         )  # fmt: skip
         page = Column(
-            top, self.card, self.controls, self.hint,
+            top, self.card, self.controls, self.hint, self.keys,
             Row(left, side, sizing_mode="stretch_both"),
-            sizing_mode="stretch_both", styles={"height": "99vh", "min-height": "780px"},
+            sizing_mode="stretch_both", styles={"height": "99vh", "min-height": "900px"},
         )  # fmt: skip
         self._document.title = f"specwcs · {self._desk.session.instrument.name}"
         self._document.add_root(page)
@@ -188,7 +189,7 @@ class Page:
         self.busy.text = f"{desk.doing} …" if desk.doing else ""
         rows = [f'<div class="{kind}">{escape(text)}</div>' for kind, text in desk.said[::-1]]
         self.said.text = "".join(rows) or "What the session says appears here."
-        self.card.visible = self.help_open or not desk.said
+        self.card.visible = not desk.said
         if what != "facts" or desk.facts is None:
             return
         self.facts, self._filling = desk.facts, True
@@ -380,9 +381,10 @@ class Page:
         self._document.add_timeout_callback(self._desk.leave, _FAREWELL)
 
     def _help(self):
-        self.help_open = not self.help_open
-        self.card.text = words.HELP if self.help_open else words.FIRST
-        self.card.visible = self.help_open or not self._desk.said
+        self.keys.visible = not self.keys.visible
+
+    def _close_help(self):
+        self.keys.visible = False
 
     # -- slits and markers ---------------------------------------------------------------------
 
@@ -468,6 +470,7 @@ class Page:
             "n": self._next,
             "p": self._previous,
             "?": self._help,
+            "Escape": self._close_help,
             "w": self.board.work.whole,
         }
         if key in simple:

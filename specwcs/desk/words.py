@@ -31,8 +31,8 @@ _KEYS = (
     ("<kbd>n</kbd> / <kbd>p</kbd>", "next / previous slit: of the list, or slit by slit"),
     ("<kbd>s</kbd>", "select all markers of the slit under the cursor"),
     ("<kbd>w</kbd>", "the whole frame"),
-    ("<kbd>Esc</kbd>", "select nothing"),
-    ("<kbd>?</kbd>", "this help"),
+    ("<kbd>Esc</kbd>", "select nothing; close this help"),
+    ("<kbd>?</kbd>", "this help, and away with it"),
 )
 
 HELP = (
@@ -51,6 +51,9 @@ kbd { border: 1px solid #a0aec0; border-radius: 3px; padding: 0 4px; background:
 .keys td { padding: 1px 8px 1px 0; vertical-align: top; }
 :host(.card) { background: #fffbea; border: 1px solid #ecc94b; border-radius: 5px;
                padding: 6px 10px; }
+:host(.help) { position: fixed; top: 90px; left: calc(50% - 330px); width: 640px; z-index: 100;
+               background: #fffbea; border: 1px solid #ecc94b; border-radius: 6px; padding: 12px;
+               box-shadow: 0 6px 24px rgba(0, 0, 0, 0.35); }
 :host(.said) { height: 96px; overflow-y: auto; border: 1px solid #cbd5e0; border-radius: 4px;
         padding: 4px 8px; background: white; white-space: pre-line; }
 .error { color: #c53030; font-weight: 600; } .warning { color: #975a16; }

@@ -294,7 +294,7 @@ def test_round_trip_of_any_table(table, direction, order):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(tables(), directions, orders)
 def test_round_trip_of_many_tables(table, direction, order):
     check_round_trip(table, direction, order)

@@ -38,7 +38,7 @@ def lines():
     catalog = truth.bright_lamp(60)
     keep = [0]
     for k in range(1, len(catalog)):
-        if catalog.wavelength[k] - catalog.wavelength[keep[-1]] > 330:
+        if catalog.wavelength[k] - catalog.wavelength[keep[-1]] > 420:
             keep.append(k)
     return catalog._take(np.array(keep))
 

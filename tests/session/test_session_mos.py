@@ -93,7 +93,7 @@ def test_the_longslit_session(direction):
 def test_a_hand_that_scatters_by_half_a_pixel(capsys):
     """28 slits, 8288 × 3088: 0.1 px rms, and errors that cover the truth."""
     errors, sigmas = [], []
-    for seed, direction in enumerate(DIRECTIONS * 2, start=1):
+    for seed, direction in enumerate(DIRECTIONS, start=1):
         shape = (3088, 8288) if direction in ("LR", "RL") else (8288, 3088)
         obs = example(direction, shape=shape, n_slits=28, seed=seed)
         calib = calibrate(

@@ -38,9 +38,9 @@ def use(viewer):
     assert (shape.points, shape.text) == (SHAPES[0].points, "Hα")
 
 
-@pytest.mark.parametrize("name", ["web", "DS9", "", None])
+@pytest.mark.parametrize("name", ["Web", "DS9", "", None])
 def test_an_unknown_name(name):
-    with pytest.raises(InputError, match=r"unknown viewer .* Must be one of ds9, ds9-running"):
+    with pytest.raises(InputError, match=r"unknown viewer .* Must be one of ds9, ds9-running, web"):
         open_viewer(name)
 
 

@@ -70,17 +70,23 @@ class Hand:
     viewer : WebViewer
     """
 
-    def __init__(self, browser, viewer):
+    def __init__(self, browser, viewer, size=(1280, 820)):
         self.viewer, self.complaints, self._pings = viewer, [], 0
-        self.page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        self.page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
         self.page.set_default_timeout(20_000)
         self.page.on("console", self._listen)
+        self.page.on("request", self._watch)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.open()
 
     def _listen(self, message):
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def _watch(self, request):
+        """Nothing may come from elsewhere."""
+        if not request.url.startswith((self.viewer.url, "data:", "blob:")):
+            self.complaints.append(f"asked for {request.url}")
 
     def open(self):
         """Open the page, or reload it."""

@@ -44,12 +44,12 @@ def at_page(browser):
     """Open a session in the browser: ``at_page(icf, mask)`` returns it and a hand."""
     opened = []
 
-    def open_page(icf, mask, image=None, **models):
+    def open_page(icf, mask, image=None, size=(1280, 820), **models):
         viewer = WebViewer(browse=False)
         session = ModelsCalibration(icf, mask, viewer=viewer, **models)
         if image is not None:
             session.load_image(image)
-        hand = Hand(browser, viewer)
+        hand = Hand(browser, viewer, size)
         opened.append((session, hand))
         return session, hand
 

@@ -88,6 +88,37 @@ def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatc
     assert Calibration.read(tmp_path / "calibration.asdf").opt.degrees == (1, 1)
 
 
+@pytest.mark.slow
+def test_a_session_goes_on_from_its_journal(browser, files, monkeypatch, capsys):
+    def begin(viewer):
+        hand = Hand(browser, viewer)
+        here = viewer.read()[2].points[0]
+        hand.look(*here)
+        hand.drag(here, (here[0] + 6, here[1] + 4))
+        hand.settle()
+        seen.append(viewer.read()[2].points[0])
+        hand.page.close()
+
+    def go_on(viewer):
+        hand = Hand(browser, viewer)
+        assert "arc.fits" in hand.page_text("frame1")
+        hand.key("u")
+        seen.append(viewer.read()[2].points[0])
+        hand.key("r")
+        seen.append(viewer.read()[2].points[0])
+        hand.page.close()
+
+    seen = []
+    monkeypatch.setattr(view, "_wait", begin)
+    assert main([*view_of(files), "--arc", str(files["arc"]), "--web"]) == 0
+    journal = re.search(r"go on with   specwcs view (\S+) --web", capsys.readouterr().out).group(1)
+    monkeypatch.setattr(view, "_wait", go_on)
+    assert main(["view", journal, "--web"]) == 0
+    moved, before, again = seen
+    assert moved == pytest.approx(again)
+    assert (moved[0] - before[0], moved[1] - before[1]) == pytest.approx((6, 4), abs=0.5)
+
+
 def view_of(files):
     return ["view", str(files["instrument"]), str(files["mask"])]
 

@@ -269,4 +269,6 @@ def test_keys_in_a_field_are_text(slits):
     assert not session.progress.models["opt"].residuals
     hand.page.mouse.click(*hand.screen([(5, 5)])[0])
     hand.key("?")
-    assert "delete what is selected" in hand.page.locator(".card .bk-clearfix").inner_text()
+    assert "delete what is selected" in hand.page.locator(".help .bk-clearfix").inner_text()
+    hand.key("Escape")
+    assert not hand.page.locator(".help").is_visible()
