@@ -164,6 +164,9 @@ _WRITER = re.compile(rb"name: specwcs, version: ([\w.+]+)")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_EXTENSIONS = re.compile(rb"^history:\n  extensions:\n((?:  [ -].*\n)+)", re.MULTILINE)
+
+
 def write_asdf(path, tree, overwrite=False):
     """Write one object to an ASDF file, validated against its schema.
 
@@ -197,17 +200,35 @@ def write_asdf(path, tree, overwrite=False):
 
 def _serialised(tree):
     """Return the bytes of the file, sealed."""
-    stream = io.BytesIO()
     with asdf.config_context() as config:
         config.all_array_storage = "internal"
         config.all_array_compression = None
         config.array_inline_threshold = None
         config.default_array_save_base = False  # a view is stored without what it is cut from
-        with asdf.AsdfFile(dict(tree)) as file:
-            file.write_to(stream, include_block_index=False)
-    raw = stream.getvalue()
+        raw = asdf_bytes(tree, include_block_index=False)
     head = _HEAD.match(raw).end()
     return raw[:head] + b"#SHA256 %s\n" % _digest(raw) + raw[head:]
+
+
+def asdf_bytes(tree, **options):
+    """Return a tree as an ASDF file, the same bytes for the same tree.
+
+    Parameters
+    ----------
+    tree : dict
+    **options
+        Of `asdf.AsdfFile.write_to`.
+    """
+    stream = io.BytesIO()
+    with asdf.AsdfFile(dict(tree)) as file:
+        file.write_to(stream, **options)
+    raw = stream.getvalue()
+    # asdf lists the extensions that it used in the order of a set: of addresses in memory.
+    found = _EXTENSIONS.search(raw)
+    if found is None:
+        return raw
+    entries = re.split(rb"(?m)^(?=  - )", found[1])
+    return raw[: found.start(1)] + b"".join(sorted(entries)) + raw[found.end(1) :]
 
 
 def _digest(*parts):

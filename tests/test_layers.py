@@ -16,7 +16,7 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 # Top to bottom. What stands on one line does not import each other.
 LAYERS = (
     {"cli"},
-    {"session"},
+    {"session", "pipeline"},
     {"desk"},
     {"report", "io", "viewers"},
     {"extraction"},

@@ -1,6 +1,7 @@
 """What a calibration says of its making: files with checksums, versions, the set-up."""
 
 import datetime
+import os
 import platform
 from importlib import metadata
 
@@ -26,13 +27,21 @@ def provenance(inputs, arc, **more):
         Further entries.
     """
     return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": _now().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES},
         "inputs": inputs,
         "setup": {} if arc is None else setup_of(arc),
         **more,
     }
+
+
+def _now():
+    """Return the time; SOURCE_DATE_EPOCH, if it is set, for results that are to be repeated."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if fixed.isdecimal():
+        return datetime.datetime.fromtimestamp(int(fixed), datetime.UTC)
+    return datetime.datetime.now(datetime.UTC)
 
 
 def setup_of(frame):

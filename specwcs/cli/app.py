@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import specwcs
-from specwcs.cli import calibrate, demo, extract, info, mask, report, tune, view
+from specwcs.cli import calibrate, demo, extract, info, mask, report, run, tune, view
 from specwcs.cli.console import Console, Outcome, Parser, Status, one_line
 from specwcs.errors import SpecwcsError
 
@@ -23,6 +23,7 @@ _COMMANDS = {
     "report": (report, "from a calibration to the page that tells how good it is"),
     "view": (view, "look at a calibration on a frame, and work on it by hand"),
     "extract": (extract, "from science frames to rectified images and spectra"),
+    "run": (run, "from a plan to the calibrations and spectra of a night, on one core or many"),
     "mask": (mask, "from the mask design of another program to a mask file"),
     "info": (info, "tell what a file is, its facts and its faults"),
 }

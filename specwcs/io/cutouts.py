@@ -18,10 +18,10 @@ from astropy.nddata import NDData, StdDevUncertainty
 from gwcs import coordinate_frames
 
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
-from specwcs.files import atomic_path
+from specwcs.files import asdf_bytes, atomic_path
 from specwcs.wcs.strip import SlitStrip
 
-from .products import exposure_cards
+from .products import exposure_cards, summed
 
 __all__ = ["Cutout", "read_cutouts", "write_cutouts"]
 
@@ -96,7 +96,7 @@ def write_cutouts(path, cal, reduction, overwrite=False):
                 hdu.header["BUNIT"] = u.Unit(frame.unit).to_string()
     hdus.append(_asdf_table({"wcs": systems}))
     with atomic_path(path, overwrite) as temporary:
-        fits.HDUList(hdus).writeto(temporary, checksum=True)
+        summed(hdus).writeto(temporary)
 
 
 def _hdu(plane, name, number, slit_id, part):
@@ -147,9 +147,7 @@ def _shifted(system, part):
 
 
 def _asdf_table(tree):
-    buffer = io.BytesIO()
-    asdf.AsdfFile(tree).write_to(buffer)
-    content = np.frombuffer(buffer.getvalue(), np.uint8)[None, :]
+    content = np.frombuffer(asdf_bytes(tree), np.uint8)[None, :]
     column = fits.Column("ASDF_METADATA", format=f"{content.size}B", array=content)
     return fits.BinTableHDU.from_columns([column], name="ASDF")
 

@@ -126,7 +126,7 @@ def write_spectra(spectra, path, header=None, overwrite=False):
     for number, spectrum in enumerate(spectra, start=1):
         hdus += _hdus(spectrum, path, "FLUX", number)
     with atomic_path(path, overwrite) as temporary:
-        fits.HDUList(hdus).writeto(temporary, checksum=True)
+        summed(hdus).writeto(temporary)
 
 
 def write_spectrum(spectrum, path, header=None, overwrite=False):
@@ -159,7 +159,7 @@ def write_spectrum(spectrum, path, header=None, overwrite=False):
     hdus[0] = fits.PrimaryHDU(hdus[0].data, hdus[0].header)
     hdus[0].header.update(exposure_cards(header))
     with atomic_path(path, overwrite) as temporary:
-        fits.HDUList(hdus).writeto(temporary, checksum=True)
+        summed(hdus).writeto(temporary)
 
 
 def _hdus(spectrum, path, name=None, number=None):
@@ -181,6 +181,14 @@ def _hdus(spectrum, path, name=None, number=None):
     if name is None:
         del hdus[0].header["EXTNAME"]
     return hdus
+
+
+def summed(hdus):
+    """Return an HDUList with checksums, whose cards bear no date: equal data, equal files."""
+    result = fits.HDUList(hdus)
+    for hdu in result:
+        hdu.add_checksum(when="of this HDU")
+    return result
 
 
 def exposure_cards(header):

@@ -31,7 +31,7 @@ def truly_moved(before, after):
     return np.median(np.hstack(moved), axis=1)
 
 
-@pytest.fixture(scope="module", params=["LR", "UB"])
+@pytest.fixture(scope="module", params=["UB"])
 def case(request):
     obs = night_of(request.param)
     cal = calibrate(

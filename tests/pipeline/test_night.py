@@ -1,0 +1,171 @@
+"""A night, done once and again, here and on a cluster: the same bytes, and nothing lost."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from specwcs import Calibration
+from specwcs.cli import main
+from specwcs.pipeline import Plan, run_plan
+from specwcs.simulate import example, lamp, wrong
+from specwcs.simulate.files import write_frame
+
+pytestmark = pytest.mark.slow
+EXPOSURES = 2
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """A folder with frames and a plan; results bear a fixed date."""
+    folder = tmp_path_factory.mktemp("night")
+    obs = example("LR", shape=(512, 1024), n_slits=7)
+    files = obs.write(folder / "raw", lamp(), 1, instrument=wrong(obs.instrument))
+    files["science"].unlink()
+    for k in range(EXPOSURES):
+        write_frame(folder / "raw" / f"s{k}.fits", obs.science(10 + k))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def fixed_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+
+
+def plan(night, output, science="s*.fits", flat="flat.fits"):
+    path = night / f"{output}.toml"
+    path.write_text(f"""
+instrument = "raw/instrument.icf"
+mask = "raw/mask.mdf"
+output = "{output}"
+[calibrate]
+catalog = ["raw/catalog.dat"]
+[extract]
+no-pictures = true
+flat = false
+[[setup]]
+name = "one"
+flat = ["raw/{flat}"]
+arc = ["raw/arc.fits"]
+science = ["raw/{science}"]
+""")
+    return Plan.read(path)
+
+
+def products(folder):
+    """The bytes of all products."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for kind in ("calibration", "spectra")
+        for path in sorted((folder / kind).rglob("*"))
+        if path.suffix in (".fits", ".asdf")
+    }
+
+
+@pytest.fixture(scope="module")
+def done(night):
+    """The night as one process does it."""
+    os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
+    records = run_plan(plan(night, "alone"))
+    assert [record["error"] for record in records] == [""] * (EXPOSURES + 1)
+    return products(night / "alone")
+
+
+def test_two_at_a_time_give_the_same_bytes(night, done):
+    told = []
+    records = run_plan(plan(night, "two"), jobs=2, progress=told.append)
+    assert products(night / "two").keys() == done.keys()
+    assert len(done) > 4 * EXPOSURES
+    assert products(night / "two") == done
+    assert {record["name"] for record in told} == {record["name"] for record in records}
+
+
+def test_a_cluster_gives_the_same_bytes_with_a_worker_killed(night, done):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        pids = [worker.process.pid for worker in cluster.workers.values()]
+
+        def kill(record):
+            if record["kind"] == "calibrate":
+                time.sleep(1.0)  # in the midst of an exposure
+                os.kill(pids[0], signal.SIGKILL)
+
+        records = run_plan(plan(night, "many"), scheduler=cluster.scheduler_address, progress=kill)
+    assert [record["error"] for record in records] == [""] * (EXPOSURES + 1)
+    assert products(night / "many") == done
+
+
+def test_only_what_changed_is_done_again(night, done):
+    again = run_plan(plan(night, "alone"))
+    assert not any(record["repeated"] for record in again)
+    # A product that is missing, or was touched.
+    (night / "alone" / "spectra" / "s1" / "s1_spectra.fits").unlink()
+    path = night / "alone" / "spectra" / "s0" / "s0_cutouts.fits"
+    path.write_bytes(path.read_bytes()[:-2880])
+    again = run_plan(plan(night, "alone"))
+    assert {r["name"] for r in again if r["repeated"]} == {"s0", "s1"}
+    assert products(night / "alone") == done
+    # A frame that was taken anew, and its old bytes with a new date.
+    raw = night / "raw" / "s1.fits"
+    os.utime(raw)
+    assert not any(record["repeated"] for record in run_plan(plan(night, "alone")))
+    record = night / "alone" / ".tasks" / "s0.json"
+    record.write_text(record.read_text()[:100])  # cut off by a full disk
+    again = run_plan(plan(night, "alone"))
+    assert {r["name"] for r in again if r["repeated"]} == {"s0"}
+    assert products(night / "alone") == done
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(night, done, capsys):
+    (night / "raw" / "bad.fits").write_bytes(b"SIMPLE  = no frame")
+    try:
+        path = plan(night, "partly", science="[sb]*d.fits") and night / "partly.toml"
+        path.write_text(
+            path.read_text().replace('"raw/[sb]*d.fits"', '"raw/bad.fits", "raw/s0.fits"')
+        )
+        status = main(["run", str(path), "--jobs", "2"])
+        out = capsys.readouterr().out
+        assert status == 3
+        assert "2 of 3 tasks done, 0 of them unchanged" in out
+        assert "bad: wrong input" in out
+        assert "bad.fits" in out
+        page = (night / "partly" / "index.html").read_text()
+        assert page.index("bad.fits") < page.index(">s0<")
+        assert 'href="calibration/one.html"' in page
+        assert Calibration.read(night / "partly" / "calibration" / "one.asdf").good()
+    finally:
+        (night / "raw" / "bad.fits").unlink()
+
+
+def test_without_a_calibration_its_exposures_say_so(night):
+    dark = night / "raw" / "dark.fits"
+    example("LR", shape=(512, 1024), n_slits=7)
+    dark.write_bytes((night / "raw" / "flat.fits").read_bytes())
+    broken = plan(night, "none")
+    text = (
+        (night / "none.toml")
+        .read_text()
+        .replace('arc = ["raw/arc.fits"]', 'arc = ["raw/dark.fits"]')
+    )
+    (night / "none.toml").write_text(text)
+    records = run_plan(Plan.read(night / "none.toml"))
+    assert broken
+    assert [record["status"] for record in records] == [2] * (EXPOSURES + 1)
+    assert all("not done: calibration one failed" in r["error"] for r in records[1:])
+
+
+def test_a_scheduler_that_is_not_there(night, capsys):
+    plan(night, "nowhere")
+    status = main(["run", str(night / "nowhere.toml"), "--scheduler", "tcp://127.0.0.1:1"])
+    assert status == 2
+    assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_jobs_below_one(night, capsys):
+    plan(night, "few")
+    assert main(["run", str(Path(night) / "few.toml"), "--jobs", "0"]) == 2
+    assert "--jobs 0. Must be at least 1" in capsys.readouterr().err
