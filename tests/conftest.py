@@ -19,3 +19,8 @@ def real_data():
         give_up = pytest.fail if os.environ.get("SPECWCS_REQUIRE_REAL") else pytest.skip
         give_up(f"no real data at {folder}: set SPECWCS_REAL_DATA")
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest tests."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)

@@ -9,6 +9,7 @@ from .work import check_folder, perform
 
 __all__ = ["RECORDS", "run_plan"]
 
+_PATIENCE = 10  # s, until a scheduler answers
 RECORDS = ".tasks"
 """The folder of the records, in that of the output."""
 
@@ -79,7 +80,7 @@ def _on_cluster(tasks, records, scheduler, told):
             "dask.distributed is missing", "", "pip install 'specwcs[cluster]'"
         ) from error
     try:
-        client = Client(scheduler, timeout=30)
+        client = Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
             f"no scheduler answers at {scheduler} ({error})", "",

@@ -5,12 +5,14 @@ import signal
 import time
 from pathlib import Path
 
+import calibration_cases as cases
 import pytest
 
 from specwcs import Calibration
+from specwcs.calibration import solve
 from specwcs.cli import main
 from specwcs.pipeline import Plan, run_plan
-from specwcs.simulate import example, lamp, wrong
+from specwcs.simulate import example, lamp
 from specwcs.simulate.files import write_frame
 
 pytestmark = pytest.mark.slow
@@ -19,11 +21,14 @@ EXPOSURES = 2
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
-    """A folder with frames and a plan; results bear a fixed date."""
+    """A folder with small frames and a calibration of another night, which is tuned."""
     folder = tmp_path_factory.mktemp("night")
-    obs = example("LR", shape=(512, 1024), n_slits=7)
-    files = obs.write(folder / "raw", lamp(), 1, instrument=wrong(obs.instrument))
+    obs = example("LR", (512, 1024), 7)
+    files = obs.write(folder / "raw", lamp(), 1)
     files["science"].unlink()
+    markers = cases.true_markers(obs, scatter=0.2)
+    cal = solve(obs.instrument, obs.mask, markers, medium="air", ids=(4, 1, 1))
+    cal.write(folder / "raw" / "old.asdf")
     for k in range(EXPOSURES):
         write_frame(folder / "raw" / f"s{k}.fits", obs.science(10 + k))
     return folder
@@ -40,13 +45,12 @@ def plan(night, output, science="s*.fits", flat="flat.fits"):
 instrument = "raw/instrument.icf"
 mask = "raw/mask.mdf"
 output = "{output}"
-[calibrate]
-catalog = ["raw/catalog.dat"]
 [extract]
 no-pictures = true
 flat = false
 [[setup]]
 name = "one"
+calibration = "raw/old.asdf"
 flat = ["raw/{flat}"]
 arc = ["raw/arc.fits"]
 science = ["raw/{science}"]
@@ -69,7 +73,7 @@ def done(night):
     """The night as one process does it."""
     os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
     records = run_plan(plan(night, "alone"))
-    assert [record["error"] for record in records] == [""] * (EXPOSURES + 1)
+    assert [record.done for record in records] == [True] * (EXPOSURES + 1)
     return products(night / "alone")
 
 
@@ -90,12 +94,12 @@ def test_a_cluster_gives_the_same_bytes_with_a_worker_killed(night, done):
         pids = [worker.process.pid for worker in cluster.workers.values()]
 
         def kill(record):
-            if record["kind"] == "calibrate":
-                time.sleep(1.0)  # in the midst of an exposure
+            if record["kind"] == "tune":
+                time.sleep(0.7)  # in the midst of an exposure
                 os.kill(pids[0], signal.SIGKILL)
 
         records = run_plan(plan(night, "many"), scheduler=cluster.scheduler_address, progress=kill)
-    assert [record["error"] for record in records] == [""] * (EXPOSURES + 1)
+    assert [record.done for record in records] == [True] * (EXPOSURES + 1)
     assert products(night / "many") == done
 
 
@@ -142,9 +146,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(night, done, capsys):
 
 
 def test_without_a_calibration_its_exposures_say_so(night):
-    dark = night / "raw" / "dark.fits"
-    example("LR", shape=(512, 1024), n_slits=7)
-    dark.write_bytes((night / "raw" / "flat.fits").read_bytes())
+    (night / "raw" / "dark.fits").write_bytes((night / "raw" / "flat.fits").read_bytes())
     broken = plan(night, "none")
     text = (
         (night / "none.toml")

@@ -75,6 +75,7 @@ def delete(calib, row, frame=1):
     mouse.key("Delete")
 
 
+@pytest.mark.first
 def test_the_tutorial_by_mouse_and_keys(session, small):
     """MOS: boxes, crosses and arrows dragged and deleted, then slit by slit; ≤ 0.1 px rms."""
     calib, obs = session, small
@@ -264,6 +265,7 @@ def move_polygon(calib, obs, close=60.0):
         mouse.drag(x[row], y[row], x1[row], y1[row])
 
 
+@pytest.mark.first
 def test_the_long_slit_by_mouse(display):
     """Corners of the polygon, both edges, lines in three pieces of the slit; ≤ 0.1 px rms."""
     obs = example("LR", shape=(256, 1024), kind="longslit", offset=(6.0, -3.0))

@@ -39,6 +39,7 @@ def picture(hand, folder, name):
     assert path.stat().st_size > 20_000
 
 
+@pytest.mark.first
 def test_the_tutorial_of_a_mask(at_page, tmp_path, monkeypatch):
     """28 slits; boxes dragged and deleted, edges and lines measured, ≤ 0.1 px rms."""
     monkeypatch.chdir(tmp_path)
