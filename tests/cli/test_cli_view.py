@@ -155,7 +155,6 @@ def children(process):
 
 
 SHOWN = [
-    (("--arc", "arc"), "opt", False),
     (("--arc", "arc", "--flat", "flat", "--catalog", "catalog"), "ids", True),
 ]
 

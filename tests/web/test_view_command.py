@@ -69,7 +69,9 @@ def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatc
         hand.key("n")
         hand.press("3 Lines (IDS)")
         hand.wait_for_text("slice", "the reference above")
+        before = hand.view()
         hand.choose("Frame", "flat: flat.fits")
+        assert hand.view() == before  # flat and arc are compared at one zoom
         hand.press("Save")
         assert hand.said().startswith("saved")
         assert hand.complaints == []

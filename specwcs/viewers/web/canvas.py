@@ -273,7 +273,7 @@ class Board:
 
     def __init__(self, document, viewer):
         self.document, self._viewer = document, viewer
-        self._limits, self.fresh = None, True
+        self._limits, self._shape, self.fresh = None, None, True
         self.on_hand, self.on_edit, self.on_change = _delete(viewer), _nothing, _nothing
         self.mapper = LinearColorMapper(
             palette=list(Greys256), low=1, high=255, low_color=_NO_PIXEL
@@ -320,9 +320,11 @@ class Board:
         with self._viewer.lock:
             if what == "image":
                 self._limits = None
-                if self._viewer.pyramid is not None:
+                shape = None if self._viewer.pyramid is None else self._viewer.pyramid.image.shape
+                if shape not in (None, self._shape):  # flat and arc are compared at one zoom
                     for canvas in self.frames.values():
                         canvas.whole()
+                self._shape = shape
             if what in ("image", "layout"):
                 self._arrange()
             if what != "look" and not self.fresh:
