@@ -149,7 +149,9 @@ class _Guarded(BokehTornado):
         why = None
         if name not in _NAMES:
             why = "This page is only served to localhost."
-        elif not secrets.compare_digest(request.path.split("/")[1], self.prefix[1:]):
+        elif not secrets.compare_digest(
+            request.path.removeprefix("/").partition("/")[0].encode(), self.prefix[1:].encode()
+        ):
             why = "The address lacks its token: open the address that specwcs printed."
         if why is not None:
             return self.get_handler_delegate(request, _Refusal, {"why": why})
