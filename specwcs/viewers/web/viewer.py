@@ -23,7 +23,7 @@ from .server import PageServer
 __all__ = ["WebViewer"]
 
 _HEIGHT = 900  # px, of the page in a notebook
-_TEMPLATE = """{% extends "file.html.jinja" %}
+_TEMPLATE = """{% extends base %}
 {% block preamble %}<link rel="icon" href="data:,">{% endblock %}
 """
 
