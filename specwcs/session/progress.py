@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from specwcs.calibration import MODELS
 from specwcs.inputs import LineCatalog
 from specwcs.markers import Markers
 
@@ -24,15 +23,12 @@ class ModelState:
         As of `ModelFit`.
     summary : FitSummary or None
         Of its last fit.
-    rms : dict of str to float
-        By slit, of the markers that this fit used, px.
     residuals : QTable or None
     """
 
     degrees: tuple
     origin: str
     summary: FitSummary | None
-    rms: dict
     residuals: object = field(repr=False)
 
 
@@ -90,9 +86,10 @@ class Progress:
         layer, tour = state.layer, state.tour
         return cls(
             models={
-                name: _model_state(state.fits[name], state.summaries.get(name))
-                for name in MODELS
-                if name in state.fits
+                name: ModelState(
+                    tuple(fit.model.degrees), fit.origin, state.summaries.get(name), fit.residuals
+                )
+                for name, fit in state.fits.items()
             },
             model=None if layer is None else layer.model,
             markers=Markers.join([]) if layer is None else layer.markers,
@@ -108,14 +105,3 @@ class Progress:
             frames=dict(frames.paths),
             kinds=dict(frames.kinds),
         )
-
-
-def _model_state(fit, summary):
-    rms = {}
-    if fit.residuals is not None:
-        used = np.asarray(fit.residuals["used"])
-        slits, off = np.asarray(fit.residuals["slit"]), fit.residuals["residual"].value
-        for key in np.unique(slits):
-            mine = used & (slits == key)
-            rms[str(key)] = float(np.sqrt(np.mean(off[mine] ** 2))) if mine.any() else np.nan
-    return ModelState(tuple(fit.model.degrees), fit.origin, summary, rms, fit.residuals)

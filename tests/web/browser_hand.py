@@ -110,6 +110,15 @@ class Hand:
         while not desk.idle or any(page.facts is not desk.facts for page in desk.pages):
             assert time.monotonic() < end, f"still {desk.doing}"
             time.sleep(0.03)
+        # And back: what the server says last is there once all before it is.
+        (own,) = [p for p in desk.pages if p.board.frames[1].post.text == ping]
+        echo = ping.replace("ping", "echo")
+        post = own.board.frames[1].post
+        own.board.document.add_next_tick_callback(lambda: setattr(post, "text", echo))
+        self.page.wait_for_function(
+            'echo => Bokeh.documents[0].get_model_by_name("frame1").tags[0].text === echo',
+            arg=echo,
+        )
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(done))")
         time.sleep(SETTLE)
 

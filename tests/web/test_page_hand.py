@@ -99,6 +99,19 @@ def test_several_are_selected_and_moved_together(slits):
     assert np.all(moved[3:] == 0)
 
 
+def test_what_is_drawn_anew_is_not_selected(slits):
+    """Shapes are numbered anew then: d would delete others than the user has chosen."""
+    session, hand = slits
+    hand.page.mouse.click(*hand.screen([places(session)[2]])[0])
+    hand.settle()
+    assert hand.selected() == [2]
+    markers = session.markers
+    markers["used"][0] = False
+    session.markers = markers
+    hand.settle()
+    assert hand.selected() == []
+
+
 def test_arrow_keys_move_by_a_pixel_and_a_tenth(slits):
     session, hand = slits
     before = places(session)

@@ -52,7 +52,6 @@ class Seen(DataModel):
 
     version = Int(default=0)
     keys = Bool(default=True)
-    ready = Bool(default=False)
 
 
 class Canvas:
@@ -180,7 +179,9 @@ class Canvas:
 
     def shapes(self):
         """Draw the shapes of the viewer."""
-        selected = self._selected_shapes()
+        # Of shapes that are drawn anew the numbers stand for others: nothing stays selected.
+        same = self.seen.version == self._viewer.version and not self._board.fresh
+        selected = self._selected_shapes() if same else set()
         self._stamp += 1
         places, outlines, shafts, names = drawn(self._viewer.shapes(self.number), self._stamp)
         self.seen.version = self._viewer.version
@@ -198,9 +199,7 @@ class Canvas:
 
     def _selected_shapes(self):
         shape = np.asarray(self.places.data["shape"])
-        return set() if self._board.fresh else {
-            int(shape[row]) for row in self.places.selected.indices if row < len(shape)
-        }  # fmt: skip
+        return {int(shape[row]) for row in self.places.selected.indices if row < len(shape)}
 
     def _name(self):
         """Name the shapes on the screen where they are few."""

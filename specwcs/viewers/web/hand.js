@@ -192,5 +192,4 @@ export default ({figure, places, outlines, shafts, box, post, state}, obj, data,
   window.addEventListener("pointermove", moved, true)
   window.addEventListener("pointerup", up, true)
   window.addEventListener("keydown", key, true)
-  state.ready = true
 }
