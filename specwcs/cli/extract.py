@@ -1,6 +1,5 @@
 """``specwcs extract``: from science frames to rectified images and spectra."""
 
-import re
 import traceback
 import warnings
 from collections import Counter
@@ -10,8 +9,6 @@ from specwcs.cli.console import Outcome, Status, one_line
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
 
 __all__ = ["add_arguments", "run"]
-
-_SUFFIX = re.compile(r"\.(fits?|fts)(\.\w+)?$", re.IGNORECASE)
 
 
 def add_arguments(parser):
@@ -86,7 +83,9 @@ def _joint(statuses):
 
 def _names(paths):
     """Name the products of each exposure after its file; two must not be called the same."""
-    names = [_SUFFIX.sub("", Path(path).name) for path in paths]
+    from specwcs.io.products import exposure_name
+
+    names = [exposure_name(path) for path in paths]
     name, n = Counter(names).most_common(1)[0]
     if n > 1:
         raise InputError(f"{n} exposures would be called '{name}'", "", "Rename all but one")

@@ -110,8 +110,7 @@ def _given(args):
         if args.mask is not None:
             raise InputError(f"'{args.mask}' after a journal, which has its mask", "", "Omit it")
         read_journal(args.target)  # refused before a window is opened
-        medium = None
-        return args.target, read_catalog(args.catalog, medium) if args.catalog else None
+        return args.target, read_catalog(args.catalog, None) if args.catalog else None
     kind = kind_of(args.target)
     if kind not in ("ASDF file", "instrument"):
         raise InputError(

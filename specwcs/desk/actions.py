@@ -237,17 +237,17 @@ class Actions:
             self._new("ids", FIRST_DEGREES["ids"])
         self._session.ids_iter(self._lamp(), nsplit=self.settings.nsplit)
 
-    def next(self, fit=True):
+    def next(self):
         """Go on to the next slit."""
-        self._session.next(fit=fit)
+        self._session.next()
 
-    def prev(self, fit=True):
+    def prev(self):
         """Go back to the slit before."""
-        self._session.prev(fit=fit)
+        self._session.prev()
 
-    def stop(self, fit=True):
+    def stop(self):
         """End slit by slit."""
-        self._session.stop_iter(fit=fit)
+        self._session.stop_iter()
 
     # -- files --------------------------------------------------------------------------------
 

@@ -280,8 +280,9 @@ class Slice:
         known = np.isfinite(pixel)
         pixel, names = pixel[known], [n for n, k in zip(names, known.tolist(), strict=True) if k]
         if len(pixel) > _MOST_LABELS:
-            bright = np.argsort(-np.interp(pixel, cut.pixel, np.nan_to_num(flux)))[:_MOST_LABELS]
-            names = [n if k in set(bright.tolist()) else "" for k, n in enumerate(names)]
+            light = np.interp(pixel, cut.pixel, np.nan_to_num(flux))
+            faint = np.argsort(-light)[_MOST_LABELS:]
+            names = np.where(np.isin(np.arange(len(names)), faint), "", names).tolist()
         self._lines.data = {
             "pixel": pixel,
             "top": np.full(len(pixel), high + 0.33 * room),

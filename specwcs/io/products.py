@@ -7,6 +7,7 @@ linear or logarithmic wavelength axis, so that DS9 shows the wavelengths and
 (it reports wavelengths in metres, as the FITS standard has it).
 """
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from astropy.io import fits
 from specwcs.errors import InputError
 from specwcs.files import atomic_path
 
-__all__ = ["exposure_cards", "spectrum_path", "write_products", "write_spectra", "write_spectrum"]
+__all__ = [
+    "exposure_cards", "exposure_name", "spectrum_path", "summed", "write_products", "write_spectra",
+    "write_spectrum",
+]  # fmt: skip
 
 _CTYPE = {"air": "AWAV", "vacuum": "WAVE"}
+_SUFFIX = re.compile(r"\.(fits?|fts)(\.\w+)?$", re.IGNORECASE)
 _UNEVEN = 1e-3  # of a bin: how far wavelengths may be off the linear axis of the header
 _CARDS = {
     "slit": ("SLIT", "id of the slit"),
@@ -181,6 +186,11 @@ def _hdus(spectrum, path, name=None, number=None):
     if name is None:
         del hdus[0].header["EXTNAME"]
     return hdus
+
+
+def exposure_name(path):
+    """Return what the products of a frame are called after: its file, without the ending."""
+    return _SUFFIX.sub("", Path(path).name)
 
 
 def summed(hdus):

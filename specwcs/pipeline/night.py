@@ -1,5 +1,6 @@
 """All tasks of a plan, on this machine or on a cluster: the same tasks, the same results."""
 
+from collections import defaultdict, deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from specwcs.errors import InputError
@@ -54,17 +55,20 @@ def _nobody(_):
 
 def _here(tasks, records, jobs, told):
     """Do tasks in processes of their own, started from as many threads."""
-    done, left, running = {}, list(tasks), {}
+    done, running, blocked = {}, {}, defaultdict(deque)
+    for task in tasks:
+        blocked[task.after].append(task)
+    ready = blocked.pop(None, deque())
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            while left or running:
-                ready = [t for t in left if t.after is None or t.after in done]
-                for task in ready[: jobs - len(running)]:
-                    left.remove(task)
+            while ready or running:
+                while ready and len(running) < jobs:
+                    task = ready.popleft()
                     running[pool.submit(perform, task, records, done.get(task.after))] = task
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    record = done[running.pop(future).name] = future.result()
-                    told(record)
+                    name = running.pop(future).name
+                    told(done.setdefault(name, future.result()))
+                    ready += blocked.pop(name, ())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

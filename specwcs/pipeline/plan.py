@@ -1,10 +1,12 @@
 """A plan: calibrations, and the science exposures that need them."""
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from specwcs.errors import InputError
+from specwcs.io.products import exposure_name
 
 from .sort import KINDS, sorted_frames
 
@@ -103,14 +105,9 @@ class Plan:
         if not setups:
             remedy = "Add [[setup]] with flat, arc and science, or [frames]"
             raise InputError("no frames", "", remedy, file=path)
-        names = [setup.name for setup in setups]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"two setups of the name '{name}'", "Must differ", file=path)
-        exposures = [p.name for setup in setups for p in setup.frames["science"]]
-        for name in exposures:
-            if exposures.count(name) > 1:
-                raise InputError(f"two exposures '{name}'", "", "Rename one", file=path)
+        _check_different("setups", (setup.name for setup in setups), path)
+        exposures = (exposure_name(p) for setup in setups for p in setup.frames["science"])
+        _check_different("exposures", exposures, path)
         calibrate = dict(content.get("calibrate", {}))
         if "catalog" in calibrate:
             calibrate["catalog"] = [_local(name, folder) for name in calibrate["catalog"]]
@@ -133,6 +130,13 @@ def _check(node, known, where, path):
             raise InputError(
                 f"{key} = {value!r} in {where}", f"Must be {_NAMES[known[key]]}", file=path
             )
+
+
+def _check_different(what, names, path):
+    """Refuse two things of one name, whose products would replace each other."""
+    for name, n in Counter(names).most_common(1):
+        if n > 1:
+            raise InputError(f"{n} {what} of the name '{name}'", "Must differ", file=path)
 
 
 def _setup(node, content, folder, path):

@@ -1,13 +1,13 @@
 """The commands that a plan makes."""
 
-import re
 from dataclasses import dataclass
+
+from specwcs.io.products import exposure_name
 
 from .sort import KINDS
 
 __all__ = ["Task", "tasks_of"]
 
-_SUFFIX = re.compile(r"\.(fits?|fts)(\.\w+)?$", re.IGNORECASE)
 _GIVEN = {"opt", "crv", "ids"}  # lists that are one argument
 
 
@@ -74,7 +74,7 @@ def _calibrate(plan, setup, frames, made):
 
 
 def _extract(plan, path, cal, frames, first):
-    name = _SUFFIX.sub("", path.rpartition("/")[2])
+    name = exposure_name(path)
     options = dict(plan.extract)
     kinds = ["bias", *(["flat"] if options.pop("flat", True) else [])]
     argv = ["extract", cal, path, *_frames(frames, *kinds), *_options(options)]

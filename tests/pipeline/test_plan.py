@@ -31,7 +31,7 @@ science = ["s1.fits", "s2.fits.gz"]
 @pytest.fixture
 def folder(tmp_path):
     for name in ("mask.mdf", "flat.fits", "arc1.fits", "arc2.fits", "b.fits", "s1.fits",
-                 "s2.fits.gz"):  # fmt: skip
+                 "s2.fits.gz", "s1.fts"):  # fmt: skip
         (tmp_path / name).touch()
     return tmp_path
 
@@ -83,7 +83,8 @@ def test_a_calibration_that_is_there_is_tuned_or_used(folder):
         (("arc = ", "ark = "), "unknown key 'ark' in [[setup]]"),
         (('arc = ["arc*.fits"]', ""), "setup 'a' has no arc"),
         (('mask = "mask.mdf"', ""), "setup 'a' has no mask"),
-        (('"s2.fits.gz"', '"s1.fits"'), "two exposures 's1.fits'"),
+        (('"s2.fits.gz"', '"s1.fits"'), "2 exposures of the name 's1'. Must differ"),
+        (('"s2.fits.gz"', '"s1.fts"'), "2 exposures of the name 's1'. Must differ"),
         (("[[setup]]", "[setup]"), "setup = {"),
         (("instrument = ", "instrument "), "no plan ("),
         (('["flat.fits"]', "[1]"), "a frame 1. Must be a text"),
