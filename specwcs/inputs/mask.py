@@ -254,7 +254,9 @@ class Mask(Mapping):
         """
         faults = {row["ID"]: reason for row in rows if (reason := _fault(row))}
         rows = [row for row in rows if row["ID"] not in faults]
-        wide = sum(row["DIMX"] for row in rows) > sum(row["DIMY"] for row in rows)
+        # Every slit has one voice, so that an absurd size does not turn the others.
+        ratios = [np.log(row["DIMX"] / row["DIMY"]) for row in rows]
+        wide = np.clip(ratios, -1, 1).sum() > 0
         slits = [_slit(row, Direction.BU if wide else Direction.LR) for row in rows]
         faults |= _mixed_units(slits)
         slits = [slit for slit in slits if slit.id not in faults]

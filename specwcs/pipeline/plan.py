@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from specwcs.errors import InputError
+from specwcs.inputs._text import local_path, read_text
 from specwcs.io.products import exposure_name
 
 from .sort import KINDS, sorted_frames
@@ -87,10 +88,8 @@ class Plan:
         """
         path = Path(path)
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError("no such file", file=path) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            content = tomllib.loads(read_text(local_path(path))[0])
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise InputError(f"no plan ({error})", "Must be TOML", file=path) from error
         _check(content, _TOP, "a plan", path)
         for name in ("instrument", "output"):

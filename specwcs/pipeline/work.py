@@ -81,9 +81,14 @@ def perform(task, folder, before=None):
     record = _record(
         task, key, status, error, facts, outputs, time.monotonic() - start, repeated=True
     )
+    write_record(path, record)
+    return Record(record)
+
+
+def write_record(path, record):
+    """Keep what became of a task, as JSON; an older record is replaced."""
     with atomic_path(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    return Record(record)
 
 
 def _record(task, key, status, error, facts, outputs, seconds, *, repeated):

@@ -22,6 +22,7 @@ from specwcs.markers import Markers
 __all__ = ["Journal", "journal_folder", "read_journal"]
 
 _VERSION = 1
+_HEAD = {"name", "icf", "mask", "medium", "models", "files"}
 
 
 def journal_folder():
@@ -119,16 +120,18 @@ def read_journal(path):
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            if number < len(lines):  # the last one may be cut off
-                remedy = "Delete this line to lose only this step"
-                raise InputError(
-                    "no step", "Must be JSON", remedy, file=path, line=number
-                ) from None
-    if not entries or not isinstance(entries[0], dict) or entries[0].get("specwcs") != _VERSION:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict):
+            entries.append(entry)
+        elif number < len(lines):  # the last one may be cut off
+            remedy = "Delete this line to lose only this step"
+            raise InputError("no step", "Must be JSON", remedy, file=path, line=number)
+    head = entries[0] if entries else {}
+    if head.get("specwcs") != _VERSION or not head.keys() >= _HEAD:
         raise InputError("this is no journal of this specwcs", "", "Check the path", file=path)
-    return entries[0], entries[1:]
+    return head, entries[1:]
 
 
 def _plain(value):

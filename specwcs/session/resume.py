@@ -23,6 +23,15 @@ from .screen import Screen
 
 __all__ = ["resume"]
 
+_CALLS = {
+    "load_image", "plot_opt_model", "fit_opt_model", "plot_crv_model", "fit_crv_model",
+    "plot_ids_model", "fit_ids_model", "refit", "set_trace_limits", "new_opt_model",
+    "new_crv_model", "new_ids_model", "ids_iter", "next", "prev", "stop_iter", "undo", "redo",
+}  # fmt: skip
+"""What a journal may call: nothing that writes, whoever wrote the journal."""
+_BROKEN = KeyError, TypeError, ValueError, AttributeError, IndexError
+"""What the words of a journal that somebody changed lead to."""
+
 
 def resume(cls, journal, viewer):
     """Make a session of class `cls` as a journal tells; see `ModelsCalibration.resume`."""
@@ -33,7 +42,11 @@ def resume(cls, journal, viewer):
             raise InputError(
                 f"the {name} was no file", "Only sessions on files can be resumed", file=path
             )
-    session = cls(head["icf"], head["mask"], **_given(head, path), viewer=None)
+    try:
+        given = _given(head, path)
+    except _BROKEN as error:
+        raise InputError(f"its models cannot be read ({error!r})", file=path, line=1) from error
+    session = cls(head["icf"], head["mask"], **given, viewer=None)
     session._journal, session._quiet = Journal(None, {}), True
     _replay(session, steps, path)
     session._quiet, session._journal = False, Journal.going_on(path)
@@ -84,12 +97,14 @@ def _replay(session, steps, path):
             continue
         try:
             _do(session, step)
-        except SpecwcsError as error:
+        except (SpecwcsError, *_BROKEN) as error:
             session._warn(f"{path}, line {number + 2}: this step could not be repeated ({error})")
 
 
 def _do(session, step):
     if "call" in step:
+        if step["call"] not in _CALLS:
+            raise InputError(f"'{step['call']}' is no step of a session")
         args = dict(step["args"])
         if "catalog" in args:
             args["catalog"] = catalog_from_json(args["catalog"])

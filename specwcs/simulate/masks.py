@@ -65,6 +65,11 @@ def random_mask(
     InputError
         If so many slits do not fit.
     """
+    if n_slits < tilted + reference:
+        raise InputError(
+            f"{n_slits} slits, of which {tilted} tilted and {reference} a reference hole",
+            f"Must be at least {tilted + reference}.",
+        )
     rng = np.random.default_rng(seed)
     scale = arcsec_per_mm / instrument.pixel_scale  # px per mm
     along, across = instrument.direction.split(instrument.xpixels, instrument.ypixels)

@@ -16,6 +16,7 @@ from specwcs.simulate import example, lamp
 from specwcs.simulate.files import write_instrument, write_mask
 
 SHAPE, N_SLITS = (1024, 2048), 14
+DEGREES = ("--opt", "2,2", "--crv", "2,1,1", "--ids", "4,2,2")
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +77,21 @@ def simulated(direction, flips):
     return example(direction, shape, N_SLITS, **dict(zip(("flipx", "flipy"), flips, strict=True)))
 
 
-@pytest.mark.parametrize("flips", FLIPS)
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_every_direction_and_mirrored(specwcs, tmp_path, direction, flips):
-    degrees = ("--opt", "2,2", "--crv", "2,1,1", "--ids", "4,2,2")
-    replayed(specwcs, tmp_path, simulated(direction, flips), *degrees, edit=flips[0])
+@pytest.mark.parametrize("flips", [FLIPS, FLIPS[::-1]])
+@pytest.mark.parametrize("n", range(4), ids=DIRECTIONS)
+def test_every_direction_and_mirrored(specwcs, tmp_path, n, flips):
+    observation = simulated(DIRECTIONS[n], flips[n])
+    replayed(specwcs, tmp_path, observation, *DEGREES, edit=flips[n][0])
 
 
-@pytest.mark.parametrize("edit", [False, True], ids=["boxes", "polygons"])
-@pytest.mark.parametrize(("direction", "flips"), list(zip(DIRECTIONS, FLIPS, strict=True)))
-def test_without_tags(specwcs, tmp_path, direction, flips, edit):
-    replayed(specwcs, tmp_path, simulated(direction, flips), tagged=False, edit=edit, nsplit=3)
+@pytest.mark.parametrize("n", range(4), ids=DIRECTIONS)
+def test_without_tags(specwcs, tmp_path, n):
+    observation = simulated(DIRECTIONS[n], FLIPS[n])
+    replayed(specwcs, tmp_path, observation, *DEGREES, tagged=False, edit=n % 2 > 0, nsplit=3)
 
 
 def test_without_tags_in_several_pieces_of_a_slit(specwcs, tmp_path):
-    cal = replayed(specwcs, tmp_path, simulated("LR", FLIPS[0]), tagged=False, nsplit=3)
+    cal = replayed(specwcs, tmp_path, simulated("LR", FLIPS[0]), *DEGREES, tagged=False, nsplit=3)
     lines = cal.residuals[cal.residuals["kind"] == "line"]
     places = np.asarray(lines["t"])
     assert [np.any(np.abs(places - t) < 0.1) for t in (1 / 6, 1 / 2, 5 / 6)] == [True] * 3
