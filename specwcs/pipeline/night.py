@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from specwcs.errors import InputError
 
+from .process import dismiss
 from .tasks import tasks_of
 from .work import check_folder, perform
 
@@ -72,6 +73,8 @@ def _here(tasks, records, jobs, told):
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            dismiss()
     return [done[task.name] for task in tasks]
 
 

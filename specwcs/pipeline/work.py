@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from importlib import metadata
@@ -13,26 +10,14 @@ from pathlib import Path
 from specwcs.errors import InputError
 from specwcs.files import atomic_path
 
+from .process import run_command
+
 __all__ = ["Record", "perform"]
 
 _STATUSES = {0: "good", 2: "wrong input", 3: "some slits failed"}
 _DONE = (0, 3)
-_WATCH = 0.5  # s
 _CHUNK = 2**22  # bytes
 _PACKAGES = ("specwcs", "astropy", "numpy", "scipy")
-
-# The process ends with whoever asked for it: a killed worker leaves nobody writing behind.
-_CHILD = f"""
-import os, sys, threading, time
-parent = os.getppid()
-def watch():
-    while os.getppid() == parent:
-        time.sleep({_WATCH})
-    os._exit(1)
-threading.Thread(target=watch, daemon=True).start()
-from specwcs.cli import main
-sys.exit(main())
-"""
 
 
 class Record(dict):
@@ -102,24 +87,17 @@ def _record(task, key, status, error, facts, outputs, seconds, *, repeated):
 
 def _run(argv):
     """Run a command; return status, facts, and the complaint."""
-    # One thread and one order of sets: the same results, bit by bit, wherever it is done.
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD, *argv], capture_output=True, text=True, env=environment,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+    status, out, err = run_command(argv)
     try:
-        facts = json.loads(done.stdout)
+        facts = json.loads(out)
     except json.JSONDecodeError:
         facts = {}
-    if done.returncode < 0:
-        return 1, facts, f"killed by signal {-done.returncode}"
-    lines = [line for line in done.stderr.strip().splitlines() if "warning:" not in line]
+    if status < 0:
+        return 1, facts, f"killed by signal {-status}"
+    lines = [line for line in err.strip().splitlines() if "warning:" not in line]
     exposures = facts.get("exposures", {}).values()
     error = facts.get("error") or "; ".join(e["error"] for e in exposures if "error" in e)
-    return done.returncode, facts, error or (lines[-1] if lines else "")
+    return status, facts, error or (lines[-1] if lines else "")
 
 
 def _failed(facts):
