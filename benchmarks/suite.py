@@ -27,7 +27,7 @@ from specwcs.inputs import LineCatalog
 from specwcs.simulate import example, lamp, wrong
 
 SIZES = {
-    "512 x 256, 4 slits": {"shape": (256, 512), "n_slits": 4},
+    "512 x 256, 4 slits": {"shape": (256, 512), "n_slits": 4, "line_curvature": 0.8},
     "2048 x 1024, 14 slits": {"shape": (1024, 2048), "n_slits": 14},
     "8288 x 3088, 28 slits": {"shape": (3088, 8288), "n_slits": 28},
 }

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import resource
 import signal
 import sys
@@ -326,7 +327,7 @@ def _written():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         write_asdf(folder / "m.opt", {"model": model})
-        files.write_mask(folder / "m.mdf", mask)
+        mask.write(folder / "m.mdf")
         files.write_instrument(folder / "i.icf", _INSTRUMENT)
         files.write_catalog(folder / "l.dat", LineCatalog.read(["Ne", "Ar"]))
         head = {
@@ -411,6 +412,12 @@ def tried(name, raw, folder):
     return "good"
 
 
+def _sort(outcome):
+    """Tell one fault from another: where it was raised, without the words of the file."""
+    places = re.findall(r"line \d+, in \w+", outcome)
+    return "".join(places) or re.sub(r"'[^']*'|[\d.]+", "", outcome)
+
+
 def _too_slow(*_):
     raise TimeoutError(f"more than {SECONDS} s")
 
@@ -430,7 +437,7 @@ def _run(name, numbers):
             outcome = tried(name, raw, folder)
             counts[outcome if outcome in ("good", "refused") else "faults"] += 1
             if outcome not in ("good", "refused"):
-                faults.setdefault(outcome, raw)
+                faults.setdefault(_sort(outcome), (outcome, raw))
     return counts, faults
 
 
@@ -452,7 +459,7 @@ def main():
                 counts, faults = counts + some, faults | what
         print(f"{name:8s} {options.runs} runs: {counts['refused']} refused, {counts['good']} good, "
               f"{counts['faults']} faults of {len(faults)} sorts", flush=True)  # fmt: skip
-        for text, raw in faults.items():
+        for text, raw in faults.values():
             options.corpus.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256(raw).hexdigest()[:8]
             path = options.corpus / f"{name}-{digest}{kinds()[name].suffix}"

@@ -18,6 +18,8 @@ from specwcs.inputs.sky import SlitSky
 
 __all__ = ["Mask", "Slit"]
 
+_SMALLEST = 1e-6
+"""mm; no mask has a smaller hole."""
 UNIT_FACTOR = 3.0
 """A slit whose arcsec per mm differs by more from the median of the mask mixes units."""
 
@@ -314,8 +316,8 @@ def _fault(row):
         if not np.isfinite(row[name]):
             return f"{name} is {row[name]}"
     for name in ("DIMX", "DIMY"):
-        if row[name] <= 0:
-            return f"{name} is {row[name]:g}: must be above 0 mm"
+        if row[name] < _SMALLEST:
+            return f"{name} is {row[name]:g}: must be above {_SMALLEST:g} mm"
     for name in ("WID", "LEN"):
         if row[name] < 0:
             return f"{name} is {row[name]:g}: must be above 0 arcsec, or 0 for unknown"

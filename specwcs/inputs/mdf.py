@@ -63,8 +63,9 @@ def mdf_text(mask):
     with_curve = any(len(slit.control) > 2 for slit in mask.values())
     with_sky = any(slit.sky is not None for slit in mask.values())
     columns = COLUMNS + ("CURVE",) * with_curve + SKY_COLUMNS * with_sky
-    comments = [f"Made from {mask.source.path}, SHA-256 {mask.source.sha256}."] * bool(mask.source)
-    comments += mask.notes
+    comments = list(mask.notes)
+    if mask.source:
+        comments.insert(0, f"Made from {mask.source.path}, SHA-256 {mask.source.sha256}.")
     comments += [f"slit {key}: {reason}" for key, reason in mask.faults.items()]
     lines = ["# " + " ".join(comment.split()) for comment in comments]
     lines += ["#" + " ".join(columns)]

@@ -182,7 +182,10 @@ def _files(patterns, folder, path):
         base = Path(pattern)
         root, rest = (Path(base.anchor), base.relative_to(base.anchor)) if base.anchor else (
             folder, base)  # fmt: skip
-        files = sorted(root.glob(str(rest)))
+        try:
+            files = sorted(root.glob(str(rest)))
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(f"no pattern of files '{pattern}' ({error})", file=path) from None
         if not files:
             raise InputError(f"no frame '{pattern}'", "", f"Looked in {root}", file=path)
         found += files
@@ -191,4 +194,7 @@ def _files(patterns, folder, path):
 
 def _local(name, folder):
     """Return a file beside the plan if there is one, else the name, which may ship."""
-    return str(folder / name) if name and (folder / name).is_file() else name
+    try:
+        return str(folder / name) if name and (folder / name).is_file() else name
+    except OSError:  # longer than any name of a file
+        return name

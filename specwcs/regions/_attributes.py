@@ -7,6 +7,9 @@ from specwcs.errors import InputError
 BACKGROUND = "background"
 """The tag of shapes that are only there to be looked at."""
 
+COLOR = re.compile(r"#?[A-Za-z0-9]+")
+"""What can be the name of a color."""
+
 _ATTRIBUTE = re.compile(
     r"(\w+)\s*=\s*(?:\{([^{}]*)\}|\"([^\"]*)\"|'([^']*)'|([^\s{}\"']*))(?=\s|$)|(\S+)", re.ASCII
 )
@@ -43,7 +46,8 @@ def parse_attributes(text, place):
             continue
         key, value = match[1].lower(), match[match.lastindex]
         if key != "tag":
-            attributes[key] = value
+            if key != "color" or COLOR.fullmatch(value):  # no color is worth a refused file
+                attributes[key] = value
         elif value == BACKGROUND:
             background = True
         else:

@@ -7,7 +7,7 @@ from specwcs.conventions import fits_from_array_pixel
 from specwcs.errors import InputError
 from specwcs.files import atomic_path
 
-from ._attributes import BACKGROUND
+from ._attributes import BACKGROUND, COLOR
 
 __all__ = ["format_regions", "write_regions"]
 
@@ -22,7 +22,6 @@ _STYLES = {"vector": " vector=1", "point": " point=cross"}
 _UNSAFE_TEXT = re.compile(r"[{}\r\n\0]")
 _TAG_KEY = re.compile(r"[a-z]+")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
-_COLOR = re.compile(r"#?[A-Za-z0-9]+")
 
 
 def write_regions(path, shapes, overwrite=False):
@@ -95,7 +94,7 @@ def _number(value, decimals=7):
 def _attributes(shape):
     parts = [_STYLES.get(shape.kind, "")]
     if shape.color != "green":
-        if not _COLOR.fullmatch(shape.color):
+        if not COLOR.fullmatch(shape.color):
             raise _unwritable(shape, f"has color '{shape.color}'", "Must be a name or #rgb.")
         parts.append(f" color={shape.color}")
     if shape.text:

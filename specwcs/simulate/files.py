@@ -5,7 +5,7 @@ from astropy.io import fits
 
 from specwcs.files import atomic_path
 
-__all__ = ["write_catalog", "write_frame", "write_instrument", "write_mask"]
+__all__ = ["write_catalog", "write_frame", "write_instrument"]
 
 
 def write_frame(path, frame, overwrite=False):
@@ -23,7 +23,7 @@ def write_frame(path, frame, overwrite=False):
     hdu.header["EXPTIME"] = (frame.meta["exposure"], "s")
     hdu.header["INSTRUME"] = "specwcs.simulate"
     hdu.header["BUNIT"] = "adu"
-    hdu.add_datasum()
+    hdu.add_datasum("data unit checksum")  # without a date: the same frame, the same bytes
     with atomic_path(path, overwrite) as temporary:
         hdu.writeto(temporary)
 
@@ -57,25 +57,6 @@ def write_instrument(path, instrument, overwrite=False):
         f"saturation = {instrument.saturation!r}  # adu",
     )
     _write(path, lines, overwrite)
-
-
-def write_mask(path, mask, overwrite=False):
-    """Write a mask file (``.mdf``).
-
-    Parameters
-    ----------
-    path : path-like
-    mask : Mask
-        Its slits are straight, as those of a mask file are.
-    overwrite : bool, optional
-        Whether an existing file may be replaced.
-    """
-    rows = (
-        f"{s.id} {s.dimx!r} {s.dimy!r} {s.x!r} {s.y!r} {s.rot!r} {s.width!r} {s.length!r} "
-        f"{int(s.reference)}"
-        for s in mask.values()
-    )
-    _write(path, ("#ID DIMX DIMY X Y ROT WID LEN REF", *rows), overwrite)
 
 
 def write_catalog(path, catalog, overwrite=False):

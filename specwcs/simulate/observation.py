@@ -370,7 +370,7 @@ class Observation:
         names |= dict.fromkeys(("flat", "arc", "science"), "fits")
         paths = {name: folder / f"{name}.{suffix}" for name, suffix in names.items()}
         files.write_instrument(paths["instrument"], instrument or self.instrument, overwrite)
-        files.write_mask(paths["mask"], self.mask, overwrite)
+        self.mask.write(paths["mask"], overwrite)
         files.write_catalog(paths["catalog"], catalog, overwrite)
         # One seed for three frames: their noise must differ.
         seeds = (None,) * 3 if seed is None else [(seed, number) for number in range(3)]

@@ -89,7 +89,7 @@ def _contents(mos, longslit):
 
 _WRITERS = {
     ".icf": files.write_instrument,
-    ".mdf": files.write_mask,
+    ".mdf": lambda path, mask, overwrite: mask.write(path, overwrite),
     ".dat": files.write_catalog,
     ".fits": files.write_frame,
 }

@@ -327,38 +327,6 @@ def time_limit():
 
 # -- processes -------------------------------------------------------------------------
 
-WRITER = """
-import sys
-from specwcs.files import atomic_path
-path, n = sys.argv[1], 0
-print("ready", flush=True)
-while True:
-    n += 1
-    with atomic_path(path, overwrite=True) as temporary:
-        temporary.write_bytes(bytes([n % 256]) * 2_000_000)
-"""
-
-
-@pytest.mark.slow
-def test_row_105_and_111_kill(tmp_path):
-    path = tmp_path / "product.bin"
-    rng = np.random.default_rng(105)
-    litter = 0
-    for _ in range(6):
-        command = [sys.executable, "-c", WRITER, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            assert writer.stdout.readline() == b"ready\n"
-            time.sleep(0.05 + rng.uniform(0, 0.05))
-            writer.kill()
-        content = path.read_bytes()
-        assert len(content) == 2_000_000
-        assert len(set(content)) == 1
-        litter += len(list(tmp_path.iterdir())) - 1
-    assert litter  # else no kill struck while a file was being written
-    with atomic_path(path, overwrite=True) as temporary:
-        temporary.write_text("next")
-    assert list(tmp_path.iterdir()) == [path]
-
 
 def write(path, *, overwrite=False, then=lambda: None):
     """Write a file, and let something happen before it is done."""

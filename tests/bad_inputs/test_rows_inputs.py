@@ -319,7 +319,7 @@ def test_row_40_one_slit(tmp_path):
     [
         row(34, "2 0.6 6 nan 0 0 1 10 0", "X is nan"),
         row(34, "2 0.6 6 0 -inf 0 1 10 0", "Y is -inf", sub="inf"),
-        row(42, "2 0 6 9 9 0 1 10 0", "DIMX is 0: must be above 0 mm", sub="zero"),
+        row(42, "2 0 6 9 9 0 1 10 0", "DIMX is 0: must be above 1e-06 mm", sub="zero"),
         row(42, "2 0.6 -6 9 9 0 1 10 0", "DIMY is -6", sub="negative"),
         row(42, "2 0.6 6 9 9 0 -1 10 0", "WID is -1: must be above 0 arcsec", sub="width"),
         row(42, "2 0.6 6 9 9 0 1 -10 0", "LEN is -10", sub="length"),

@@ -13,7 +13,7 @@ from region_files import strip_tags, write_lamp, write_session
 
 from specwcs import Calibration, ModelsCalibration
 from specwcs.simulate import example, lamp
-from specwcs.simulate.files import write_instrument, write_mask
+from specwcs.simulate.files import write_instrument
 
 SHAPE, N_SLITS = (1024, 2048), 14
 DEGREES = ("--opt", "2,2", "--crv", "2,1,1", "--ids", "4,2,2")
@@ -58,7 +58,7 @@ FLIPS = [(False, False), (True, False), (False, True), (True, True)]
 def replayed(specwcs, folder, observation, *degrees, tagged=True, **session):
     """Write the files of a session, run the command on them, and check what it wrote."""
     write_instrument(folder / "i.icf", observation.instrument)
-    write_mask(folder / "m.mdf", observation.mask)
+    observation.mask.write(folder / "m.mdf")
     regions = write_session(observation, folder, **session)
     if not tagged:
         strip_tags(regions)
