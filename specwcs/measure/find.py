@@ -110,7 +110,9 @@ def _choose(layouts, n_slits):
     """Return the layouts that stand out: one, or one of each mirror image."""
     best = layouts[0]
     if best.score < LEAST_SCORE[0] + LEAST_SCORE[1] / np.sqrt(max(best.expected, 1)):
-        raise FitError(_sentence(layouts, "no layout of the mask explains the frame"))
+        on_frame = any(layout.expected for layout in layouts)
+        found = "no layout of the mask explains" if on_frame else "no slit of the mask falls on"
+        raise FitError(_sentence(layouts, f"{found} the frame"))
     if best.matched < LEAST_MATCHED * best.expected or best.expected == 0:
         raise FitError(_sentence(layouts, "too few of the mask's edges are seen on the frame"))
     near = [other for other in layouts[1:] if other.score * CONTRAST > best.score]
