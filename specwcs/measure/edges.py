@@ -6,12 +6,13 @@ light's Gaussian derivative, with a blur of `BLUR` times the width of the edge: 
 are pulled by neighbours, narrow ones by noise. What neighbouring edges add is subtracted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from specwcs.measure.field import Samples
+from specwcs.measure.seams import Seams, measure_seams
 
 __all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
 
@@ -75,6 +76,8 @@ class Measured:
         Why a point is not used.
     fwhm : float
         Full width at half maximum of the blur of edges, px.
+    seams : int
+        Pairs of edges that were measured as one.
     """
 
     p: np.ndarray
@@ -84,6 +87,7 @@ class Measured:
     used: np.ndarray
     reason: np.ndarray
     fwhm: float
+    seams: int = 0
 
 
 def samples_of(measured, edges):
@@ -233,8 +237,9 @@ class EdgeProfiles:
     ----------
     offset : ndarray, shape (n,)
         Distance from the expected row, px.
-    light, variance, hidden : ndarray, shape (edges, bins, n)
-        Sums per fine sample: light, its variance, and the number of interpolated pixels.
+    light, variance, hidden, hits : ndarray, shape (edges, bins, n)
+        Sums per fine sample: light, its variance, the number of interpolated pixels, and that
+        of all pixels.
     count : ndarray, shape (edges, bins)
         Columns that were summed.
     p, q : ndarray, shape (edges, bins)
@@ -245,6 +250,7 @@ class EdgeProfiles:
     light: np.ndarray
     variance: np.ndarray
     hidden: np.ndarray
+    hits: np.ndarray
     count: np.ndarray
     p: np.ndarray
     q: np.ndarray
@@ -259,7 +265,7 @@ class EdgeProfiles:
         relative = np.arange(-reach, reach + 1)[:, np.newaxis]
         column = np.arange(len(reduced.p))
         middle = np.add.reduceat(reduced.p, starts[:-1]) / np.diff(starts)
-        light, variance, hidden, count = [], [], [], []
+        light, variance, hidden, hits, count = [], [], [], [], []
         for u, v in zip(edges.u, edges.v, strict=True):
             q = field(u, v, reduced.p)
             on = (q > 1) & (q < rows - 2)
@@ -279,17 +285,18 @@ class EdgeProfiles:
             light.append(total(reduced.data[row, k][inside]))
             variance.append(total(reduced.variance[row, k][inside]))
             hidden.append(total(reduced.bad[row, k][inside].astype(float)))
+            hits.append(total(np.ones(len(share))))
             count.append(np.bincount(place, minlength=n_bins))
         stack = (len(edges), n_bins, n_fine)
         centre = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], middle)
         return cls(
             (np.arange(n_fine) / FINE) - reach,
-            *(np.reshape(part, stack) for part in (light, variance, hidden)),
+            *(np.reshape(part, stack) for part in (light, variance, hidden, hits)),
             np.array(count), np.broadcast_to(middle, stack[:2]), centre,
         )  # fmt: skip
 
 
-def measure_edges(reduced, field, edges, scale):
+def measure_edges(reduced, field, edges, scale, lit=None):
     """Measure all edges within `WINDOW` of a field.
 
     Parameters
@@ -299,15 +306,18 @@ def measure_edges(reduced, field, edges, scale):
     edges : MaskEdges
     scale : float
         px per mm across the dispersion, for the extent of tilted slits' ends.
+    lit : ndarray of bool, shape (edges,), optional
+        Edges of slits that have light; the others are no neighbours. By default all.
 
     Returns
     -------
     Measured
     """
+    lit = np.ones(len(edges), bool) if lit is None else lit
     ramp = edges.ramp * scale
     reach = int(np.ceil(WINDOW + 4 * max(2.0, 0.3 * ramp.max()) + 1))
     profiles = EdgeProfiles.of(reduced, field, edges, reach)
-    order = _Order(edges, profiles.q)
+    order = _Order(edges, profiles.q, lit)
     fwhm = _edge_width(profiles, edges, order, ramp)
     width = np.hypot(fwhm, RAMP * ramp) / FWHM
     lacking = np.sqrt(np.maximum(LEAST_WIDTH**2 - width**2, 0))
@@ -317,10 +327,18 @@ def measure_edges(reduced, field, edges, scale):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
     found = profiles.q + peak.offset
     cut = np.minimum(found, len(reduced.data) - 1 - found) < BORDER * fwhm
-    reason = _reasons(profiles, peak, order.gap < ABUT * fwhm, cut)
-    sigma = np.where(reason == "", peak.sigma, np.inf)
+    abuts, sigma, told = order.gap < ABUT * fwhm, peak.sigma.copy(), np.zeros(found.shape, bool)
+    seams = Seams(edges, profiles.q, lit, ABUT * fwhm)
+    shift, error = measure_seams(seams, profiles, width, _floor(reduced, profiles))
+    for pair in (seams.low, seams.high):
+        known = error < WORST
+        found[pair] = np.where(known, profiles.q[pair] + shift, found[pair])
+        sigma[pair] = np.where(known, error, sigma[pair])
+        told[pair] |= known
+    reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut, told)
+    sigma = np.where(reason == "", sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
-    return Measured(profiles.p, found, sigma, height, reason == "", reason, fwhm)
+    return Measured(profiles.p, found, sigma, height, reason == "", reason, fwhm, len(seams.low))
 
 
 @dataclass(frozen=True)
@@ -396,16 +414,20 @@ class _Order:
     ----------
     edges : MaskEdges
     q : ndarray, shape (edges, bins)
+    lit : ndarray of bool, shape (edges,)
+        Others are nobody's neighbours.
     """
 
-    def __init__(self, edges, q):
+    def __init__(self, edges, q, lit):
         self.sign, self.q = edges.sign, q
-        order = np.argsort(q.mean(axis=1))
-        place = np.argsort(order)
+        shown = np.flatnonzero(lit)
+        order = shown[np.argsort(q[shown].mean(axis=1))]
+        place = np.full(len(q), -2)
+        place[order] = np.arange(len(order))
         self.neighbours = []
         for step in (-1, 1):
             other = place + step
-            exists = (other >= 0) & (other < len(order))
+            exists = (other >= 0) & (other < len(order)) & lit
             self.neighbours.append((order[np.clip(other, 0, len(order) - 1)], exists))
 
     @property
@@ -433,6 +455,14 @@ class _Order:
         return total / np.sqrt(2 * np.pi)
 
 
+def _floor(reduced, profiles):
+    """Light beside the slits in each bin."""
+    bins = np.argmin(np.abs(reduced.p[:, np.newaxis] - profiles.p[0]), axis=1)
+    starts = np.flatnonzero(np.diff(bins, prepend=-1))
+    light = np.add.reduceat(reduced.data, starts, axis=1) / np.diff([*starts, len(bins)])
+    return np.quantile(light, 0.05, axis=0)
+
+
 def _edge_width(profiles, edges, order, ramp):
     """Full width at half maximum of the blur of edges, px: median of those that stand alone."""
     response = _Response.of(profiles, edges.sign, np.ones(len(edges)))
@@ -445,8 +475,8 @@ def _edge_width(profiles, edges, order, ramp):
     return DEFAULT_FWHM
 
 
-def _reasons(profiles, peak, abuts, cut):
-    """Say why points cannot be used; empty where they can."""
+def _reasons(profiles, peak, abuts, cut, told):
+    """Say why points cannot be used; empty where they can. A seam told some of them."""
     height = peak.height / np.maximum(profiles.count, 1)
     seen = peak.snr > SIGNIFICANT
     typical = [
@@ -455,8 +485,8 @@ def _reasons(profiles, peak, abuts, cut):
     reason = np.full(peak.snr.shape, "", dtype="U16")
     for faulty, words in (
         (peak.sigma > WORST, "uncertain"),
-        (height < FAINT * np.array(typical), "faint"),
-        (~seen, "not seen"),
+        (~told & (height < FAINT * np.array(typical)), "faint"),
+        (~told & ~seen, "not seen"),
         (abuts, "abuts"),
         (peak.hidden > 0.1 * profiles.count, "bad pixels"),
         (cut | (2 * profiles.count < profiles.count.max()), "off the frame"),

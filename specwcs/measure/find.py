@@ -34,6 +34,9 @@ LEAST_MATCHED = 0.6
 CONTRAST = 1.1
 """Ratio of scores from which a layout is better than another."""
 
+BINS = 32
+"""Columns at which it is seen which slits have light."""
+
 NO_LIGHT = 0.05
 """Light, in units of the median slit's, below which a slit is dark."""
 
@@ -142,13 +145,20 @@ def _traces(reduced, profile, layout, instrument, other_score):
     guide = _with_unseen_end(guide.select(np.arange(len(guide)) % THIN == 0), layout)
     field = fit_field(guide, limits, floor=0.1).field
     scale = _scale(field, edges, profile.p)
-    measured = measuring.measure_edges(reduced, field, edges, scale)
-    samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
-    if len(samples):
+    p = np.linspace(*limits[2], BINS)
+    light = slit_light(reduced, field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p), p)
+    lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
+    for last in (False, True):
+        measured = measuring.measure_edges(reduced, field, edges, scale, lit)
+        samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
+        if not len(samples):  # a slit that fills the frame: its ends are seen, and cut off
+            samples, fit = guide, _uncrossed_fit(guide, limits, edges)
+            break
         fit = _uncrossed_fit(samples, limits, edges)
-        measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
-    else:  # a slit that fills the frame: its ends are seen, and cut off
-        samples, fit = guide, _uncrossed_fit(guide, limits, edges)
+        if last or not measured.seams:
+            measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+            break
+        field = fit.field  # how wide a seam is, the other edges tell better than the guide
     offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 

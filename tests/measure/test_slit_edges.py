@@ -34,7 +34,7 @@ def frame(tops, bottoms, *, sigma, slope=0.012, background=20.0, heights=None):
     return image
 
 
-def measure(image, tops, bottoms, *, slope=0.012, ramp=0.0, error=0.3):
+def measure(image, tops, bottoms, *, slope=0.012, ramp=0.0, error=0.3, lit=None):
     """Measure, with expected rows that are off by `error` px."""
     q = np.ravel(np.column_stack([tops, bottoms]))
     n = len(q)
@@ -44,7 +44,7 @@ def measure(image, tops, bottoms, *, slope=0.012, ramp=0.0, error=0.3):
     domain = np.array([[0, 0], [0, 2.0], [0, COLUMNS - 1.0]])
     field = TraceField(terms, np.array([1 + error + half, 1.0, half]), domain)
     reduced = reduce_frame(image, np.maximum(image, 1.0), np.zeros(image.shape, dtype=bool))
-    measured = measure_edges(reduced, field, edges, 1.0)
+    measured = measure_edges(reduced, field, edges, 1.0, lit)
     return measured, measured.q - (q[:, np.newaxis] + slope * measured.p)
 
 
@@ -67,6 +67,33 @@ def test_neighbours_do_not_pull(sigma, gap):
     measured, miss = measure(image, tops, bottoms)
     assert measured.used.all()
     assert np.abs(miss).max() < 0.03
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.1])
+@pytest.mark.parametrize("heights", [[1000.0, 1000.0], [1000.0, 1500.0], [600.0, 200.0]])
+@pytest.mark.parametrize("gap", [0.5, 1.0, 1.6])
+def test_a_seam_of_two_slits_has_a_place(gap, heights, sigma):
+    tops, bottoms = [90.4, 60.2 - gap], [60.2, 25.7]
+    image = frame(tops, bottoms, sigma=sigma, heights=heights)
+    rng = np.random.default_rng(4)
+    noisy = image + rng.normal(0, np.sqrt(image))
+    measured, miss = measure(noisy, tops, bottoms)
+    assert measured.used.all()
+    assert measured.seams == 1
+    seam = miss[1:3]
+    assert abs(seam.mean()) < 0.02
+    assert np.std(seam / np.hypot(measured.sigma[1:3], 1e-9)) < 1.3
+    assert np.median(measured.sigma[1:3]) < 0.2
+
+
+def test_a_dark_neighbour_hides_no_edge():
+    tops, bottoms = [90.4, 60.2], [60.2, 25.7]
+    image = frame(tops, bottoms, sigma=1.0, heights=[1000.0, 0.0])
+    lit = np.array([True, True, False, False])
+    measured, miss = measure(image, tops, bottoms, lit=lit)
+    assert measured.used[:2].all()
+    assert not measured.used[2:].any()
+    assert np.abs(miss[:2]).max() < 0.02
 
 
 def test_abutting_edges_are_not_measured():
