@@ -33,13 +33,7 @@ def run_command(argv):
         Minus the number of the signal where one ended it.
     out, err : str
     """
-    try:
-        server = _idle.pop()
-    except IndexError:
-        server = subprocess.Popen(
-            [sys.executable, "-c", "from specwcs.pipeline.process import serve; serve()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | _ALIKE,
-        )  # fmt: skip
+    server = _server()
     order = {"argv": argv, "folder": os.getcwd(), "environment": os.environ | _ALIKE}  # noqa: PTH109
     try:
         server.stdin.write(json.dumps(order, default=os.fspath) + "\n")
@@ -52,6 +46,22 @@ def run_command(argv):
         return min(server.returncode, -1), "", "its server was ended"
     _idle.append(server)
     return json.loads(answer)
+
+
+def _server():
+    """Return a server that waits, or start one."""
+    while True:
+        try:
+            server = _idle.pop()
+        except IndexError:
+            return subprocess.Popen(
+                [sys.executable, "-c", "from specwcs.pipeline.process import serve; serve()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                env=os.environ | _ALIKE,
+            )  # fmt: skip
+        if server.poll() is None:
+            return server
+        _end(server)
 
 
 def dismiss():

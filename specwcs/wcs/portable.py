@@ -102,19 +102,25 @@ def _fit_2d(u, v, values, u_domain, v_domain, scale):
 
     `scale` gives px per unit of the values.
     """
+    us = (2 * u - sum(u_domain)) / (u_domain[1] - u_domain[0])
+    vs = (2 * v - sum(v_domain)) / (v_domain[1] - v_domain[0])
+    powers = [(i, j) for j in range(_DEGREES[-1] + 1) for i in range(_DEGREES[-1] + 1 - j)]
+    total = np.array([i + j for i, j in powers])
+    u_powers, v_powers = (np.vander(x, _DEGREES[-1] + 1, increasing=True).T for x in (us, vs))
+    design = np.stack([u_powers[i] * v_powers[j] for i, j in powers], axis=-1)
     best, best_error = None, np.inf
     for degree in _DEGREES:
-        model = Polynomial2D(degree, x_domain=u_domain, y_domain=v_domain)
-        us = (2 * u - sum(u_domain)) / (u_domain[1] - u_domain[0])
-        vs = (2 * v - sum(v_domain)) / (v_domain[1] - v_domain[0])
-        design = model.fit_deriv(us, vs)
-        model.parameters, *_ = np.linalg.lstsq(design, values, rcond=1e-14)
-        error = np.max(np.abs(design @ model.parameters - values) * scale)
+        terms = total <= degree
+        solution = np.linalg.lstsq(design[:, terms], values, rcond=1e-14)[0]
+        error = np.max(np.abs(design[:, terms] @ solution - values) * scale)
         if error < best_error:
-            best, best_error = model, error
+            best, best_error = (degree, terms, solution), error
         if error < 0.1 * _AIM:
             break
-    return best
+    degree, terms, solution = best
+    names = [f"c{i}_{j}" for (i, j), there in zip(powers, terms, strict=True) if there]
+    coefficients = dict(zip(names, solution, strict=True))
+    return Polynomial2D(degree, x_domain=u_domain, y_domain=v_domain, **coefficients)
 
 
 def _detector_to_trace(geometry, grid):
