@@ -5,7 +5,7 @@ bends the curve to itself. A line is therefore judged by the fit to all the othe
 beyond those that are certain are added one by one, where only one line can be meant.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ __all__ = ["Verified", "hold_out_lines", "line_distance", "verify"]
 # weight, is a blend: its peak is explained, its position is not its own. How species compare
 # is not known: there, the held-out test decides.
 _BLEND, _RELATIVE = 1.2, 0.3
+# So many lines must stand alone; where fewer do, peaks are lines to this error, FWHM.
+_CLEAR, _BLENDED = 6, 0.2
 # A held-out line may be off by so many standard deviations, and always by this much, px.
 _SIGMAS, _TOLERANCE = 4.0, 0.1
 # Expected errors count for no less than this part of themselves, however well the lines agree.
@@ -103,7 +105,8 @@ def verify(solution, peaks, lines, trusted, fwhm):
         None where there are too few lines.
     """
     line = solution.line
-    used = trusted & _unique(line, peaks) & ~_blended(solution, line, peaks, lines, fwhm)
+    own = trusted & _unique(line, peaks)
+    used = own & ~_blended(solution, line, peaks, lines, fwhm)
     best = _best_degree(solution, peaks, lines, line, used)
     for _ in range(_ADDED):
         if best is None:
@@ -112,7 +115,19 @@ def verify(solution, peaks, lines, trusted, fwhm):
         if not added.any():
             break
         best = _best_degree(best.fitted.solution, peaks, lines, line, best.used | added)
+    if best is None or len(np.unique(best.line[best.used])) < _CLEAR:
+        return _from_blends(solution, peaks, lines, own, fwhm)
     return best
+
+
+def _from_blends(solution, peaks, lines, used, fwhm):
+    """Fit peaks of which hardly any is one line: good enough to take them apart from there."""
+    line = solution.line
+    n = len(np.unique(line[used]))
+    if n < _CLEAR:
+        return None
+    peaks = replace(peaks, sigma=np.hypot(peaks.sigma, _BLENDED * fwhm))
+    return _converge(solution, peaks, lines, line, used, min(_START, n - 2))
 
 
 def hold_out_lines(solution, peaks, lines, line, trusted):

@@ -1,8 +1,8 @@
 """Commands in processes of their own that begin at once: forks of one that has all in memory.
 
-A command that starts from nothing imports for seconds what it then uses for one. A server imports
-once, and forks for each command (`specwcs.cli.serve`): a new process each time, with nothing left of
-the one before.
+A command that starts from nothing imports for seconds what it then uses for one. A server
+(`specwcs.cli.serve`) imports once, and forks for each command: a new process each time, with
+nothing left of the one before.
 """
 
 import atexit
