@@ -51,12 +51,11 @@ def resampling(shape):
     return seconds(lambda: map_coordinates(image, [rows + 0.3, columns + 0.3], order=3), 1)[0]
 
 
-def night(arcs=1, catalog=None, **options):
-    """Simulate a flat, arcs and a science frame through one mask."""
+def night(catalog=None, **options):
+    """Simulate a flat, an arc and a science frame through one mask."""
     obs = example(**options)
     catalog = catalog or lamp()
-    arc = [obs.arc(catalog, 2 + k) for k in range(arcs)]
-    return obs, obs.flat(1), arc[0] if arcs == 1 else arc, obs.science(3), catalog
+    return obs, obs.flat(1), obs.arc(catalog, 2), obs.science(3), catalog
 
 
 def calibrated(obs, flat, arc, catalog, progress=None):
@@ -67,9 +66,9 @@ def calibrated(obs, flat, arc, catalog, progress=None):
     )  # fmt: skip
 
 
-def main_job(options, arcs=1):
+def main_job(options):
     """Return the shape, the slits, and (step, seconds) of the whole job."""
-    obs, flat, arc, science, catalog = night(arcs, **options)
+    obs, flat, arc, science, catalog = night(**options)
     marks = []
 
     def mark(step):
@@ -92,7 +91,7 @@ def main_job(options, arcs=1):
 
 def job_table(name):
     """Print the steps of the main job at a size."""
-    shape, good, steps = main_job(SIZES[name], arcs=2 if "28" in name else 1)
+    shape, good, steps = main_job(SIZES[name])
     unit = resampling(shape)
     print(f"\n{name} ({good} good): yardstick map_coordinates(order=3) of the frame, {unit:.3f} s")
     total = sum(spent for _, spent in steps)

@@ -117,7 +117,8 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     if np.any(sigma <= 0):
         raise InputError(f"{what}: an error of {np.nanmin(sigma):g}", "Errors must be > 0")
     finite = np.isfinite(values) & np.isfinite(sigma) & np.all(np.isfinite(design), axis=1)
-    free = np.array([not samples.fixed[name] for name in samples.param_names])
+    fixed = samples.fixed  # made anew at each look
+    free = np.array([not fixed[name] for name in samples.param_names])
     points = np.arange(len(values)) < len(values) - n_prior
     offered = finite if exclude is None else finite & ~exclude
     used = _clip_outliers(samples, design, values, sigma, offered, points, free, what, clip, exact)

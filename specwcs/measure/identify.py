@@ -189,12 +189,13 @@ def identify(arcs, traces, instrument, catalog):
     trusted = verdict.agreed & (verdict.best.line >= 0)
     verified = verify(verdict.best, verdict.peaks, lines, trusted, arcs.fwhm)
     table, fitted = verdict.peaks, [None] * len(names)
-    if verified is not None:
+    explained = _explained(verdict.best.line, verdict.peaks)
+    reason = _doubt(verdict, explained)
+    if verified is not None and not reason:
         spectra = [arcs.by_flip[flip].get(name) for name in names]
         spectra = [s if s is not None and s.good.any() else None for s in spectra]
         verified, table, fitted = refine(verified, spectra, found[flip], lines, arcs.fwhm)
-    explained = _explained(verdict.best.line, verdict.peaks)
-    reason = _doubt(verdict, verified, explained)
+    reason = reason or _unconfirmed(verified)
     if reason:
         return _nothing(
             names, "not identified", reason, prior, arcs, catalog,
@@ -244,12 +245,10 @@ def _explained(line, peaks):
     return float(np.mean(line[bright] >= 0))
 
 
-def _doubt(verdict, verified, explained):
-    """Say why the solution is not to be trusted; nothing where it is."""
+def _doubt(verdict, explained):
+    """Say why the solution of the vote is not to be trusted; nothing where it is."""
     if not np.isfinite(verdict.best.score):
         return "no solution has wavelength growing along the whole frame"
-    if verified is None or len(np.unique(verified.line[verified.used])) < _LINES:
-        return f"fewer than {_LINES} lines are confirmed by the others"
     chance = _CHANCE + _CHANCE_PER_PEAK * len(verdict.peaks.p)
     if verdict.best.score < chance:
         return (
@@ -263,6 +262,13 @@ def _doubt(verdict, verified, explained):
         )
     if explained < _EXPLAINED:
         return f"the catalogue explains only {explained:.0%} of the brightest peaks"
+    return ""
+
+
+def _unconfirmed(verified):
+    """Say why the lines do not confirm the solution; nothing where they do."""
+    if verified is None or len(np.unique(verified.line[verified.used])) < _LINES:
+        return f"fewer than {_LINES} lines are confirmed by the others"
     if verified.rms > _HELD_OUT:
         return (
             f"the bright lines lie {verified.rms:.2f} px from where the others put them, "

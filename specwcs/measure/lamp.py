@@ -325,7 +325,8 @@ class _LampFit:
         """One Gauss-Newton step for positions, heights and profile of all lines together."""
         lit = np.flatnonzero(self.lit)
         normal, right = self._system(lit)
-        value = _inverse(normal) @ right
+        scale = _unit_scale(normal)
+        value = linalg.solve(normal * scale * scale[:, None], right * scale, assume_a="pos") * scale
         step = np.zeros(len(self.p))
         step[lit] = np.clip(value[: len(lit)], -_LONGEST * self.fwhm, _LONGEST * self.fwhm)
         return step, np.clip(value[-7:] / self.unit, -_WIDER, _WIDER) * self.unit
@@ -401,9 +402,14 @@ class _LampFit:
         return found.astype(float)
 
 
+def _unit_scale(normal):
+    """Return what makes the diagonal of a normal matrix one."""
+    return 1 / np.sqrt(np.diag(normal))
+
+
 def _inverse(normal):
     """Invert a normal matrix whose parameters are of any units."""
-    scale = 1 / np.sqrt(np.diag(normal))
+    scale = _unit_scale(normal)
     return linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
 
 

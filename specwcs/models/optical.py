@@ -199,7 +199,8 @@ class OpticalModel(Stored, PolynomialBase):
         """
         names = [name for name in self.param_names if name[0] == axis]
         values = self.coefficients["xy".index(axis)].ravel()
-        fixed = {name: self.fixed[name] for name in names}
+        held = self.fixed  # made anew at each look
+        fixed = {name: held[name] for name in names}
         return LinearSamples(self.design(X, Y), names, values, fixed=fixed)
 
     def __repr__(self):
