@@ -192,7 +192,8 @@ def trace(pixels, item, residual, variance, used):
         degree = next((d for least, d in _DEGREES if good.sum() >= least), None)
         if degree is None:
             return
-        fitted = chebyshev.chebfit(at[good], centre[good], degree, w=(light / noise)[good] ** 0.5)
+        weight = np.sqrt(light[good] / noise[good])
+        fitted = chebyshev.chebfit(at[good], centre[good], degree, w=weight)
         off = np.abs(centre - chebyshev.chebval(at, fitted)) > _FAR * item.fwhm
         if not np.any(good & off):
             break

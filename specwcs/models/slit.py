@@ -28,8 +28,7 @@ T_DOMAIN = (-0.25, 1.25)
 
 _TAIL = 1e-10  # px: series are cut where all that follows stays below this
 _NEWTON_STEPS = 15
-_STEP = 1e-12  # relative: Newton's method has converged quadratically by then
-_CONVERGED = 1e-8  # px: a solution that misses by more is none
+_STEP = 1e-6  # relative, of the last step: what it leaves is of the order of its square
 _BLOCK = 8192  # points solved together, so that the work stays in the cache
 
 
@@ -73,6 +72,14 @@ def _along_slit(opt, slit, direction, *fields):
         remedy="Lower the degrees of the models",
         slit=slit.id,
     )
+
+
+def _value(rows, u):
+    """Return the polynomial with coefficients rows[0], rows[1], … at u."""
+    value = rows[-1] + np.zeros_like(u)
+    for row in rows[-2::-1]:
+        value = value * u + row
+    return value
 
 
 def _horner(rows, u):
@@ -150,10 +157,10 @@ class TraceShape:
         """Return (x, y) of trace coordinates (d, t); they broadcast."""
         d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))
         ts = scale(t, self.t_domain)
-        along = _horner(self.along, ts)[0] + self.direction.sign * d
-        across = _horner(self.across, ts)[0]
-        bend = _horner(_columns(self.curve, d.ndim), ts)[0]
-        across = across + _horner(bend, scale(d, self.d_domain))[0]
+        along = _value(self.along, ts) + self.direction.sign * d
+        across = _value(self.across, ts)
+        bend = _value(_columns(self.curve, d.ndim), ts)
+        across = across + _value(bend, scale(d, self.d_domain))
         return self.direction.join(along, across)
 
     def trace_from_pixel(self, x, y):
@@ -166,31 +173,32 @@ class TraceShape:
 
     def _solve(self, along, across):
         columns = _columns(np.vstack([self.along, self.across, self.curve]), 1)
-        start, end = scale(0.0, self.t_domain), scale(1.0, self.t_domain)
-        f0, _, _ = self._miss(columns, np.full(along.shape, start), along, across)
-        f1, _, _ = self._miss(columns, np.full(along.shape, end), along, across)
+        start, end = (np.full(1, scale(t, self.t_domain)) for t in (0.0, 1.0))
+        f0, f1 = (self._miss(columns, edge, along, across)[0] for edge in (start, end))
         ts = start + (end - start) * f0 / (f0 - f1)
         for _ in range(_NEWTON_STEPS):
-            miss, slope, _ = self._miss(columns, ts, along, across)
+            miss, slope, d, d_slope = self._miss(columns, ts, along, across)
             step = miss / slope
             ts = ts - np.clip(step, -1.0, 1.0)
             if not np.any(np.abs(step) > _STEP):
                 break
-        miss, _, d = self._miss(columns, ts, along, across)
+        # What is left of the miss is of the second order of the last step.
+        d = d - d_slope * step
         low, high = self.t_domain
         t = 0.5 * (ts * (high - low) + low + high)
-        t[~(np.abs(miss) < _CONVERGED) | (np.abs(ts) > 1.0)] = np.nan
+        t[~(np.abs(step) < _STEP) | (np.abs(ts) > 1.0)] = np.nan
         return d, t
 
     def _miss(self, columns, ts, along, across):
-        """By how many px a point at scaled t misses the pixel; derivative; its d."""
+        """By how many px a point at scaled t misses the pixel; derivative; its d, with that."""
         values, slopes = _horner(columns, ts)
         d = self.direction.sign * (along - values[0])
         ds = scale(d, self.d_domain)
         bend, bend_d = _horner(values[2:], ds)
-        bend_t, _ = _horner(slopes[2:], ds)
-        dds_dt = -self.direction.sign * slopes[0] * 2.0 / (self.d_domain[1] - self.d_domain[0])
-        return values[1] + bend - across, slopes[1] + bend_t + bend_d * dds_dt, d
+        bend_t = _value(slopes[2:], ds)
+        d_slope = -self.direction.sign * slopes[0]
+        dds_dt = d_slope * 2.0 / (self.d_domain[1] - self.d_domain[0])
+        return values[1] + bend - across, slopes[1] + bend_t + bend_d * dds_dt, d, d_slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +241,7 @@ class TraceDispersion:
         ws, ts = np.broadcast_arrays(
             scale(wavelength, self.wavelength_domain), scale(t, self.t_domain)
         )
-        return _horner(_horner(_columns(self.terms, ts.ndim), ts)[0], ws)
+        return _horner(_value(_columns(self.terms, ts.ndim), ts), ws)
 
     def distance_from_wavelength(self, wavelength, t):
         """Return d px of wavelengths in Angstrom at positions t; they broadcast."""
@@ -253,8 +261,9 @@ class TraceDispersion:
         return _in_blocks(self._solve, d, t)[0]
 
     def _solve(self, d, t):
-        rows = _horner(_columns(self.terms, 1), scale(t, self.t_domain))[0]
-        low, high = (_horner(rows, np.full(d.shape, end))[0] for end in (-1.0, 1.0))
+        rows = _value(_columns(self.terms, 1), scale(t, self.t_domain))
+        low, high = rows[0::2].sum(axis=0), rows[1::2].sum(axis=0)
+        low, high = low - high, low + high
         ws = np.clip((2.0 * d - low - high) / (high - low), -2.0, 2.0)
         for _ in range(_NEWTON_STEPS):
             value, slope = _horner(rows, ws)
@@ -262,8 +271,7 @@ class TraceDispersion:
             ws = np.clip(ws - step, -2.0, 2.0)
             if not np.any(np.abs(step) > _STEP):
                 break
-        value, slope = _horner(rows, ws)
-        ws[~(np.abs(value - d) < _CONVERGED) | ~(slope > 0)] = np.nan
+        ws[~(np.abs(step) < _STEP) | ~(slope > 0)] = np.nan
         first, last = self.wavelength_domain
         return 0.5 * (ws * (last - first) + first + last), t
 
