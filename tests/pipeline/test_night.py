@@ -149,7 +149,8 @@ def test_without_a_calibration_its_exposures_say_so(night):
     assert all("not done: calibration one failed" in r["error"] for r in records[1:])
 
 
-def test_a_scheduler_that_is_not_there(night, capsys):
+def test_a_scheduler_that_is_not_there(night, capsys, monkeypatch):
+    monkeypatch.setattr("specwcs.pipeline.night._PATIENCE", 1)
     plan(night, "nowhere")
     status = main(["run", str(night / "nowhere.toml"), "--scheduler", "tcp://127.0.0.1:1"])
     assert status == 2
