@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.nddata import CCDData
 
-from specwcs.errors import FitError
+from specwcs.errors import FitError, InputError
 from specwcs.inputs import read_frame
 from specwcs.inputs.frame import PixelFlag
 from specwcs.markers import Markers
@@ -36,7 +36,15 @@ _TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
 
 def frame_of(given, instrument, bias=None):
     """Return a frame as it is given, or read from a path or a list of paths."""
-    return given if isinstance(given, CCDData) else read_frame(given, instrument, bias=bias)
+    if isinstance(given, CCDData):
+        return given
+    if isinstance(given, (list, tuple)) and any(isinstance(one, CCDData) for one in given):
+        raise InputError(
+            "a list of frames in memory",
+            "Must be one CCDData, a path, or a list of paths",
+            "Add the frames, with their errors, or give their files",
+        )
+    return read_frame(given, instrument, bias=bias)
 
 
 def frame_traces(flat, arc, mask, instrument):

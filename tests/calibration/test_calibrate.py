@@ -4,7 +4,7 @@ import calibration_cases as cases
 import numpy as np
 import pytest
 
-from specwcs import Calibration, FitError, LineCatalog, Mask, calibrate
+from specwcs import Calibration, FitError, InputError, LineCatalog, Mask, calibrate
 from specwcs.simulate import example, lamp, wrong
 
 DIRECTIONS = ("LR", "RL", "BU", "UB")
@@ -117,3 +117,10 @@ def test_degrees_may_be_given():
     cal = _run(obs, opt=(2, 2), crv=(2, 1, 1), ids=(4, 2, 2))
     assert (cal.opt.degrees, cal.crv.degrees, cal.ids.degrees) == ((2, 2), (2, 1, 1), (4, 2, 2))
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.1
+
+
+def test_frames_in_memory_are_not_added_in_silence():
+    obs = example(shape=(300, 1024), n_slits=5, line_curvature=1.0)
+    arc = obs.arc(lamp(), 2)
+    with pytest.raises(InputError, match=r"a list of frames in memory.*Must be one CCDData"):
+        calibrate(obs.instrument, obs.mask, arc=[arc, arc], catalog=lamp())
