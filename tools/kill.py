@@ -103,9 +103,11 @@ def struck(calls, path, rng, blow=signal.SIGKILL):
         contents.append(path.read_bytes())
     if contents[0] == contents[1]:
         return "both contents are the same"
-    _strike(
+    status = _strike(
         lambda: [call(path) for call in itertools.cycle(calls)], rng.uniform(0, 3) * spent, blow
     )
+    if blow == signal.SIGKILL and status != -blow:
+        return f"the writer ended by itself, status {status}"
     if not path.is_file():
         return "no file"
     if path.read_bytes() not in contents:
@@ -154,12 +156,15 @@ def struck_journal(path, rng, blow=signal.SIGKILL):
 
 
 def _strike(work, delay, blow):
+    """Fork, strike after a delay, s; returns how the child ended."""
     child = _child(work)
     time.sleep(delay)
     # An interrupt that arrives in a finaliser is passed over: strike again.
-    while not os.waitpid(child, os.WNOHANG)[0]:
-        os.kill(child, blow)
+    os.kill(child, blow)
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         time.sleep(0.02)
+        os.kill(child, blow)
+    return os.waitstatus_to_exitcode(ended[1])
 
 
 def _child(work):

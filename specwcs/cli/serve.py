@@ -3,6 +3,7 @@
 The other end is `specwcs.pipeline.process`.
 """
 
+import importlib
 import json
 import os
 import select
@@ -17,10 +18,8 @@ def serve():
     """Do the commands that standard input brings, one line of JSON each, until it ends."""
     import asdf
 
-    import specwcs.calibration
-    import specwcs.extraction
-    import specwcs.report  # noqa: F401
-
+    for layer in ("calibration", "extraction", "report"):
+        importlib.import_module(f"specwcs.{layer}")
     asdf.AsdfFile()  # loads the extensions
     for line in sys.stdin:
         order = json.loads(line)

@@ -187,11 +187,11 @@ def identify(arcs, traces, instrument, catalog):
     verdict = search(peaks, lines, prior, arcs.fwhm)
     flip = verdict.best.flip_u
     trusted = verdict.agreed & (verdict.best.line >= 0)
-    verified = verify(verdict.best, verdict.peaks, lines, trusted, arcs.fwhm)
     table, fitted = verdict.peaks, [None] * len(names)
     explained = _explained(verdict.best.line, verdict.peaks)
     reason = _doubt(verdict, explained)
-    if verified is not None and not reason:
+    verified = None if reason else verify(verdict.best, verdict.peaks, lines, trusted, arcs.fwhm)
+    if verified is not None:
         spectra = [arcs.by_flip[flip].get(name) for name in names]
         spectra = [s if s is not None and s.good.any() else None for s in spectra]
         verified, table, fitted = refine(verified, spectra, found[flip], lines, arcs.fwhm)

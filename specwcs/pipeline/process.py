@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 __all__ = ["dismiss", "run_command"]
 
@@ -32,7 +33,7 @@ def run_command(argv):
     out, err : str
     """
     server = _server()
-    order = {"argv": argv, "folder": os.getcwd(), "environment": os.environ | _ALIKE}  # noqa: PTH109
+    order = {"argv": argv, "folder": str(Path.cwd()), "environment": os.environ | _ALIKE}
     try:
         server.stdin.write(json.dumps(order, default=os.fspath) + "\n")
         server.stdin.flush()
@@ -41,7 +42,7 @@ def run_command(argv):
         answer = ""
     if not answer:
         _end(server)
-        return min(server.returncode, -1), "", "its server was ended"
+        return server.returncode or 1, "", "its server ended"
     _idle.append(server)
     return json.loads(answer)
 

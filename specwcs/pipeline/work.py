@@ -12,7 +12,7 @@ from specwcs.files import atomic_path
 
 from .process import run_command
 
-__all__ = ["Record", "perform"]
+__all__ = ["Record", "perform", "write_record"]
 
 _STATUSES = {0: "good", 2: "wrong input", 3: "some slits failed"}
 _DONE = (0, 3)

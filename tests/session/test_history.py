@@ -100,6 +100,38 @@ def test_a_session_resumes_as_it_was(mos_files, mos):
     same(calib, again)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"call": "write_regions", "args": {"path": "x.reg"}},  # would write a file
+        {"call": "_commit", "args": {}},
+        {"call": "undo"},
+        {"models": {"opt": {}}},
+        {"edit": {"rows": "all"}},
+    ],
+)
+def test_a_step_that_no_session_wrote_is_told_and_passed_over(mos_files, tmp_path, step):
+    calib = open_on(mos_files)
+    calib.new_opt_model(2, 2)
+    calib.plot_opt_model()
+    with calib.journal.open("a") as journal:
+        journal.write(json.dumps(step) + "\n")
+    with pytest.warns(SpecwcsWarning, match="line 4: this step could not be repeated"):
+        again = ModelsCalibration.resume(calib.journal, viewer=None)
+    same(calib, again)
+    assert not list(tmp_path.glob("*.reg"))
+
+
+def test_models_of_a_journal_that_cannot_be_read(mos_files):
+    calib = open_on(mos_files)
+    calib.new_opt_model(2, 2)
+    head, *steps = calib.journal.read_text().splitlines()
+    head = json.loads(head) | {"models": {"opt": {"class": "os.system"}}}
+    calib.journal.write_text("\n".join([json.dumps(head), *steps, ""]))
+    with pytest.raises(InputError, match="line 1: its models cannot be read"):
+        ModelsCalibration.resume(calib.journal, viewer=None)
+
+
 def test_a_resumed_session_goes_on_in_a_journal_of_its_own(mos_files, mos):
     calib = open_on(mos_files)
     calib.new_opt_model(2, 2)
