@@ -6,7 +6,7 @@ identified", with the reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -18,7 +18,7 @@ from specwcs.measure.refine import SlitLines, refine
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable, PeakTable
 from specwcs.measure.verify import verify
-from specwcs.measure.vote import Prior
+from specwcs.measure.vote import BENDS, Prior
 
 __all__ = ["Identification", "SlitWavelengths", "identify"]
 
@@ -125,7 +125,8 @@ class Identification:
     score, contrast : float
         Log-likelihood above chance, and its lead over the best different solution.
     explained : float
-        Share of the brightest peaks (20 a slit at most) that are lines of the catalogue.
+        Share of the brightest peaks (20 a slit at most) that are lines of the catalogue, in
+        the median slit.
     held_out : float
         Robust rms of lines about the fit to all the others, px.
     """
@@ -170,13 +171,7 @@ def identify(arcs, traces, instrument, catalog):
         If the catalogue has no line that could fall on the frame.
     """
     prior, names = _prior(arcs, traces, instrument)
-    lines = LineTable.from_catalog(catalog, *prior.span())
-    if not len(lines.wavelength):
-        raise InputError(
-            f"no catalogue line between {prior.span()[0]:.0f} and {prior.span()[1]:.0f} Å",
-            "The instrument's nominal values put these wavelengths on the frame.",
-            "Check linear_dispersion and reference_lambda, and the unit of the catalogue.",
-        )
+    _lines(catalog, prior)  # what is wrong with a catalogue comes before what an arc lacks
     found = _peaks(arcs, names, prior)
     peaks = {flip: PeakTable.from_peaks(f, arcs.fwhm, _PEAKS, _FEWEST_PEAKS)
              for flip, f in found.items()}  # fmt: skip
@@ -184,12 +179,17 @@ def identify(arcs, traces, instrument, catalog):
     if max(n.max(initial=0) for n in count.values()) < _LINES:
         reason = f"no slit shows the {_LINES} lines that an identification needs"
         return _nothing(names, "no lines", reason, prior, arcs, catalog)
-    verdict = search(peaks, lines, prior, arcs.fwhm)
+    for bend in BENDS:
+        prior = replace(prior, bend=bend)
+        lines = _lines(catalog, prior)
+        verdict = search(peaks, lines, prior, arcs.fwhm)
+        explained = _explained(verdict.best.line, verdict.peaks)
+        reason = _doubt(verdict, explained)
+        if not reason:
+            break
     flip = verdict.best.flip_u
     trusted = verdict.agreed & (verdict.best.line >= 0)
     table, fitted = verdict.peaks, [None] * len(names)
-    explained = _explained(verdict.best.line, verdict.peaks)
-    reason = _doubt(verdict, explained)
     verified = None if reason else verify(verdict.best, verdict.peaks, lines, trusted, arcs.fwhm)
     if verified is not None:
         spectra = [arcs.by_flip[flip].get(name) for name in names]
@@ -226,6 +226,19 @@ def _prior(arcs, traces, instrument):
     return prior, names
 
 
+def _lines(catalog, prior):
+    """Return the lines of the catalogue that the nominal values allow on the frame."""
+    first, last = prior.span()
+    lines = LineTable.from_catalog(catalog, first, last)
+    if not len(lines.wavelength):
+        raise InputError(
+            f"no catalogue line between {first:.0f} and {last:.0f} Å",
+            "The instrument's nominal values put these wavelengths on the frame.",
+            "Check linear_dispersion and reference_lambda, and the unit of the catalogue.",
+        )
+    return lines
+
+
 def _peaks(arcs, names, prior):
     """Find the peaks of each slit, for the flips that can be told apart."""
     flips = {}
@@ -240,9 +253,11 @@ def _peaks(arcs, names, prior):
 
 
 def _explained(line, peaks):
-    """Share of the brightest peaks that have a line."""
+    """Share of the brightest peaks that have a line, in the median slit: some are dark."""
     bright = peaks.grade < 2
-    return float(np.mean(line[bright] >= 0))
+    n = np.bincount(peaks.slit[bright])
+    known = np.bincount(peaks.slit[bright], line[bright] >= 0)
+    return float(np.median(known[n > 0] / n[n > 0]))
 
 
 def _doubt(verdict, explained):

@@ -23,8 +23,9 @@ __all__ = ["Prior", "vote"]
 
 STRETCH = 0.065
 """How far the dispersion may be from its nominal value, as a fraction."""
-BEND = 0.08
-"""Largest quadratic term: the shift at the frame's edges as a fraction of half the frame."""
+BENDS = (0.08, 0.2)
+"""Largest quadratic term: the shift at the frame's edges as a fraction of half the frame. The
+second is tried where the first, which most instruments keep to, holds no solution."""
 CUBIC = (-0.008, -0.004, 0.0)
 """Third Chebyshev term, likewise: gratings and cameras make it negative."""
 SHIFT = 0.15
@@ -59,6 +60,8 @@ class Prior:
         Row of the middle of each slit: px from the middle of the frame.
     length : int
         Columns of the frame.
+    bend : float
+        Largest quadratic term, as in `BENDS`.
     """
 
     dispersion: float
@@ -66,6 +69,7 @@ class Prior:
     offset: np.ndarray
     row: np.ndarray
     length: int
+    bend: float = BENDS[0]
 
     @property
     def blur(self):
@@ -84,7 +88,7 @@ class Prior:
     def span(self):
         """Return the shortest and longest wavelength that can fall on the frame, Å."""
         reach = (0.5 + SHIFT) * self.length + (1 + SCALE) * np.abs(self.offset).max()
-        reach *= self.dispersion * (1 + STRETCH) * (1 + BEND)
+        reach *= self.dispersion * (1 + STRETCH) * (1 + self.bend)
         return self.reference - reach, self.reference + reach
 
     def bent(self, bend, cubic, x):
@@ -113,7 +117,7 @@ def vote(peaks, lines, prior, keep, flip_u):
     table = _Table(lines, prior)
     scans = [_Scan(peaks.of_slits([i]), table, prior) for i in range(len(prior.offset))]
     step = 1.5 * prior.blur / (0.5 * prior.length)
-    bend, cubic = np.meshgrid(np.arange(-BEND, BEND + step, 1.5 * step), CUBIC)
+    bend, cubic = np.meshgrid(np.arange(-prior.bend, prior.bend + step, 1.5 * step), CUBIC)
     found = []
     for slope in prior.dispersion * np.exp(np.arange(-STRETCH, STRETCH + step, step)):
         shape = _Shape(slope, bend.ravel(), cubic.ravel())
