@@ -1,5 +1,6 @@
 """Blind identification: right, or not at all."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from arc_cases import (
 from specwcs.errors import InputError
 from specwcs.inputs import LineCatalog
 from specwcs.measure import arc_spectra, identify
+from specwcs.measure.solution import PeakTable
 from specwcs.simulate import lamp, wrong
 
 
@@ -152,3 +154,12 @@ def test_mask_of_slits_with_its_flip(direction, flipx):
         error = (slit.wavelength(p) - truth) / np.gradient(truth, p)
         assert np.sqrt(np.mean(error**2)) < 0.15
         assert np.abs(error).max() < 0.3
+
+
+def test_slits_that_are_dark_do_not_count_against_the_catalogue():
+    module = importlib.import_module("specwcs.measure.identify")
+    slit = np.repeat([0, 1, 3], 10)  # slit 2 has no peaks
+    n = np.zeros(30)
+    peaks = PeakTable(slit, n, n, n, np.zeros(30, int))
+    line = np.where(slit == 1, -1, np.where(np.arange(30) % 10 < 6, 5, -1))
+    assert module._explained(line, peaks) == pytest.approx(0.6)
