@@ -97,18 +97,11 @@ def random_mask(
     side = np.where(kind == 2, box, slit_px) / scale
     return Mask(
         _slit(
-            f"{i + 1:02d}",
-            instrument.direction,
-            u[i],
-            v[i],
-            side[i],
-            length[i],
-            rot[i],
-            arcsec_per_mm,
-            kind[i] == 2,
+            f"{i + 1:02d}", instrument.direction, u[i], v[i], side[i], length[i], rot[i],
+            arcsec_per_mm, kind[i] == 2,
         )
         for i in range(n_slits)
-    ).oriented(instrument.direction)
+    ).oriented(instrument.direction)  # fmt: skip
 
 
 def longslit(instrument, *, arcsec_per_mm=1.7, width=0.9, fill=0.92):
