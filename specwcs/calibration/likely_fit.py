@@ -108,7 +108,7 @@ class _System:
         other.prior = replace(self.prior, factor=factor)
         return other
 
-    def fit(self, usable, kinds=(), spread=(), groups=None):
+    def fit(self, usable, kinds=(), spread=()):
         """Fit it to some of the points, with deviations of groups of points besides.
 
         Parameters
@@ -118,15 +118,53 @@ class _System:
             One column a group.
         spread : sequence of float
             1 sigma of the deviations of each kind, px.
-        groups : sequence of ndarray of bool, shape (n,), optional
-            As for `~specwcs.fitting.fit_linear`.
 
         Returns
         -------
         Fit
         """
+        design, values, sigma, unused = self._rows(usable, kinds, spread)
+        names = (
+            *term_names(self.terms),
+            *(f"own{k}" for k in range(design.shape[1] - self.design.shape[1])),
+        )
+        return fit_linear(
+            LinearSamples(design, names, np.zeros(len(names))),
+            values,
+            sigma,
+            what=f"{self.what} {self.degrees}",
+            exclude=unused == 1,
+            partitions=() if kinds else self.points.families(),
+            n_prior=len(values) - len(self.points.values),
+        )
+
+    def without(self, groups, fit, kinds, spread):
+        """By what the parameters of a fit change without groups of points.
+
+        Parameters
+        ----------
+        groups : sequence of ndarray of bool, shape (n,)
+        fit : Fit
+            Made by `fit` with these `kinds` and `spread`.
+
+        Returns
+        -------
+        changes : ndarray, shape (groups, p)
+        predicted : ndarray, shape (groups,)
+            How well the others predict a group: the least 1 sigma error of its points, px.
+        """
+        design, values, sigma, unused = self._rows(fit.used, kinds, spread)
+        sigma[: len(fit.used)] *= fit.error_scale
+        kept = unused != 1
+        members = [np.flatnonzero(group[fit.used]) for group in groups]
+        design, values, sigma = design[kept], values[kept], sigma[kept]
+        changes, errors = changes_without(design / sigma[:, None], values / sigma, members)
+        least = [np.min(e * sigma[m], initial=np.inf) for e, m in zip(errors, members, strict=True)]
+        return changes, np.array(least)
+
+    def _rows(self, usable, kinds, spread):
+        """Return design, values, errors, and 1 where a row is not used, prior knowledge last."""
         sizes = [columns.shape[1] for columns in kinds]
-        names = (*term_names(self.terms), *(f"own{k}" for k in range(sum(sizes))))
         rows, error = self.prior.rows(self.terms)
         known = (
             linalg.block_diag(rows, np.eye(sum(sizes))) if kinds else rows,
@@ -136,16 +174,7 @@ class _System:
             np.hstack([self.design, *kinds]), self.points.values, self.points.sigma,
             [np.where(usable, 0, 1)], known,
         )  # fmt: skip
-        return fit_linear(
-            LinearSamples(design, names, np.zeros(len(names))),
-            values,
-            sigma,
-            what=f"{self.what} {self.degrees}",
-            exclude=unused == 1,
-            partitions=() if kinds else self.points.families(),
-            n_prior=len(values) - len(self.points.values),
-            groups=groups,
-        )
+        return design, values, sigma, unused
 
 
 def _likeliest(system, usable):
@@ -233,7 +262,7 @@ def _with_local(system, usable, doubt):
     local, changes = LocalTerms(slits, values.reshape(2, -1).T), None
     if points.lines:
         if doubt:
-            changes = _in_doubt(system, usable & fit.used, kinds, spread)
+            changes = _in_doubt(system, fit, kinds, spread)
         said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
@@ -263,18 +292,18 @@ def _far_slits(values, n):
     return size > max(_WRONG * 1.4826 * np.median(size), FAR)
 
 
-def _in_doubt(system, usable, kinds, spread):
+def _in_doubt(system, fit, kinds, spread):
     """By what the parameters change without lines that may be others: rows of changes.
 
     These are each single line, and the lines beyond a gap, at either end, that the others do not
     predict well enough to tell one line from another: few confirm nobody, not even each other.
     """
     u = system.points.u
-    lines = np.unique(u[usable])
+    lines = np.unique(u[fit.used])
     singles = [u == line for line in lines]
     gap = np.flatnonzero(np.diff(lines) > _GAP)
     low, high = gap[gap < _CONFIRM - 1], gap[len(lines) - 1 - gap < _CONFIRM]
     ends = [*(u <= lines[k] for k in low), *(u >= lines[k + 1] for k in high)]
-    fit = system.fit(usable, kinds, spread, [*singles, *ends])
-    alone = np.append(np.ones(len(singles), bool), fit.predicted[len(singles) :] > _APART)
-    return fit.changes[alone]
+    changes, predicted = system.without([*singles, *ends], fit, kinds, spread)
+    alone = np.append(np.ones(len(singles), bool), predicted[len(singles) :] > _APART)
+    return changes[alone]

@@ -30,11 +30,12 @@ def thin_qr(design):
     The Cholesky factor of the normal matrix is R, and found three times as fast; columns that
     are nearly dependent are left to Householder's method.
     """
-    norm = np.linalg.norm(design, axis=0)
+    gram = design.T @ design
+    norm = np.sqrt(np.diag(gram))
     if np.all(norm > 0) and len(design) >= len(norm):
-        scaled = design / norm
-        factor, fault = lapack.dpotrf(scaled.T @ scaled, lower=True, clean=True)
+        factor, fault = lapack.dpotrf(gram / np.outer(norm, norm), lower=True, clean=True)
         if not fault and np.diag(factor).min() > _INDEPENDENT:
-            q = linalg.solve_triangular(factor, scaled.T, lower=True, check_finite=False).T
-            return q, (factor * norm[:, None]).T
+            factor *= norm[:, None]
+            q = linalg.solve_triangular(factor, design.T, lower=True, check_finite=False).T
+            return q, factor.T
     return linalg.qr(design, mode="economic")

@@ -129,7 +129,7 @@ def held_out_rms(design, values, sigma, partitions):
         return np.inf
     parts = []
     for labels in partitions:
-        _, errors, _ = leave_group_out(weighted, values / sigma, labels)
+        _, errors, *_ = leave_group_out(weighted, values / sigma, labels)
         if any(error is None for error in errors):
             return np.inf
         parts += [np.mean(np.minimum(error**2, _LARGEST**2)) for error in errors]

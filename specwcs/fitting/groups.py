@@ -47,12 +47,14 @@ def leave_group_out(design, values, labels):
     errors : list of ndarray or None
         Value minus prediction by the others; None where they do not determine the model,
         and once where not even all points do.
+    chi2 : float
+        Of the fit to all.
     chi2_without : ndarray
-        Chi-square of the fit to the others, for each group.
+        Of the fit to the others, for each group.
     """
     q, r = thin_qr(design)
     if rank_of(r) < design.shape[1]:
-        return [], [None], np.array([np.nan])
+        return [], [None], np.nan, np.array([np.nan])
     residual = values - q @ (q.T @ values)
     chi2 = residual @ residual
     order = np.argsort(labels, kind="stable")
@@ -69,7 +71,7 @@ def leave_group_out(design, values, labels):
         error = own + rows @ lapack.dpotrs(factor, rows.T @ own, lower=True)[0]
         errors.append(error)
         chi2_without[k] = max(chi2 - own @ error, 0.0)
-    return groups, errors, chi2_without
+    return groups, errors, chi2, chi2_without
 
 
 def changes_without(design, values, groups):
@@ -107,7 +109,7 @@ def changes_without(design, values, groups):
     return changes, errors
 
 
-def common_covariance(design, residuals, sigma, labels):
+def common_covariance(q, r, residuals, sigma, labels):
     """Covariance of the parameters from what the points of each group have in common.
 
     The wrong wavelength of a line, or the oddness of a slit, does not show in the scatter of
@@ -115,7 +117,8 @@ def common_covariance(design, residuals, sigma, labels):
 
     Parameters
     ----------
-    design : ndarray, shape (n, p)
+    q, r : ndarray, shape (n, p) and (p, p)
+        Factors of the design, weighted by 1/sigma.
     residuals, sigma : ndarray, shape (n,)
         Of the fit of all points; sigma such that their chi-square is about n - p.
     labels : ndarray of int, shape (n,)
@@ -134,9 +137,7 @@ def common_covariance(design, residuals, sigma, labels):
     errors, and τ² Σ z·z (1 - h)² more. This is the analysis of variance with random effects
     (Searle, Casella & McCulloch, Variance Components, 1992, chapter 3).
     """
-    weight = 1.0 / sigma
-    q, r = thin_qr(design * weight[:, None])
-    member = labels >= 0
+    weight, member = 1.0 / sigma, labels >= 0
     if not member.any():
         return np.zeros((len(r), len(r)))
     q, weight, residuals = q[member], weight[member], residuals[member]
@@ -172,7 +173,7 @@ def contradictory_group(design, values, sigma, labels):
     """
     design, values = design / sigma[:, None], values / sigma
     n, p = design.shape
-    groups, _, chi2_without = leave_group_out(design, values, labels)
+    groups, _, chi2, chi2_without = leave_group_out(design, values, labels)
     if not groups:
         return None
     freedom = np.array([n - len(group) - p for group in groups])
@@ -183,8 +184,7 @@ def contradictory_group(design, values, sigma, labels):
     reduced = np.full(len(groups), np.inf)
     reduced[known] = chi2_without[known] / freedom[known]
     worst = int(np.argmin(reduced))
-    q, _ = thin_qr(design)
-    whole = (values @ values - np.sum((q.T @ values) ** 2)) / max(n - p, 1)
+    whole = chi2 / max(n - p, 1)
     if not (whole > 1.0 and reduced[worst] < _GAIN * whole):
         return None
     # Of many groups of few points, one stands out by chance.

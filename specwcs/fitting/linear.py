@@ -1,6 +1,7 @@
 """One robust, weighted, linear fit: the gates before it, and what is known after it."""
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from astropy.modeling.fitting import LinearLSQFitter
@@ -9,7 +10,7 @@ from scipy import linalg
 from specwcs.errors import FitError, InputError
 
 from .basis import thin_qr
-from .groups import changes_without, common_covariance, rank_of
+from .groups import common_covariance, rank_of
 
 __all__ = ["Fit", "fit_linear"]
 
@@ -44,9 +45,7 @@ class Fit:
     status : str
         A sentence: what was done.
     changes : ndarray, shape (n_groups, n_parameters), optional
-        By what the parameters change if a group of points is left out.
-    predicted : ndarray, shape (n_groups,), optional
-        How well the others predict a group: the least 1 sigma error of its points, px.
+        By what the parameters change if a group of points is left out, where that was asked for.
     """
 
     model: object
@@ -59,7 +58,6 @@ class Fit:
     rms: float
     status: str
     changes: np.ndarray | None = None
-    predicted: np.ndarray | None = None
 
     @property
     def parameters(self):
@@ -68,7 +66,7 @@ class Fit:
 
 
 def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), clip=5.0,
-               exact=False, n_prior=0, groups=None):  # fmt: skip
+               exact=False, n_prior=0):  # fmt: skip
     """Fit a linear model to measured values, rejecting outliers.
 
     The residuals are studentised leaving each point out, so that a wrong point at the end
@@ -97,8 +95,6 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     n_prior : int, optional
         The last so many samples are no points, but what is known of the parameters beforehand:
         they are not rejected, and their errors stay as they are.
-    groups : sequence of ndarray of bool, shape (n_points,), optional
-        Groups of points, to tell what leaving one out would change. No parameter may be fixed.
 
     Returns
     -------
@@ -121,29 +117,28 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     free = np.array([not fixed[name] for name in samples.param_names])
     points = np.arange(len(values)) < len(values) - n_prior
     offered = finite if exclude is None else finite & ~exclude
-    used = _clip_outliers(samples, design, values, sigma, offered, points, free, what, clip, exact)
+    weighted = design[:, free] / sigma[:, None]
+    target = (values - design[:, ~free] @ samples.parameters[~free]) / sigma
+    used, (q, r) = _clip_outliers(weighted, target, offered, points, what, clip, exact)
     fitted = _solve(samples, values, sigma, used)
-    chi2, freedom, r = _misfit(
-        design[:, free], values - design @ fitted.parameters, sigma, used, points
-    )
+    residuals, mine = values - design @ fitted.parameters, points[used]
+    chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
+    freedom = int(mine.sum()) - float(np.sum(q[mine] ** 2))
     error_scale = max(1.0, np.sqrt(chi2 / freedom)) if freedom > 0 else 1.0
     if n_prior and error_scale > 1.0:
         # Points and prior knowledge are weighed against each other.
-        sigma, r = np.where(points, sigma * error_scale, sigma), None
+        sigma = np.where(points, sigma * error_scale, sigma)
         fitted = _solve(samples, values, sigma, used)
+        residuals = values - design @ fitted.parameters
+        q, r = thin_qr(weighted[used] / np.where(mine, error_scale, 1.0)[:, None])
     elif error_scale > 1.0:
         sigma, r = sigma * error_scale, r / error_scale
-    residuals = values - design @ fitted.parameters
-    n, p = int(used[points].sum()), int(free.sum())
+    n, p = int(mine.sum()), len(r)
     covariance = np.zeros((len(free), len(free)))
     covariance[np.ix_(free, free)] = np.nan if used.sum() == p else _covariance(
-        design[used][:, free], residuals[used], sigma[used],
-        [_padded(labels, n_prior)[used] for labels in partitions], r,
+        q, r, residuals[used], sigma[used],
+        [_padded(labels, n_prior)[used] for labels in partitions],
     )  # fmt: skip
-    changes = predicted = None
-    if groups is not None:
-        members = [np.flatnonzero(np.append(g, np.zeros(n_prior, bool))[used]) for g in groups]
-        changes, predicted = _left_out(design[used], values[used], sigma[used], members)
     residuals, finite, used = residuals[points], finite[points], used[points]
     rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
     status = f"{what}: {n} points, {p} parameters, rms {rms:.3g} px"
@@ -155,16 +150,7 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     if error_scale > 1.0:
         status += f"; errors rescaled by {error_scale:.2f}"
     status += "."
-    return Fit(
-        fitted, covariance, residuals, used, p, chi2, error_scale, rms, status, changes, predicted
-    )  # fmt: skip
-
-
-def _left_out(design, values, sigma, groups):
-    """Return what leaving groups out changes, and the least error of predicting each, px."""
-    changes, errors = changes_without(design / sigma[:, None], values / sigma, groups)
-    least = [np.min(e * sigma[g], initial=np.inf) for e, g in zip(errors, groups, strict=True)]
-    return changes, np.array(least)
+    return Fit(fitted, covariance, residuals, used, p, chi2, error_scale, rms, status)
 
 
 def _padded(labels, n_prior):
@@ -172,24 +158,13 @@ def _padded(labels, n_prior):
     return np.concatenate([labels, np.full(n_prior, -1)])
 
 
-def _misfit(design, residuals, sigma, used, points):
-    """Return the chi-square of the points, its degrees of freedom, and the triangular factor."""
-    q, r = thin_qr(design[used] / sigma[used][:, None])
-    mine = points[used]
-    chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
-    return chi2, int(mine.sum()) - float(np.sum(q[mine] ** 2)), r
-
-
-def _covariance(design, residuals, sigma, partitions, r=None):
+def _covariance(q, r, residuals, sigma, partitions):
     """Return the covariance by independent errors, and by those that parts have in common.
 
-    The triangular factor of the weighted design is found unless it is known.
+    Q and R are the factors of the weighted design.
     """
-    p = design.shape[1]
-    if r is None:
-        r = thin_qr(design / sigma[:, None])[1]
-    inverse = linalg.solve_triangular(r, np.eye(p))
-    common = (common_covariance(design, residuals, sigma, labels) for labels in partitions)
+    inverse = linalg.solve_triangular(r, np.eye(len(r)))
+    common = (common_covariance(q, r, residuals, sigma, labels) for labels in partitions)
     return sum(common, inverse @ inverse.T)
 
 
@@ -212,13 +187,15 @@ def check_determined(design, what, exact=False):
         raise FitError(msg)
 
 
-def studentise(design, values, sigma):
+def studentise(q, values):
     """Leave-one-out residuals in units of their own error.
 
     Parameters
     ----------
-    design : ndarray, shape (n, p)
-    values, sigma : ndarray, shape (n,)
+    q : ndarray, shape (n, p)
+        Orthonormal basis of the columns of the design, weighted by 1/sigma.
+    values : ndarray, shape (n,)
+        Weighted likewise.
 
     Returns
     -------
@@ -227,28 +204,29 @@ def studentise(design, values, sigma):
     chi2_without : ndarray, shape (n,)
         Chi-square of the fit to all the others.
     """
-    q, _ = thin_qr(design / sigma[:, None])
-    scaled = values / sigma
     leverage = np.minimum(np.sum(q**2, axis=1), 1 - 1e-9)
-    residual = scaled - q @ (q.T @ scaled)
+    residual = values - q @ (q.T @ values)
     deviation = residual / np.sqrt(1 - leverage)
     return deviation, np.maximum(np.sum(residual**2) - deviation**2, 0.0)
 
 
-def _clip_outliers(samples, design, values, sigma, finite, points, free, what, clip, exact):
-    offset = design[:, ~free] @ samples.parameters[~free]
-    target, design = values - offset, design[:, free]
-    used = finite.copy()
+def _clip_outliers(design, values, finite, points, what, clip, exact):
+    """Return the samples to be used, and the factors Q, R of their part of the design.
+
+    Design and values are weighted by 1/sigma.
+    """
+    used, n_parameters = finite.copy(), design.shape[1]
     n_prior = int((~points).sum())
     # What is known of every parameter beforehand determines it.
-    known = n_prior >= design.shape[1]
+    known = n_prior >= n_parameters
     if not known:
         check_determined(design[used], what, exact)
-    floor = max(int(np.ceil(_KEEP * finite[points].sum())), design.shape[1] + 2 - n_prior)
-    for _ in range(_MAX_CLIPS):
-        freedom = max(used.sum() - design.shape[1] - 1, 1)
+    floor = max(int(np.ceil(_KEEP * finite[points].sum())), n_parameters + 2 - n_prior)
+    for k in count():
+        freedom = max(used.sum() - n_parameters - 1, 1)
+        factors = thin_qr(design[used])
         deviation, others = np.full((2, len(values)), np.nan)
-        deviation[used], others[used] = studentise(design[used], target[used], sigma[used])
+        deviation[used], others[used] = studentise(factors[0], values[used])
         deviation = np.abs(deviation)
         # The spread of the others: robust, or exact with this one point left out, since a
         # single point that the fit follows spoils the residuals of all.
@@ -257,12 +235,12 @@ def _clip_outliers(samples, design, values, sigma, finite, points, free, what, c
         bad = used & points & (deviation > clip * spread)
         # The worst distort the others' residuals: go back for the rest in the next round.
         bad &= deviation > 0.5 * np.nanmax(deviation[points])
-        if not bad.any() or used[points].sum() - bad.sum() < floor:
+        if k == _MAX_CLIPS or not bad.any() or used[points].sum() - bad.sum() < floor:
             break
         used = used & ~bad
         if not known:
             check_determined(design[used], what)
-    return used
+    return used, factors
 
 
 def _solve(samples, values, sigma, used):

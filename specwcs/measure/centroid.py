@@ -13,7 +13,8 @@ import numpy as np
 
 __all__ = ["Centroids", "centroid", "sigma_from_fwhm"]
 
-_STEPS = 12
+_STEPS, _SETTLED = 12, 1e-6  # px
+_SECANT = (0.3, 1.5)  # of the slope without the background: what the secant may find
 # Newton's step may not leave the line: in units of the kernel's sigma.
 _LONGEST_STEP = 0.5
 # The window, in units of sigma: beyond 3 sigma the kernel is below one per cent.
@@ -114,22 +115,31 @@ def _flat(sum_over):
 
 
 def _solve(offset, value, noise, usable, p, sigma, fwhm):
-    """Newton's method on the correlation with the derivative kernel."""
-    shift = np.zeros(len(p))
-    background, tilt = np.zeros(len(p)), np.zeros(len(p))
-    for _ in range(_STEPS):
-        z = (offset - shift[:, None, None]) / sigma
-        kernel = np.exp(-0.5 * z**2) * usable
-        _, background, tilt = _profile(z, kernel, value, usable)
-        net = value - (background[:, None, None] + tilt[:, None, None] * z) * usable
+    """Find the zero of the correlation with the derivative kernel, of all windows at once.
+
+    Newton's method, but for what the background does meanwhile: that the secant tells.
+    """
+    shift, step = np.zeros((2, len(p)))
+    before, going = np.zeros(len(p)), np.arange(len(p))
+    for k in range(_STEPS):
+        mine, seen = value[going], usable[going]
+        z = (offset[going] - shift[going, None, None]) / sigma
+        kernel = np.exp(-0.5 * z**2) * seen
+        _, background, tilt = _profile(z, kernel, mine, seen)
+        net = mine - (background[:, None, None] + tilt[:, None, None] * z) * seen
         # d/dshift of sum(net z kernel) is sum(net (z^2 - 1) kernel) / sigma.
         rise = _flat(net * z * kernel)
         curvature = _flat(net * (1.0 - z**2) * kernel)
         with np.errstate(divide="ignore", invalid="ignore"):
-            step = np.where(curvature > 0.0, rise / curvature, np.sign(rise) * _LONGEST_STEP)
-        step = sigma * np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
-        shift = shift + step
-        if np.all(np.abs(step) < 1e-6):
+            secant = sigma * (before[going] - rise) / step[going]
+            likely = (k > 0) & (secant > _SECANT[0] * curvature) & (secant < _SECANT[1] * curvature)
+            slope = np.where(likely, secant, curvature)
+            new = np.where(curvature > 0.0, rise / slope, np.sign(rise) * _LONGEST_STEP)
+        step[going] = sigma * np.clip(new, -_LONGEST_STEP, _LONGEST_STEP)
+        before[going] = rise
+        shift[going] += step[going]
+        going = going[~(np.abs(step[going]) < _SETTLED)]
+        if not len(going):
             break
     return _describe(offset, value, noise, usable, p, shift, sigma, fwhm)
 

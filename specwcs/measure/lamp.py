@@ -6,6 +6,7 @@ What two neighbours cannot tell apart shows in their errors.
 """
 
 from dataclasses import astuple, dataclass
+from functools import cache
 
 import numpy as np
 from scipy import linalg, sparse
@@ -40,7 +41,7 @@ _VISIBLE = 0.7
 # In units of the prior's standard deviation: the farthest that a line may move from where it
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
-_STEP = 0.003  # in the same units: for the derivatives of the profile
+_STEP = 0.003  # FWHM^2: for the derivatives of the profile by its widths
 _REACH = 2.2  # FWHM: where a profile ends
 # Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
 _CLEAR, _ALONE, _FEWEST = 40.0, 3.5, 4
@@ -82,14 +83,8 @@ class Profile:
     @classmethod
     def of(cls, fwhm, share=0.0, stretch=1.0):
         """Make the profile of a FWHM, `stretch` times that of all, whose box is `share` of it."""
-        sigma, fwhm = sigma_from_fwhm(fwhm), fwhm * stretch
-        low, high = 0.05 * fwhm, sigma_from_fwhm(fwhm)
-        box = (share * fwhm) ** 2
-        for _ in range(40 if share else 0):  # the half maximum rises with the blur
-            blur = 0.5 * (low + high)
-            wide = cls(sigma, box, blur**2)(0.5 * fwhm) > 0.5
-            low, high = (low, blur) if wide else (blur, high)
-        return cls(sigma, box, high**2)
+        width = fwhm * stretch
+        return cls(sigma_from_fwhm(fwhm), (share * width) ** 2, (_blur(share) * width) ** 2)
 
     def changed(self, change):
         """Return it with other `box`, …, `wings_growth`, within what lines can be."""
@@ -108,9 +103,13 @@ class Profile:
 
     def __call__(self, x):
         """Return the profile at distances x, px."""
+        skew, wings = self.optics(x)
+        return self._core(x) + self.skew * skew + self.wings * wings
+
+    def optics(self, x):
+        """Return what skewness and wings of height 1 add at distances x, px."""
         z = x / self.sigma
-        skew = self.skew * (z**3 - 1.5 * z) * np.exp(-0.5 * z**2)
-        return self._core(x) + skew + self.wings * np.exp(-0.5 * (z / _WINGS) ** 2)
+        return (z**3 - 1.5 * z) * np.exp(-0.5 * z**2), np.exp(-0.5 * (z / _WINGS) ** 2)
 
     def slope(self, x):
         """Return its derivative, per px."""
@@ -133,6 +132,17 @@ class Profile:
         peak = ndtr(half / blur) - ndtr(-half / blur)
         step = np.exp(-0.5 * ((x + half) / blur) ** 2) - np.exp(-0.5 * ((x - half) / blur) ** 2)
         return step / (np.sqrt(2 * np.pi) * blur * peak)
+
+
+@cache
+def _blur(share):
+    """Return the sigma of the blur, in FWHM, of a line whose box is `share` of its FWHM."""
+    low, high = 0.05, sigma_from_fwhm(1.0)
+    for _ in range(40 if share else 0):  # the half maximum rises with the blur
+        blur = 0.5 * (low + high)
+        wide = Profile(1.0, share**2, blur**2)(0.5) > 0.5
+        low, high = (low, blur) if wide else (blur, high)
+    return high
 
 
 def fit_profile(spectrum, peaks, fwhm):
@@ -284,26 +294,38 @@ class _LampFit:
 
     def local(self, lines, profile=None):
         """Return the profile at the lines."""
-        x = 2.0 * self.p[lines] / (len(self.flux) - 1) - 1.0
-        return (profile or self.profile).at(np.clip(x, -1.0, 1.0))
+        return (profile or self.profile).at(self._place(lines))
 
-    def matrix(self, lines, values):
-        """Return values(distance) of lines at each column, sparse, shape (nx, n)."""
+    def _place(self, lines):
+        """Return where on the spectrum lines are, -1 to 1."""
+        return np.clip(2.0 * self.p[lines] / (len(self.flux) - 1) - 1.0, -1.0, 1.0)
+
+    def windows(self, lines):
+        """Return the columns about lines and their distances from them, both (n, window)."""
         at = self.at[lines]
         columns = np.rint(at).astype(int)[:, None] + self._window()
+        return columns, columns - at[:, None]
+
+    def matrix(self, columns, values):
+        """Return values of lines in their windows as a sparse matrix, shape (nx, n)."""
         inside = (columns >= 0) & (columns < len(self.flux))
-        line = np.broadcast_to(np.arange(len(at))[:, None], columns.shape)
-        data = values(columns - at[:, None])
+        ends = np.append(0, np.cumsum(inside.sum(axis=1)))
         return sparse.csc_array(
-            (data[inside], (columns[inside], line[inside])), shape=(len(self.flux), len(at))
+            (values[inside], columns[inside], ends), shape=(len(self.flux), len(columns))
         )
+
+    def weighted(self, design):
+        """Return the rows of a sparse matrix times the weights of the columns."""
+        data = design.data * self.weight[design.indices]
+        return sparse.csc_array((data, design.indices, design.indptr), shape=design.shape)
 
     def fit_heights(self, rounds=1):
         """Fit heights >= 0, and the background under them."""
-        shape = self.matrix(slice(None), self.local(slice(None)))
+        columns, x = self.windows(slice(None))
+        shape = self.matrix(columns, self.local(slice(None))(x))
+        weighted = self.weighted(shape)
+        gram = (shape.T @ weighted).toarray()
         for _ in range(rounds):
-            weighted = shape.multiply(self.weight[:, None]).tocsc()
-            gram = (shape.T @ weighted).toarray()
             right = weighted.T @ (self.flux - self.background) + self.precision * self.expected
             self.height = _non_negative(gram + np.diag(self.precision), right)
             self.model = shape @ self.height
@@ -326,7 +348,8 @@ class _LampFit:
         lit = np.flatnonzero(self.lit)
         normal, right = self._system(lit)
         scale = _unit_scale(normal)
-        value = linalg.solve(normal * scale * scale[:, None], right * scale, assume_a="pos") * scale
+        factor = linalg.cho_factor(normal * scale * scale[:, None], overwrite_a=True)
+        value = linalg.cho_solve(factor, right * scale) * scale
         step = np.zeros(len(self.p))
         step[lit] = np.clip(value[: len(lit)], -_LONGEST * self.fwhm, _LONGEST * self.fwhm)
         return step, np.clip(value[-7:] / self.unit, -_WIDER, _WIDER) * self.unit
@@ -357,13 +380,19 @@ class _LampFit:
         right : ndarray, shape (m + k + 7,)
         """
         lit = np.flatnonzero(self.lit)
-        local = self.local(lit)
-        moves = self.matrix(lit, lambda x: -local.slope(x)).multiply(self.height[None, lit])
-        columns = [moves, self.matrix(shining, self.local(shining)), self._by_profile(lit)]
-        design = sparse.hstack(columns).tocsc()
-        weighted = design.multiply(self.weight[:, None]).tocsc()
-        normal = (design.T @ weighted).toarray()
-        right = weighted.T @ (self.flux - self.background - self.model)
+        columns, x = self.windows(lit)
+        moves = self.matrix(columns, -self.local(lit).slope(x) * self.height[lit, None])
+        windows, distances = self.windows(shining)
+        shapes = self.matrix(windows, self.local(shining)(distances))
+        lines = sparse.hstack([moves, shapes], format="csc")
+        profile, weighted = self._by_profile(lit, columns, x), self.weighted(lines)
+        mixed = weighted.T @ profile
+        normal = np.block([
+            [(lines.T @ weighted).toarray(), mixed],
+            [mixed.T, (profile * self.weight[:, None]).T @ profile],
+        ])  # fmt: skip
+        rest = self.flux - self.background - self.model
+        right = np.append(weighted.T @ rest, profile.T @ (self.weight * rest))
         near = self._near(0.5)[np.clip(np.rint(self.at), 0, len(self.flux) - 1).astype(int)]
         scale = np.where(self.lit, self.height, np.maximum(near, 1e-9))[shining]
         precision = self.freedom[lit] ** -2.0
@@ -375,14 +404,23 @@ class _LampFit:
         right[len(lit) : -7] += (self.precision * (self.expected - self.height))[shining]
         return normal, right
 
-    def _by_profile(self, index):
+    def _by_profile(self, index, columns, x):
         """Differentiate the model by what the profile can change, shape (nx, 7)."""
-        local, columns = self.local(index), []
-        for change in np.diag(_STEP * self.unit):
-            changed = self.local(index, self.profile.changed(change))
-            difference = self.matrix(index, lambda x, new=changed: new(x) - local(x))
-            columns.append(difference @ self.height[index] / change.sum())
-        return np.stack(columns, axis=1)
+        local, place = self.local(index), self._place(index)[:, None]
+        now = local(x)
+        steps = np.diag(_STEP * self.unit)[:2]
+        box, blur = (
+            (self.local(index, self.profile.changed(change))(x) - now) / change.sum()
+            for change in steps
+        )
+        skew, wings = local.optics(x)
+        inside = (columns >= 0) & (columns < len(self.flux))
+        parts = (box, blur, blur * place, skew, skew * place, wings, wings * place)
+        return np.stack([
+            np.bincount(columns[inside], (self.height[index, None] * part)[inside],
+                        len(self.flux))
+            for part in parts
+        ], axis=1)  # fmt: skip
 
     def shape(self):
         """Measure the lines on the model as they are measured on frames."""
