@@ -174,11 +174,14 @@ def _influence(z, kernel, usable):
 def _describe(offset, value, noise, usable, p, shift, sigma, fwhm):
     """Errors and the shape of the lines at their final positions."""
     z = (offset - shift[:, None, None]) / sigma
-    gauss = np.exp(-0.5 * z**2)
+    square = z * z
+    gauss = np.exp(-0.5 * square)
     kernel = gauss * usable
     height, background, tilt = _profile(z, kernel, value, usable)
     net = value - (background[:, None, None] + tilt[:, None, None] * z) * usable
-    curvature = _flat(net * (1.0 - z**2) * kernel)
+    light = net * kernel
+    seen, second = _flat(light), _flat(light * square)
+    curvature = seen - second
     with np.errstate(divide="ignore", invalid="ignore"):
         pixel = _influence(z, kernel, usable)
         error = sigma * np.sqrt(_flat(noise * pixel**2)) / (height * _flat(pixel * z * kernel))
@@ -186,9 +189,9 @@ def _describe(offset, value, noise, usable, p, shift, sigma, fwhm):
         snr = _flat(net * centred) / np.sqrt(_flat(noise * centred**2))
         # For a Gaussian of width s times the kernel's, sum(net z^2 k) / sum(net k) is
         # s^2 / (1 + s^2).
-        second = _flat(net * z**2 * kernel) / _flat(net * kernel)
+        second = second / seen
         width = np.sqrt(np.clip(second / np.clip(1.0 - second, 1e-3, None), 0.0, 25.0))
-        skew = _flat(net * z**3 * gauss * usable) / _flat(net * kernel)
+        skew = _flat(light * z * square) / seen
         weight = _flat(kernel) / _flat(gauss)
     # A position that ran away from its window, or sits in a valley, is none.
     found = (np.abs(shift) <= fwhm) & (curvature > 0.0) & (height > 0.0) & np.isfinite(error)

@@ -15,6 +15,8 @@ _SPACING, _FEWEST, _MARGIN = 9.0, 5, 2.5
 # Degrees of the lines' shift in the column and along the slit.
 _DEGREE_P, _DEGREE_T = 1, 3
 _CLIP = 4.0
+# Measurements at most, and the change of the shift, px, after which the last one does.
+_ROUNDS, _STEADY = 3, 0.05
 # S/N of the lines that lead the way.
 _LEADER = 15.0
 
@@ -95,12 +97,12 @@ def follow(frame, traces, name, p, tilt, fwhm):
     if not len(t):
         return None
     shift = _lead(frame, traces, name, p, t, tilt, half_height, fwhm)
-    for _ in range(2):
+    for _ in range(_ROUNDS):
         at, slope, q = _predict(traces, name, p, t, shift)
         found = _measure(frame, q, at, slope, half_height, fwhm)
-        shift = _smooth_shift(found, p, t, shift)
-    at, slope, q = _predict(traces, name, p, t, shift)
-    found = _measure(frame, q, at, slope, half_height, fwhm)
+        before, shift = shift, _smooth_shift(found, p, t, shift)
+        if np.max(np.abs(shift - before), initial=0.0) < _STEADY:
+            break
     return Track(t, q, found, shift, half_height)
 
 

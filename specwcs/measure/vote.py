@@ -93,7 +93,7 @@ class Prior:
 
     def bent(self, bend, cubic, x):
         """Distance from the middle of the frame, px, bent: `x` is -1 … 1 over the frame."""
-        return 0.5 * self.length * (x + bend * x**2 + cubic * (4 * x**3 - 3 * x))
+        return 0.5 * self.length * x * (1 - 3 * cubic + x * (bend + 4 * cubic * x))
 
 
 def vote(peaks, lines, prior, keep, flip_u):
