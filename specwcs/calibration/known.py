@@ -5,7 +5,7 @@ import numpy as np
 from specwcs.models.field import scale
 from specwcs.models.slit import TraceShape
 
-__all__ = ["edge_errors", "known_ranges", "trace_rows", "wavelength_rows"]
+__all__ = ["edge_errors", "known_ranges", "longest_known", "trace_rows", "wavelength_rows"]
 
 # A wavelength is known where 1 sigma is no more than this, px along the dispersion, or than so
 # many times that at the slit's own lines.
@@ -14,7 +14,7 @@ _KNOWN, _TIMES = 0.1, 3.0
 _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
-_EDGE_GRID = 9
+_EDGE_GRID = 33
 
 
 def wavelength_rows(opt, ids, local, slit, t, wavelength):
@@ -113,8 +113,9 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
 
     Returns
     -------
-    dict of str to ndarray, shape (2,)
-        The largest 1 sigma error of both edges on the detector, px; NaN of one that is off it.
+    dict of str to (ndarray, shape (n,), ndarray, shape (2, n))
+        Wavelengths, Å, and the 1 sigma errors of both edges at them, px; 0 where an edge is off
+        the detector.
     """
     covariance, direction = crv.covariance["crv"], instrument.direction
     if not np.all(np.isfinite(covariance)):
@@ -132,11 +133,32 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
             d = ids.model(*opt(*slit.curve(t)), wavelength)
             x, y = shape.pixel_from_trace(d, t)
             on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
-            rows = trace_rows(opt, crv.model, crv.local, slit, t[on], d[on])
-            variance = np.einsum("np,pq,nq->n", rows, covariance, rows)
-            errors.append(np.sqrt(variance.max()) if on.any() else np.nan)
-        found[key] = np.array(errors)
+            rows = trace_rows(opt, crv.model, crv.local, slit, t, d)
+            variance = np.einsum("np,np->n", rows @ covariance, rows)
+            errors.append(np.where(on, np.sqrt(np.maximum(variance, 0.0)), 0.0))
+        found[key] = wavelength, np.array(errors)
     return found
+
+
+def longest_known(wavelength, sigma, limit):
+    """Find the longest stretch of wavelengths in which an error is within a limit.
+
+    Parameters
+    ----------
+    wavelength, sigma : ndarray, shape (n,)
+    limit : float
+
+    Returns
+    -------
+    tuple of float
+        (low, high); equal where it is nowhere.
+    """
+    good = np.concatenate([[False], sigma <= limit, [False]])
+    starts, ends = (np.flatnonzero(good[1:] & ~good[:-1]), np.flatnonzero(good[:-1] & ~good[1:]))
+    if not len(starts):
+        return wavelength[0], wavelength[0]
+    k = np.argmax(ends - starts)
+    return float(wavelength[starts[k]]), float(wavelength[ends[k] - 1])
 
 
 def _around(grid, doubt, own):

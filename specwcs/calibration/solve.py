@@ -18,14 +18,15 @@ from specwcs.models import OpticalModel
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus, no_markers
 from .fitter import MODELS, ModelFitter, residual_table
-from .known import edge_errors, known_ranges, wavelength_rows
+from .known import edge_errors, known_ranges, longest_known, wavelength_rows
 from .likely_fit import FAR
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
 _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
-_BAD_EDGE = 0.15  # px: likewise where one of its edges is known no better
+_BAD_EDGE = 0.15  # px: nor is it where one of its edges is known no better
+_EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 _BOXES = ("box", "polygon")
 
@@ -181,19 +182,25 @@ def _far_off(statuses, fits):
 
 
 def _open_edges(statuses, instrument, mask, fits):
-    """Flag the slits whose edges are not known, neither by their own light nor by others'."""
+    """Keep to where the edges are known, by a slit's own light or by others'; flag the others."""
     opt, crv, ids = (fits[name] for name in MODELS)
     if not crv.local.slits:  # a hand sees where it puts edges, and how far they fit
         return statuses
-    errors = edge_errors(mask, opt.model, crv, ids, statuses, instrument)
-    for key, sigma in errors.items():
-        worst = np.nanmax(sigma, initial=0.0)
-        if statuses[key].ok and worst > _BAD_EDGE:
-            reason = (
-                f"where its {('left', 'right')[np.nanargmax(sigma)]} edge is stays open: 1 sigma "
-                f"is {worst:.1f} px"
-            )
-            statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
+    for key, (wavelength, sigma) in edge_errors(
+        mask, opt.model, crv, ids, statuses, instrument
+    ).items():
+        worst = sigma.max()
+        if not statuses[key].ok or not worst > _BAD_EDGE:
+            continue
+        low, high = longest_known(wavelength, sigma.max(axis=0), _BAD_EDGE)
+        if high - low >= _EDGE_SHARE * (wavelength[-1] - wavelength[0]):
+            statuses[key] = replace(statuses[key], known=(low, high))
+            continue
+        reason = (
+            f"where its {('left', 'right')[sigma.max(axis=1).argmax()]} edge is stays open: "
+            f"1 sigma is {worst:.1f} px"
+        )
+        statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     return statuses
 
 

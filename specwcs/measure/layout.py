@@ -366,10 +366,13 @@ def _judged(field, flip_v, mask, edges, peaks, profile, nominal):
     scale = (q.max() - q.min()) / np.ptp(edges.v)
     free = ~_abutting(edges, scale)
     edge, peak = _match(q, edges.sign, free, peaks, TOLERANCES[-1])
+    # The seam of two slits may show as a dip, or not at all: it counts neither way.
+    seam = np.any(np.abs(peaks.q[:, np.newaxis] - q[~free]) <= TOLERANCES[-1], axis=1)
+    seam[peak] = False
     expected = int(np.sum(free & (q > -0.5) & (q < rows - 0.5)))
     miss = (q[edge] - peaks.q[peak]) / MATCHED
     agree = np.sum(peaks.weight[peak] * np.exp(-(miss**2) / 2))
-    score = agree / np.sqrt(max(expected, 1) * max(np.sum(peaks.weight**2), 1e-9))
+    score = agree / np.sqrt(max(expected, 1) * max(np.sum(peaks.weight[~seam] ** 2), 1e-9))
     score *= _preference(scale, nominal) * _ordered(q)
     return Layout(flip_v, mask, edges, field, float(score), len(edge), expected)
 
