@@ -15,6 +15,7 @@ _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
+_SURE = 3.0  # sigma from the frame: an edge is off it
 
 
 def wavelength_rows(opt, ids, local, slit, t, wavelength):
@@ -115,7 +116,7 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
     -------
     dict of str to (ndarray, shape (n,), ndarray, shape (2, n))
         Wavelengths, Å, and the 1 sigma errors of both edges at them, px; 0 where an edge is off
-        the detector.
+        the detector for sure.
     """
     covariance, direction = crv.covariance["crv"], instrument.direction
     if not np.all(np.isfinite(covariance)):
@@ -132,10 +133,11 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
         for t in (np.zeros(_EDGE_GRID), np.ones(_EDGE_GRID)):
             d = ids.model(*opt(*slit.curve(t)), wavelength)
             x, y = shape.pixel_from_trace(d, t)
-            on = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
             rows = trace_rows(opt, crv.model, crv.local, slit, t, d)
             variance = np.einsum("np,np->n", rows @ covariance, rows)
-            errors.append(np.where(on, np.sqrt(np.maximum(variance, 0.0)), 0.0))
+            sigma = np.sqrt(np.maximum(variance, 0.0))
+            off = np.maximum(np.maximum(-x, x - nx + 1), np.maximum(-y, y - ny + 1)) - 0.5
+            errors.append(np.where(off < _SURE * sigma, sigma, 0.0))
         found[key] = wavelength, np.array(errors)
     return found
 

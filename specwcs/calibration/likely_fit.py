@@ -16,6 +16,7 @@ from specwcs.fitting import (
     contradictory_group,
     fit_linear,
     held_out_rms,
+    thin_qr,
     with_prior,
 )
 from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
@@ -25,6 +26,7 @@ from .local import LocalTerms, deviations
 __all__ = ["FAR", "fit_likely"]
 
 _FACTORS = (1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
+_ROUNDS, _TOLD = 6, 3.0  # in which they are estimated; terms that must be known for that
 _WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
 _FEW_SLITS = 4
 _ASIDE = 0.3  # share of the slits, or lines, or edges, that may be set aside
@@ -187,16 +189,44 @@ def _likeliest(system, usable):
         sample = system.design[some], points.values[some], points.sigma[some]
         return held_out_rms(*with_prior(*sample, partitions, known))
 
-    scores = {factor: score(factor) for factor in _FACTORS}
+    least = _evident_factor(system, some)
+    scores = {factor: score(factor) for factor in sorted({max(f, least) for f in _FACTORS})}
     best = min(scores, key=scores.get)
-    if not scores[best] < _WORTHWHILE * scores[1.0]:
-        best = 1.0
-    tried = ", ".join(f"{factor:g}: {value:.2f}" for factor, value in scores.items())
+    if not scores[best] < _WORTHWHILE * scores[least]:
+        best = least
+    tried = ", ".join(f"{factor:.2g}: {value:.2f}" for factor, value in scores.items())
     said = (
-        f"{system.what} {system.degrees}: terms of {best:g} times their likely size predict best "
+        f"{system.what} {system.degrees}: terms of {best:.2g} times their likely size predict best "
         f"what is left out (sigma rms by size {tried})."
     )
     return system.resized(best), said
+
+
+def _evident_factor(system, some):
+    """Return by how much the terms that are known exceed their likely sizes, 1 or more.
+
+    What is left out may predict as well with less, where others lie near; but what is not known
+    of an instrument that bends so much is more than of another. The evidence is maximised as in
+    `~specwcs.calibration.local.deviations`.
+    """
+    points, factor = system.points, _FACTORS[0]
+    told, noise = system.prior.limited(system.terms), 1.0
+    n = len(points.values[some])
+    for _ in range(_ROUNDS):
+        rows, error = system.resized(factor).prior.rows(system.terms)
+        sample = system.design[some], points.values[some], noise * points.sigma[some]
+        design, values, sigma, _ = with_prior(*sample, [], (rows, error))
+        q, r = thin_qr(design / sigma[:, None])
+        found = linalg.solve_triangular(r, q.T @ (values / sigma))
+        of = rows[told] / error[told, None]
+        determined = np.sum(1 - np.sum(linalg.solve_triangular(r, of.T, trans="T") ** 2, axis=0))
+        if determined < _TOLD:
+            return _FACTORS[0]
+        size = factor * np.sqrt(np.sum((of @ found) ** 2) / determined)
+        factor = float(np.clip(size, _FACTORS[0], _FACTORS[-1]))
+        chi2 = np.sum(((values - design @ found) / sigma)[:n] ** 2)
+        noise *= np.sqrt(max(chi2 / max(n - np.sum(q[:n] ** 2), 1.0), noise**-2))
+    return factor
 
 
 def _odd_slit(system, usable, slit):

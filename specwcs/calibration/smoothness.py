@@ -122,18 +122,27 @@ class Smoothness:
         matrix = np.einsum("ai,bj,ck->abcijk", *powers)
         return matrix[terms][:, terms], self.sigma(terms.shape)[terms]
 
+    def limited(self, terms):
+        """Return which of the rows of `rows` say more than that anything goes."""
+        return self._whole(terms.shape)[terms] < _ANY
+
     def sigma(self, shape):
         """Return the expected sizes of Chebyshev terms, px."""
+        size = self._whole(shape)
+        # A part of a frame shows so much less of its curvature.
+        for reach, degree in zip((self.length, *self.reach), np.indices(shape), strict=True):
+            size = size * (reach / self.frame) ** degree
+        size = size * self.frame
+        return np.minimum(self.factor * size, _ANY * self.frame)
+
+    def _whole(self, shape):
+        """Sizes over a whole frame, in halves of its length."""
         k, i, j = np.indices(shape)
         order = i + j
         change = np.take(self.sizes.change, k) * _HIGHER ** (order - 1.0)
         size = np.where(order, change, np.take(self.sizes.own, k))
         size[0] = np.take(self.sizes.constant, order[0], mode="clip")
-        # A part of a frame shows so much less of its curvature.
-        for reach, degree in zip((self.length, *self.reach), (k, i, j), strict=True):
-            size = size * (reach / self.frame) ** degree
-        size = size * self.frame
-        return np.minimum(self.factor * size, _ANY * self.frame)
+        return size
 
 
 def _chebyshev_of_powers(size):

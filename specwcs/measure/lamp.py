@@ -41,7 +41,7 @@ _VISIBLE = 0.7
 # In units of the prior's standard deviation: the farthest that a line may move from where it
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
-_STEP = 0.003  # FWHM^2: for the derivatives of the profile by its widths
+_STEP = 0.001  # of the square of the blur: for the derivatives of the profile by its widths
 _REACH = 2.2  # FWHM: where a profile ends
 # Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
 _CLEAR, _ALONE, _FEWEST = 40.0, 3.5, 4
@@ -411,18 +411,19 @@ class _LampFit:
         """Differentiate the model by what the profile can change, shape (nx, 7)."""
         local, place = self.local(index), self._place(index)[:, None]
         now = local(x)
-        steps = np.diag(_STEP * self.unit)[:2]
-        box, blur = (
-            (self.local(index, self.profile.changed(change))(x) - now) / change.sum()
-            for change in steps
-        )
+        steps = np.full(7, _STEP)
+        steps[:3] *= self.profile.blur
+        changed = [self.profile.changed(step) for step in np.diag(steps)]
+        box, blur = ((self.local(index, p)(x) - now) / steps[0] for p in changed[:2])
         skew, wings = local.optics(x)
         inside = (columns >= 0) & (columns < len(self.flux))
         parts = (box, blur, blur * place, skew, skew * place, wings, wings * place)
         return np.stack([
-            np.bincount(columns[inside], (self.height[index, None] * part)[inside],
-                        len(self.flux))
-            for part in parts
+            # What is as large as it may be stays so.
+            (profile != self.profile) * np.bincount(
+                columns[inside], (self.height[index, None] * part)[inside], len(self.flux)
+            )
+            for profile, part in zip(changed, parts, strict=True)
         ], axis=1)  # fmt: skip
 
     def shape(self):
