@@ -7,9 +7,8 @@ from specwcs.models.slit import TraceShape
 
 __all__ = ["edge_errors", "known_ranges", "longest_known", "trace_rows", "wavelength_rows"]
 
-# A wavelength is known where 1 sigma is no more than this, px along the dispersion, or than so
-# many times that at the slit's own lines.
-_KNOWN, _TIMES = 0.1, 3.0
+# A wavelength is known where 1 sigma is no more than this, px along the dispersion.
+_KNOWN = 0.11
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
@@ -90,8 +89,7 @@ def known_ranges(mask, opt, ids, lines):
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
-        limit = max(_KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
-        doubt = sigma / limit
+        doubt = sigma / _KNOWN
         if ids.changes is not None:
             # Where the others do not determine the model without a line, nothing is known.
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
