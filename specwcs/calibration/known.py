@@ -5,10 +5,10 @@ import numpy as np
 from specwcs.models.field import scale
 from specwcs.models.slit import TraceShape
 
-__all__ = ["edge_errors", "known_ranges", "longest_known", "trace_rows", "wavelength_rows"]
+__all__ = ["KNOWN", "edge_errors", "known_ranges", "longest_known", "trace_rows", "wavelength_rows"]
 
-# A wavelength is known where 1 sigma is no more than this, px along the dispersion.
-_KNOWN = 0.11
+KNOWN = 0.11
+"""px: a wavelength, or an edge, is known where its 1 sigma error is no more."""
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
@@ -89,7 +89,7 @@ def known_ranges(mask, opt, ids, lines):
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
-        doubt = sigma / _KNOWN
+        doubt = sigma / KNOWN
         if ids.changes is not None:
             # Where the others do not determine the model without a line, nothing is known.
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)

@@ -18,14 +18,14 @@ from specwcs.models import OpticalModel
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus, no_markers
 from .fitter import MODELS, ModelFitter, residual_table
-from .known import edge_errors, known_ranges, longest_known, wavelength_rows
+from .known import KNOWN, edge_errors, known_ranges, longest_known, wavelength_rows
 from .likely_fit import FAR
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
 _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
-_BAD_EDGE = 0.15  # px: nor is it where one of its edges is known no better
+_EDGE_SEEN = 0.05  # px: an edge that is known better somewhere is seen there
 _EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 _BOXES = ("box", "polygon")
@@ -189,16 +189,20 @@ def _open_edges(statuses, instrument, mask, fits):
     for key, (wavelength, sigma) in edge_errors(
         mask, opt.model, crv, ids, statuses, instrument
     ).items():
-        worst = sigma.max()
-        if not statuses[key].ok or not worst > _BAD_EDGE:
+        # What others say of an edge that its own light nowhere shows is less than it seems.
+        on = sigma > 0  # the frame
+        best = np.where(on, sigma, np.inf).min(axis=1)
+        seen = np.all((best <= _EDGE_SEEN) | ~on.any(axis=1))
+        if not statuses[key].ok or (seen and sigma.max() <= KNOWN):
             continue
-        low, high = longest_known(wavelength, sigma.max(axis=0), _BAD_EDGE)
-        if high - low >= _EDGE_SHARE * (wavelength[-1] - wavelength[0]):
+        low, high = longest_known(wavelength, sigma.max(axis=0), KNOWN)
+        share = (high - low) / np.ptp(statuses[key].known)  # nan of a reference slit
+        if seen and share >= _EDGE_SHARE:
             statuses[key] = replace(statuses[key], known=(low, high))
             continue
         reason = (
             f"where its {('left', 'right')[sigma.max(axis=1).argmax()]} edge is stays open: "
-            f"1 sigma is {worst:.1f} px"
+            f"1 sigma is {sigma.max():.2f} px"
         )
         statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     return statuses
