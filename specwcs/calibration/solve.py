@@ -165,7 +165,10 @@ def _with_ranges(statuses, mask, fits, residuals):
     for key, known in known_ranges(mask, fits["opt"].model, fits["ids"], lines).items():
         statuses[key] = replace(statuses[key], known=known)
         if statuses[key].ok and not np.isfinite(known[0]):
-            reason = "a single line, or a few that nobody confirms, decide its wavelengths"
+            reason = (
+                f"1 sigma of its wavelengths is nowhere within {KNOWN} px, or a single line, or a "
+                "few that nobody confirms, decide them"
+            )
             statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
     return statuses
 
