@@ -1,11 +1,16 @@
 """What a calibration claims to know, it knows: errors, ranges, and slits that are set aside."""
 
+from dataclasses import replace
+
 import calibration_cases as cases
 import numpy as np
 import pytest
 
 from specwcs.calibration import solve
 from specwcs.calibration.known import _around
+from specwcs.calibration.likely_fit import _evident_factor, _System
+from specwcs.calibration.points import Points
+from specwcs.calibration.smoothness import DISPERSION, Smoothness
 from specwcs.fitting.groups import changes_without
 from specwcs.models import OpticalModel
 from specwcs.simulate import example, lamp
@@ -126,6 +131,40 @@ def test_an_edge_that_nobody_saw_is_known_as_well_as_is_said(direction):
     assert len(pulls) >= 6
     assert np.max(pulls) < 4
     assert np.mean(np.array(pulls) < 2) > 0.8
+
+
+@pytest.mark.parametrize("direction", ["LR", "BU"])
+def test_a_slit_is_known_as_far_as_its_edges_were_seen(direction):
+    """The edge of a long slit leaves the frame: the part where it was seen is calibrated."""
+    shape = SHAPE if direction in ("LR", "RL") else SHAPE[::-1]
+    obs = example(direction, shape, kind="longslit", seed=3)
+    markers = cases.true_markers(obs)
+    along = markers["x" if obs.instrument.direction.along_x else "y"].value
+    unseen = (markers["kind"] == "edge") & (markers["t"] == 1.0) & (along > 0.55 * max(SHAPE))
+    whole = solve(obs.instrument, obs.mask, markers, medium="air")
+    part = solve(obs.instrument, obs.mask, markers[~unseen], medium="air")
+    (key,) = part.good()
+    (low, high), (least, most) = part.slits[key].known, whole.slits[key].known
+    assert least <= low < high <= most
+    assert 0.4 < (high - low) / (most - least) < 0.9
+    assert cases.rms(cases.edge_errors(obs, part, band=(low, high))) < 0.05
+
+
+def test_likely_sizes_follow_what_the_terms_are():
+    """Coefficients are drawn from sizes so many times the likely ones."""
+    rng = np.random.default_rng(5)
+    prior = Smoothness(DISPERSION, 500.0, 450.0, (200.0, 400.0), 0.1)
+    x, y, u = rng.uniform(-1, 1, (3, 2000))
+    nothing = np.zeros(2000)
+    points = Points(x, y, u, nothing, nothing + 0.02, np.array(["1"] * 2000), nothing, lines=True)
+    system = _System(points, (6, 3, 4), "IDS", prior)
+    rows, sizes = prior.rows(system.terms)
+    for factor in (0.3, 1.0, 5.0):
+        drawn = np.where(sizes < 5000.0, factor * sizes * rng.normal(size=len(sizes)), 0.0)
+        signal = system.design @ np.linalg.solve(rows, drawn)
+        noisy = replace(points, values=signal + rng.normal(0, 0.02, 2000))
+        found = _evident_factor(_System(noisy, (6, 3, 4), "IDS", prior), np.arange(2000))
+        assert 0.75 * max(factor, 1.0) < found < 1.35 * max(factor, 1.0)
 
 
 def test_errors_of_wavelengths_are_honest():

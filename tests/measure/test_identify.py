@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import replace
 
+import arc_cases
 import numpy as np
 import pytest
 from arc_cases import (
@@ -47,6 +48,24 @@ def test_lines_are_found_from_wrong_nominal_values(seed):
     assert found.status == "ok", found.reason
     assert found.held_out < 0.1
     assert found.medium == "vacuum"
+    assert worst(found) < 0.3
+
+
+@pytest.mark.parametrize(("angle", "seed"), [(20, 1), (52, 2), (-52, 3)])
+def test_strongly_curved_dispersions_are_identified(monkeypatch, angle, seed):
+    """A grating seen far off its normal: 16 % off a straight law at the ends of the frame."""
+    middle, half = np.radians(angle), 0.25
+
+    def law(p):
+        x = (np.asarray(p) - (COLUMNS - 1) / 2) / (COLUMNS / 2)
+        sines = np.sin(middle + half * x) - np.sin(middle)
+        return 6500.0 + 1.6 * COLUMNS / 2 * sines / (half * np.cos(middle))
+
+    monkeypatch.setattr(arc_cases, "true_wavelength", law)
+    catalog, height = random_lamp(seed)
+    arc = sine_arc(catalog, height, seed)
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, seed), catalog)
+    assert found.status == "ok", found.reason
     assert worst(found) < 0.3
 
 

@@ -84,6 +84,19 @@ def test_abutting_edges_are_not_expected():
     assert (best.matched, best.expected) == (4, 4)
 
 
+def test_a_seam_that_shows_as_a_dip_does_not_count():
+    """Slits 1.6 px apart: too near to be expected, and yet there is less light between them."""
+    slits, gap = list(mask().values()), 1.6 / SCALE
+    top = slits[0]
+    below = replace(top, id="8", y=top.y - 7.0 - gap, control=top.control - [0.0, 7.0 + gap])
+    pair = Mask([top, below, slits[3]])
+    ends = np.array([[28.5, 21.5 - gap, 5.25], [21.5, 14.5 - gap, -1.25]])
+    best, *_ = find_layouts(profile(ends * SCALE + 249.5), pair, INSTRUMENT)
+    assert (best.matched, best.expected) == (4, 4)
+    assert len(find_peaks(profile(ends * SCALE + 249.5), 6).q) == 6
+    assert best.score > 0.9
+
+
 def test_peaks_have_the_sign_of_the_rise():
     q = np.array([[300.3], [200.6]])
     peaks = find_peaks(profile(q), 2)
