@@ -51,9 +51,9 @@ def test_lines_are_found_from_wrong_nominal_values(seed):
     assert worst(found) < 0.3
 
 
-@pytest.mark.parametrize(("angle", "seed"), [(20, 1), (52, 2), (-52, 3)])
+@pytest.mark.parametrize(("angle", "seed"), [(20, 1), (64, 2), (-64, 3)])
 def test_strongly_curved_dispersions_are_identified(monkeypatch, angle, seed):
-    """A grating seen far off its normal: 16 % off a straight law at the ends of the frame."""
+    """A grating seen far off its normal: 13 % of the frame off a straight law at its ends."""
     middle, half = np.radians(angle), 0.25
 
     def law(p):

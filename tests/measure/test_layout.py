@@ -84,16 +84,20 @@ def test_abutting_edges_are_not_expected():
     assert (best.matched, best.expected) == (4, 4)
 
 
-def test_a_seam_that_shows_as_a_dip_does_not_count():
+def test_seams_that_show_as_dips_do_not_count():
     """Slits 1.6 px apart: too near to be expected, and yet there is less light between them."""
-    slits, gap = list(mask().values()), 1.6 / SCALE
-    top = slits[0]
-    below = replace(top, id="8", y=top.y - 7.0 - gap, control=top.control - [0.0, 7.0 + gap])
-    pair = Mask([top, below, slits[3]])
-    ends = np.array([[28.5, 21.5 - gap, 5.25], [21.5, 14.5 - gap, -1.25]])
-    best, *_ = find_layouts(profile(ends * SCALE + 249.5), pair, INSTRUMENT)
-    assert (best.matched, best.expected) == (4, 4)
-    assert len(find_peaks(profile(ends * SCALE + 249.5), 6).q) == 6
+    slits, step = list(mask().values()), 4.0 + 1.6 / SCALE
+    tops = 28.0 - step * np.arange(6)
+    chain = [
+        replace(slits[0], id=f"c{n}", y=top - 2.0, dimy=4.0, length=8.0,
+                control=np.array([[2.0, top], [2.0, top - 4.0]]))
+        for n, top in enumerate(tops)
+    ]  # fmt: skip
+    ends = np.array([[*tops, -2.0, -19.5], [*(tops - 4.0), -13.0, -28.5]])
+    light = profile(ends * SCALE + 249.5)
+    assert len(find_peaks(light, 16).q) == 16
+    best, *_ = find_layouts(light, Mask([*chain, slits[4], slits[6]]), INSTRUMENT)
+    assert (best.matched, best.expected) == (6, 6)
     assert best.score > 0.9
 
 
