@@ -26,7 +26,7 @@ LAYERS = (
     {"simulate"},
     {"models"},
     {"inputs"},
-    {"files", "conventions"},
+    {"files", "conventions", "threads"},
     {"errors"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -14,7 +14,7 @@ __all__ = ["BSplineFit"]
 _BASIS = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6.0
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
-_CHUNK, _OVERLAP = 24, 8  # coefficients: those farther apart are not correlated
+_CHUNK, _OVERLAP = 12, 6  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
 _WORTH = 4.0  # chi-square that a further coefficient must bring
 
@@ -47,6 +47,7 @@ class BSplineFit:
         """Take all points out."""
         self._weights = np.zeros(self.n * _PARTS)
         self._sums = np.zeros(self.n * _PARTS)
+        self._value = np.zeros(self.n * _PARTS)
 
     def add(self, values, weights=None, where=..., sign=1.0):
         """Add points.
@@ -86,7 +87,7 @@ class BSplineFit:
         BSplineFit
             itself.
         """
-        self._chosen = np.full(self.n * _PARTS, self.levels - 1, np.int8)
+        self._before, self._chosen = self._value, np.full(len(self._sums), self.levels - 1, np.int8)
         self._value, self._slope = self._table(self.levels - 1)
         finer = range(self.levels - 2, -1, -1) if variance else ()
         for level in finer:
@@ -144,12 +145,30 @@ class BSplineFit:
         bands[0] += 1e-9 * smooth
         return bands, right
 
-    def __call__(self):
-        """Evaluate the spline at its points."""
-        value = self._slope.take(self._part)
-        value *= self._place
-        value += self._value.take(self._part)
+    def __call__(self, where=...):
+        """Evaluate the spline at its points, or some of them."""
+        part = self._part[where]
+        value = self._slope.take(part)
+        value *= self._place[where]
+        value += self._value.take(part)
         return value
+
+    def moved(self, variance, share):
+        """Find the points at which the last solution differs from the one before.
+
+        Parameters
+        ----------
+        variance : callable
+            As for `solve`.
+        share : float
+            Of the standard deviation of a point: less does not count.
+
+        Returns
+        -------
+        tuple of ndarray of int
+        """
+        change = np.abs(self._value - self._before)
+        return np.nonzero((change > share * np.sqrt(variance(self._value))).take(self._part))
 
     def interval(self, where):
         """Return which of the finest intervals points are in."""
@@ -160,9 +179,9 @@ class BSplineFit:
         """Sum of the weights of the points in each of the finest intervals."""
         return self._weights.reshape(self.n, _PARTS).sum(axis=1)
 
-    def slope(self):
-        """Return the derivative of the spline at its points."""
-        return (self._slope * (_PARTS / self.spacing)).take(self._part)
+    def slope(self, where=...):
+        """Return the derivative of the spline at its points, or some of them."""
+        return (self._slope * (_PARTS / self.spacing)).take(self._part[where])
 
     @property
     def n_coefficients(self):

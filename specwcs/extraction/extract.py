@@ -202,13 +202,17 @@ def reduce_frame(
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, noise, flat)
         work = _Slit(slit_id, pixels, slit_grid(cal, slit_id, wavelength, medium))
         if not sky:
-            return work.whole()
-        result = work.run((objects or {}).get(slit_id), method)
-        pixels.strip.paste(work.sky.model, model, pixels.inside)
-        pixels.strip.paste(work.rejected, cosmics, work.rejected)
+            return work, work.whole()
+        return work, work.run((objects or {}).get(slit_id), method)
+
+    def keep(done):
+        work, result = done
+        if sky:
+            work.pixels.strip.paste(work.sky.model, model, work.pixels.inside)
+            work.pixels.strip.paste(work.rejected, cosmics, work.rejected)
         return result
 
-    reduced, skipped = for_each_slit(cal, frame, slits, one)
+    reduced, skipped = for_each_slit(cal, frame, slits, one, keep)
     skipped |= {key: slit.note for key, slit in reduced.items() if not slit.spectra}
     return Reduction(frame, model, cosmics, reduced, skipped)
 

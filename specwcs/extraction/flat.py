@@ -116,12 +116,15 @@ def flat_field(cal, flat, slits=None):
 
     def one(slit_id):
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, flat, noise)
-        own, sigma, scatter = _slit_flat(pixels)
+        return pixels, *_slit_flat(pixels)
+
+    def keep(done):
+        pixels, own, sigma, scatter = done
         pixels.strip.paste(own, response, pixels.inside)
         pixels.strip.paste(sigma, error, pixels.inside)
         return scatter
 
-    scatter, skipped = for_each_slit(cal, flat, slits, one)
+    scatter, skipped = for_each_slit(cal, flat, slits, one, keep)
     warn_skipped(skipped)
     return FlatField(response, error, scatter, skipped)
 

@@ -12,6 +12,7 @@ from astropy.nddata import VarianceUncertainty
 from specutils import Spectrum
 
 from specwcs.errors import InputError, SpecwcsWarning
+from specwcs.threads import each
 
 from .grids import position_edges, slit_grid, wavelength_edges
 from .overlap import WING
@@ -167,8 +168,11 @@ def _spectrum(rectifier, planes, cal, slit_id, grid, density):
     )
 
 
-def for_each_slit(cal, frame, slits, work):
+def for_each_slit(cal, frame, slits, work, keep=None):
     """Call `work(slit_id)` for the slits that are calibrated, and collect what failed.
+
+    Several are worked on at once. Where `keep` is given, ``keep(result)`` is called for one after
+    the other, in the order of the slits, and returns what is kept.
 
     Returns
     -------
@@ -177,16 +181,22 @@ def for_each_slit(cal, frame, slits, work):
         The reasons: the calibration's, or that of an `InputError`.
     """
     cal.check_frame(frame)
-    results, skipped = {}, {}
-    for slit_id in _chosen(cal, slits):
+
+    def attempt(slit_id):
         status = cal.slits[slit_id]
         if status.flag != "ok":
-            skipped[slit_id] = status.reason
-            continue
+            return None, status.reason
         try:
-            results[slit_id] = work(slit_id)
+            return work(slit_id), None
         except InputError as error:
-            skipped[slit_id] = str(error)
+            return None, str(error)
+
+    results, skipped, chosen = {}, {}, _chosen(cal, slits)
+    for slit_id, (result, reason) in zip(chosen, each(attempt, chosen), strict=True):
+        if reason is None:
+            results[slit_id] = keep(result) if keep else result
+        else:
+            skipped[slit_id] = reason
     return results, skipped
 
 

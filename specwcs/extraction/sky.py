@@ -23,6 +23,7 @@ _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
+_MOVED = 0.02  # standard deviations of a pixel: by less the sky has not changed
 _SAMPLE = 3  # every so many rows and columns tell the scatter
 _MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
@@ -142,6 +143,7 @@ class _Fit:
         self.per_count = float(np.median(pixels.slope))
         self.shape = np.ones(1)
         self.used = sky.copy()
+        self.model, self.miss, self.deviation = np.zeros((3, *sky.shape))
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
@@ -163,37 +165,47 @@ class _Fit:
         self._find_shape()
         self._take_all()
         self._reject(self._variance, 0.0)
-        level, miss = self._fitted(self._variance)
-        self.chi2 = float(np.mean(miss[self.used]))
-        self._follow_ends(level)
+        self.spline.solve(self._variance)
+        self._evaluate(0.0)
+        self.chi2 = float(np.mean(self.miss[self.used]))
+        self._follow_ends(self.spline())
 
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
         self.spline.clear()
-        self.spline.add(self.pixels.data / self.shape, where=self.used)
+        self.level = self.pixels.data / self.shape
+        self.spline.add(self.level, where=self.used)
 
-    def _fitted(self, variance):
-        """Solve; return the level of the sky and the squared deviations."""
-        level = self.spline.solve(variance)()
-        self.model = level * self.shape
-        miss = (self.pixels.data - self.model) ** 2 / self.pixels.variance_for(self.model)
-        return level, miss
+    def _evaluate(self, rough, where=...):
+        """Find model and deviation of pixels from the spline; `rough` is as for `_reject`."""
+        level, pixels = self.spline(where), self.pixels
+        self.model[where] = model = level * self._shape_at(where)
+        variance = pixels.variance_for(model, where)
+        miss = pixels.data[where] - model
+        self.miss[where] = miss**2 / variance
+        variance += ((MISPLACED + rough) * self.spline.slope(where)) ** 2 + (rough * level) ** 2
+        self.deviation[where] = miss / np.sqrt(variance)
+
+    def _shape_at(self, where):
+        return self.shape[where] if self.shape.ndim > 1 else 1.0
 
     def _reject(self, knots, rough):
-        """Leave out what is far off, the worst first, until nothing is."""
-        data = self.pixels.data
-        for _ in range(_ROUNDS):
-            level, miss = self._fitted(knots)
-            some = miss[::_SAMPLE, ::_SAMPLE][self.used[::_SAMPLE, ::_SAMPLE]]
+        """Leave out what is far off, the worst first, until nothing is.
+
+        After the first round only where the spline has moved is looked at again.
+        """
+        for k in range(_ROUNDS):
+            self.spline.solve(knots)
+            self._evaluate(rough, self.spline.moved(self._variance, _MOVED) if k else ...)
+            sample = np.s_[::_SAMPLE, ::_SAMPLE]
+            some = self.miss[sample][self.used[sample]]
             scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
-            error = self.pixels.variance_for(self.model)
-            error += ((MISPLACED + rough) * self.spline.slope()) ** 2 + (rough * level) ** 2
-            self.deviation = (data - self.model) / np.sqrt(scatter * error)
-            out = self._worst(self.deviation**2)
+            out = self._worst(self.deviation**2 / scatter)
             if not len(out[0]):
                 break
-            self.spline.add(data / self.shape, where=out, sign=-1.0)
+            self.spline.add(self.level, where=out, sign=-1.0)
             self.used[out] = False
+        self.deviation /= np.sqrt(scatter)
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""

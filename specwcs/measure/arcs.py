@@ -8,6 +8,7 @@ from scipy.ndimage import map_coordinates
 
 from specwcs.measure.peaks import continuum, filled, line_width
 from specwcs.measure.scale import scale_along
+from specwcs.threads import each
 
 __all__ = ["ArcSpectra", "ArcSpectrum", "arc_spectra"]
 
@@ -80,8 +81,12 @@ def arc_spectra(image, variance, mask, traces, instrument):
         if sign < 0 and not any(np.any(np.abs(tilt) > 0.5) for tilt in tilts.values()):
             spectra.append(spectra[0])
             continue
-        found = {name: _spectrum(*frame, traces, name, sign * tilts[name]) for name in names}
-        spectra.append({name: s for name, s in found.items() if s is not None})
+
+        def one(name, sign=sign):
+            return _spectrum(*frame, traces, name, sign * tilts[name])
+
+        found = zip(names, each(one, names), strict=True)
+        spectra.append({name: s for name, s in found if s is not None})
     guess = _expected_width(traces.mask, instrument)
     # With the tilts turned the wrong way, lines are smeared.
     width = min(line_width(found.values(), guess) for found in spectra)

@@ -13,6 +13,7 @@ from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable, PeakTable, Solution
 from specwcs.measure.tracking import follow
 from specwcs.measure.verify import hold_out_lines
+from specwcs.threads import each
 
 __all__ = ["measure_lines"]
 
@@ -79,17 +80,17 @@ def measure_lines(
     if saturated is None:
         saturated = np.zeros(frame[0].shape, bool)
     scale = scale_along(traces.mask, instrument) * (-1 if identification.flip_u else 1)
-    slits = []
-    for name, wavelengths in identification.slits.items():
-        if not wavelengths.ok:
-            continue
-        choice = _Choice(wavelengths, catalog, identification.fwhm)
+
+    def measured(name):
+        choice = _Choice(identification.slits[name], catalog, identification.fwhm)
         if not len(choice.p):
-            continue
+            return None
         tilt = _tilt(traces.mask[name], instrument, scale)
         track = follow(frame, traces, name, choice.p, tilt, identification.fwhm)
-        if track is not None:
-            slits.append(_SlitLines(name, choice, track, saturated, identification.fwhm))
+        return track and _SlitLines(name, choice, track, saturated, identification.fwhm)
+
+    good = [name for name, wavelengths in identification.slits.items() if wavelengths.ok]
+    slits = [slit for slit in each(measured, good) if slit]
     if not slits:
         return _table()
     _reject_lines(slits, identification)

@@ -1,0 +1,41 @@
+"""Work on many slits at once: numpy computes on all cores while Python holds one."""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["each"]
+
+_MOST = 4  # threads: each has the pixels of a slit in memory
+
+
+def each(work, items):
+    """Call `work` for each item, on several cores unless the caller is one of many itself.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(item)``; it must not change what others read.
+    items : sequence
+
+    Yields
+    ------
+    object
+        What it returned, in the order of the items.
+    """
+    threads = min(_cores(), len(items), _MOST)
+    if threads < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, items)
+
+
+def _cores():
+    """Return how many cores are this thread's to use: one in a thread or a process of a pool."""
+    if threading.current_thread() is not threading.main_thread():
+        return 1
+    if multiprocessing.parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
