@@ -33,9 +33,14 @@ def each(work, items):
 
 
 def _cores():
-    """Return how many cores are this thread's to use: one in a thread or a process of a pool."""
+    """Return how many cores are this thread's to use: one in a thread or a process of a pool.
+
+    ``OMP_NUM_THREADS`` limits them as it does those of numerical libraries.
+    """
     if threading.current_thread() is not threading.main_thread():
         return 1
     if multiprocessing.parent_process() is not None:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdecimal() else cores
