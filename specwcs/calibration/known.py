@@ -9,6 +9,8 @@ __all__ = ["KNOWN", "edge_errors", "known_ranges", "longest_known", "trace_rows"
 
 KNOWN = 0.11
 """px: a wavelength, or an edge, is known where its 1 sigma error is no more."""
+
+_TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
@@ -89,7 +91,10 @@ def known_ranges(mask, opt, ids, lines):
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
-        doubt = sigma / KNOWN
+        limit = KNOWN
+        if ids.changes is None:  # by hand, as well as a hand can
+            limit = max(KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
+        doubt = sigma / limit
         if ids.changes is not None:
             # Where the others do not determine the model without a line, nothing is known.
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
