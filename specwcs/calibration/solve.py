@@ -27,6 +27,7 @@ _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
 _EDGE_SEEN = 0.05  # px: an edge that is known better somewhere is seen there
 _EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
+_SIGMAS = 3.0  # a slit that is off the field is so by as many
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
 _BOXES = ("box", "polygon")
 
@@ -174,11 +175,15 @@ def _with_ranges(statuses, mask, fits, residuals):
 
 
 def _far_off(statuses, fits):
-    """Flag the slits that deviate from the field by more than slits do."""
+    """Flag the slits that deviate from the field by more than slits do, as far as others tell."""
     for name, where in (("ids", "along"), ("crv", "across")):
-        for key, values in fits[name].local.to_dict().items():
-            worst = max(map(abs, values))
-            if statuses[key].ok and worst > FAR:
+        local, variance = fits[name].local, np.diag(fits[name].covariance[name])
+        own = variance[len(variance) - 2 * len(local.slits) :]
+        errors = np.sqrt(np.maximum(own, 0.0)).reshape(2, -1).T
+        for key, values, error in zip(local.slits, local.values, errors, strict=True):
+            worst = np.max(np.abs(values))
+            known = np.any((np.abs(values) > FAR) & ~(np.abs(values) < _SIGMAS * error))
+            if statuses[key].ok and known:
                 reason = f"it is {worst:.1f} px off the field of the others {where} the dispersion"
                 statuses[key] = replace(statuses[key], flag="inconsistent", reason=reason)
     return statuses
