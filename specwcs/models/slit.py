@@ -145,8 +145,6 @@ class TraceShape:
         # The terms of 2 t - 1, in powers of the scaled t.
         across[:2] += offset + stretch * (low + high - 1.0), stretch * (high - low)
         terms = len(across) - len(self.across)
-        if not terms:
-            return replace(self, across=across)
         wider = ((0, 0), (0, terms))
         return replace(
             self, across=across, along=np.pad(self.along, (0, terms)),

@@ -53,6 +53,16 @@ def test_each_slit_is_the_frame_without_the_sky(reduced, path):
         assert not cutout.data.mask[own[part] & ~frame.mask[part]].any()
 
 
+def test_a_file_is_replaced_only_if_that_is_said(reduced, path):
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="overwrite"):
+        write_cutouts(path, *reduced)
+    assert path.read_bytes() == before
+    path.write_bytes(b"another")
+    write_cutouts(path, *reduced, overwrite=True)
+    assert path.read_bytes() == before
+
+
 def test_wcs_is_that_of_the_cutout(reduced, path):
     for cutout in read_cutouts(path).values():
         seen = np.isfinite(cutout.wavelength)
