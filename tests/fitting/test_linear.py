@@ -37,6 +37,24 @@ def test_a_wrong_point_at_the_end_of_the_range_does_not_win():
     assert fit.used[:-1].all()
 
 
+@pytest.mark.parametrize(("points", "exact"), [(3, False), (3, True), (4, False)])
+def test_as_many_points_as_parameters_are_too_few_unless_that_is_meant(points, exact):
+    u = np.linspace(-50.0, 90.0, points)
+    poly = FieldPolynomial(3, 0, 0, **DOMAINS)
+    zero, sigma = np.zeros(points), np.full(points, 0.02)
+    with pytest.raises(FitError, match=rf"IDS: {points} points for 4 parameters"):
+        fit_linear(poly.at(zero, zero, u), u**2, sigma, what="IDS", exact=exact)
+
+
+def test_a_fit_through_all_points_knows_no_error():
+    u, zero = np.linspace(-50.0, 90.0, 4), np.zeros(4)
+    poly = FieldPolynomial(3, 0, 0, **DOMAINS)
+    fit = fit_linear(poly.at(zero, zero, u), u**3, zero + 0.02, what="IDS", exact=True)
+    np.testing.assert_allclose(fit.residuals, 0.0, atol=1e-6)
+    assert np.isnan(fit.covariance).all()
+    assert "no point to spare" in fit.status
+
+
 def test_covariance_covers_the_truth():
     """Of many fits, 68 % of the predictions lie within one stated sigma."""
     model, _, inputs = field()
