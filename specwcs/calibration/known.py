@@ -91,15 +91,13 @@ def known_ranges(mask, opt, ids, lines):
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
         sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
-        limit = KNOWN
         if ids.changes is None:  # by hand, as well as a hand can
-            limit = max(KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
-        doubt = sigma / limit
-        if ids.changes is not None:
+            doubt = sigma / max(KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
+        else:
             # Where the others do not determine the model without a line, nothing is known.
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
             change = np.where(np.isnan(change), np.inf, change).reshape(len(t), _GRID)
-            doubt = np.maximum(doubt, change.max(axis=0) / _SINGLE)
+            doubt = np.maximum(sigma / KNOWN, change.max(axis=0) / _SINGLE)
         ranges[str(key)] = _around(grid, doubt, own)
     return ranges
 

@@ -173,8 +173,8 @@ class _Fit:
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
         self.spline.clear()
-        self.level = self.pixels.data / self.shape
-        self.spline.add(self.level, where=self.used)
+        self.light = self.pixels.data / self.shape
+        self.spline.add(self.light, where=self.used)
 
     def _evaluate(self, rough, where=...):
         """Find model and deviation of pixels from the spline; `rough` is as for `_reject`."""
@@ -203,7 +203,7 @@ class _Fit:
             out = self._worst(self.deviation**2 / scatter)
             if not len(out[0]):
                 break
-            self.spline.add(self.level, where=out, sign=-1.0)
+            self.spline.add(self.light, where=out, sign=-1.0)
             self.used[out] = False
         self.deviation /= np.sqrt(scatter)
 

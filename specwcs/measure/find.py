@@ -29,7 +29,7 @@ LEAST_SCORE = (0.7, 0.25)
 By chance few edges score more: up to 0.6 for twelve in trials with the wrong mask."""
 
 MANY = 6
-"""Edges that do not all match by chance: in none of 291 trials with the wrong mask."""
+"""So many edges do not all match by chance with that score, whatever their number."""
 
 LEAST_MATCHED = 0.6
 """Least fraction of the expected edges that are seen."""
