@@ -104,8 +104,7 @@ def _faults(mask, traces, identification):
         if not slit.ok:
             faults[key] = (slit.status, slit.reason)
     for key, (flag, reason) in traces.status.items():
-        # A long slit that overfills the frame is as it should be.
-        if flag not in _HARMLESS and not (len(mask) == 1 and flag == "partly off detector"):
+        if flag not in _HARMLESS:
             faults[key] = (flag, reason)
     return faults
 

@@ -143,20 +143,20 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
     return found
 
 
-def longest_known(wavelength, sigma, limit):
-    """Find the longest stretch of wavelengths in which an error is within a limit.
+def longest_known(wavelength, known):
+    """Find the longest stretch of wavelengths in which all is known.
 
     Parameters
     ----------
-    wavelength, sigma : ndarray, shape (n,)
-    limit : float
+    wavelength : ndarray, shape (n,)
+    known : ndarray of bool, shape (n,)
 
     Returns
     -------
     tuple of float
         (low, high); equal where it is nowhere.
     """
-    good = np.concatenate([[False], sigma <= limit, [False]])
+    good = np.concatenate([[False], known, [False]])
     starts, ends = (np.flatnonzero(good[1:] & ~good[:-1]), np.flatnonzero(good[:-1] & ~good[1:]))
     if not len(starts):
         return wavelength[0], wavelength[0]

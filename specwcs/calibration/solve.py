@@ -197,15 +197,15 @@ def _open_edges(statuses, instrument, mask, fits):
     for key, (wavelength, sigma) in edge_errors(
         mask, opt.model, crv, ids, statuses, instrument
     ).items():
-        # What others say of an edge that its own light nowhere shows is less than it seems.
-        on = sigma > 0  # the frame
-        best = np.where(on, sigma, np.inf).min(axis=1)
-        seen = np.all((best <= _EDGE_SEEN) | ~on.any(axis=1))
-        if not statuses[key].ok or (seen and sigma.max() <= KNOWN):
+        # What others say of an edge that its own light nowhere shows is less than it seems:
+        # the slit is known where that edge is off the frame.
+        best = np.where(sigma > 0, sigma, np.inf).min(axis=1)
+        limit = np.where(best <= _EDGE_SEEN, KNOWN, 0.0)[:, np.newaxis]
+        if not statuses[key].ok or np.all(sigma <= limit):
             continue
-        low, high = longest_known(wavelength, sigma.max(axis=0), KNOWN)
+        low, high = longest_known(wavelength, np.all(sigma <= limit, axis=0))
         share = (high - low) / np.ptp(statuses[key].known)  # nan of a reference slit
-        if seen and share >= _EDGE_SHARE:
+        if share >= _EDGE_SHARE:
             statuses[key] = replace(statuses[key], known=(low, high))
             continue
         reason = (

@@ -43,6 +43,9 @@ RAMP = 0.68
 ABUT = 0.8
 """Edges nearer to each other, in units of the full width at half maximum, are not resolved."""
 
+SEAM = 1.6
+"""Edges nearer to each other, in the same units, are measured as one seam."""
+
 BORDER = 1.5
 """An edge nearer than this to the frame's, in units of its full width, is cut off."""
 
@@ -328,13 +331,13 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     found = profiles.q + peak.offset
     cut = np.minimum(found, len(reduced.data) - 1 - found) < BORDER * fwhm
     abuts, sigma, told = order.gap < ABUT * fwhm, peak.sigma.copy(), np.zeros(found.shape, bool)
-    seams = Seams(edges, profiles.q, lit, ABUT * fwhm)
-    shift, error = measure_seams(seams, profiles, width, _floor(reduced, profiles))
-    for pair in (seams.low, seams.high):
+    seams = Seams(edges, profiles.q, lit, SEAM * fwhm)
+    fitted = measure_seams(seams, profiles, width, _floor(reduced, profiles))
+    for edge, shift, error in zip((seams.low, seams.high), *fitted, strict=True):
         known = error < WORST
-        found[pair] = np.where(known, profiles.q[pair] + shift, found[pair])
-        sigma[pair] = np.where(known, error, sigma[pair])
-        told[pair] |= known
+        found[edge] = np.where(known, profiles.q[edge] + shift, found[edge])
+        sigma[edge] = np.where(known, error, sigma[edge])
+        told[edge] |= known
     reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut, told)
     sigma = np.where(reason == "", sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)

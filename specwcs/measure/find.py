@@ -46,6 +46,9 @@ NO_LIGHT = 0.05
 BESIDE = 6.0
 """Largest distance from a slit at which the light beside it is taken, px."""
 
+CLEAR = 4.0
+"""Gap in whose middle there is no light of the slits beside it, px."""
+
 CAUTIOUS_DEGREE = (1, 2, 2)
 """Degree of the field where a higher one makes traces cross, far from measured edges."""
 
@@ -344,12 +347,12 @@ def _at(profile, q):
 
 
 def _gaps(top, bottom):
-    """Rows of the middle of the gaps above and below each slit; NaN where it abuts another."""
+    """Rows of the middle of the gaps above and below each slit; NaN where it is not clear."""
     order = np.argsort(-top.mean(axis=1))
     above, below = np.empty_like(top), np.empty_like(top)
     gap = bottom[order[:-1]] - top[order[1:]]
     above[order[0]], below[order[-1]] = top[order[0]] + BESIDE, bottom[order[-1]] - BESIDE
-    step = np.where(gap > 1, np.minimum(gap / 2, BESIDE), np.nan)
+    step = np.where(gap > CLEAR, np.minimum(gap / 2, BESIDE), np.nan)
     above[order[1:]] = top[order[1:]] + step
     below[order[:-1]] = bottom[order[:-1]] - step
     return above, below

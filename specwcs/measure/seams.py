@@ -1,8 +1,9 @@
 """Edges of slits that lie closer together than the light is blurred.
 
-Between two lit slits there is a seam: the light of one ends, and less than a blur farther that of
-the other begins. Neither edge can be told alone; but how far they are apart is known from the mask,
-and so the pair has one place, which the dip or the step of the light tells.
+Between two lit slits there is a seam: the light of one ends, and a blur farther or less that of
+the other begins. Alone neither edge can be told, or is pulled by a bright neighbour; but how far
+they are apart is known from the mask, and so the dip or the step of the light tells both: of a
+narrow seam mostly the place, of a wide one the gap too.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.special import ndtr
 
 __all__ = ["Seams", "measure_seams"]
 
-LEAST_GAP = 0.3
+LEAST_GAP = 0.1
 """Narrowest gap, px, whose dip tells where it is."""
 
 REACH = 1.5
@@ -22,8 +23,8 @@ STEP = 0.25
 WINDOW = 4.0
 """Half width of the light that is fitted, in standard deviations of the blur, and 1 px."""
 
-GAP_ERROR = 0.03
-"""How well the gap is known, px: it is half as wrong at either edge."""
+GAP_ERROR = 0.05
+"""How well the gap is known before, px."""
 
 SCATTERED = 0.05
 """How well the light between slits is known, in units of that in them: a step that moves and a
@@ -60,7 +61,7 @@ class Seams:
 
 
 def measure_seams(seams, profiles, width, floor):
-    """Find the common shift of the two edges of each seam.
+    """Find the shifts of the two edges of each seam.
 
     Parameters
     ----------
@@ -73,14 +74,13 @@ def measure_seams(seams, profiles, width, floor):
 
     Returns
     -------
-    shift, sigma : ndarray, shape (pairs, bins)
-        Of both edges, px; NaN and infinite where it is not found.
+    shift, sigma : ndarray, shape (2, pairs, bins)
+        Of the lower and the upper edge, px; NaN and infinite where they are not found.
     """
-    shape = len(seams.low), profiles.q.shape[1]
+    shape = 2, len(seams.low), profiles.q.shape[1]
     shift, sigma = np.full(shape, np.nan), np.full(shape, np.inf)
     for n, (low, high) in enumerate(zip(seams.low, seams.high, strict=True)):
-        fit = _Fit(profiles, low, high, width, floor)
-        shift[n], sigma[n] = fit.best()
+        shift[:, n], sigma[:, n] = _Fit(profiles, low, high, width, floor).best()
     return shift, sigma
 
 
@@ -90,9 +90,9 @@ class _Fit:
     def __init__(self, profiles, low, high, width, floor):
         self.gap = (profiles.q[high] - profiles.q[low])[:, np.newaxis]
         self.widths = width[low], width[high]
-        x = profiles.offset
-        reach = WINDOW * max(self.widths) + 1.0
-        near = np.abs(x - 0.5 * np.median(self.gap)) < reach
+        x, middle = profiles.offset, 0.5 * np.median(self.gap)
+        reach = WINDOW * max(self.widths) + 1.0 + middle
+        near = np.abs(x - middle) < reach
         self.x = x[near]
         self.light, variance, self.hits = (
             part[low][:, near] for part in (profiles.light, profiles.variance, profiles.hits)
@@ -103,13 +103,13 @@ class _Fit:
         self.floor = floor
         self.certain = 1.0 / (SCATTERED * np.maximum(level - floor, 1e-9)) ** 2
 
-    def misfit(self, shift):
-        """Return chi squared of shifts, shape (bins, shifts), with the best levels for each."""
-        x, d = self.x, shift[..., np.newaxis]
+    def misfit(self, low, high):
+        """Return chi squared of shifts of both edges, shape (bins, trials); levels are the best."""
+        x, low, high = self.x, low[..., np.newaxis], high[..., np.newaxis]
         columns = np.stack(
             np.broadcast_arrays(
-                np.ones(1), ndtr((d - x) / self.widths[0]),
-                ndtr((x - self.gap[:, np.newaxis] - d) / self.widths[1]),
+                np.ones(1), ndtr((low - x) / self.widths[0]),
+                ndtr((x - self.gap[:, np.newaxis] - high) / self.widths[1]),
             ), axis=-1,
         )  # fmt: skip
         columns = columns * self.hits[:, np.newaxis, :, np.newaxis]
@@ -126,22 +126,39 @@ class _Fit:
         return total[:, np.newaxis] - np.sum(levels[..., 0] * right, axis=-1)
 
     def best(self):
-        """Return the best shift of each bin, and its standard error."""
+        """Return the best shifts of each bin, and their standard errors, shape (2, bins)."""
         bins = len(self.gap)
         tried = np.broadcast_to(np.arange(-REACH, REACH + STEP / 2, STEP), (bins, 13))
-        first = np.argmin(self.misfit(tried), axis=1)
+        chi2 = self.misfit(tried, tried)
+        first = np.argmin(chi2, axis=1)
         inner = (first > 0) & (first < 12)
-        around = tried[np.arange(bins), first][:, np.newaxis]
-        shift = around
-        for step in (STEP / 2, STEP / 10):
-            offsets = np.array([-step, 0.0, step])
-            chi2 = self.misfit(shift + offsets)
-            slope = (chi2[:, 2] - chi2[:, 0]) / (2 * step)
-            bend = (chi2[:, 0] - 2 * chi2[:, 1] + chi2[:, 2]) / step**2
-            bend = np.where(bend > 0, bend, np.inf)
-            shift = shift + np.clip(-slope / bend, -STEP, STEP)[:, np.newaxis]
-        freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 4, 1)
-        excess = np.maximum(chi2[:, 1] / freedom, 1.0)
-        good = inner & np.isfinite(bend)
-        sigma = np.hypot(np.sqrt(2 * excess / bend), GAP_ERROR / 2)
-        return np.where(good, shift[:, 0], np.nan), np.where(good, sigma, np.inf)
+        shift = np.tile(tried[np.arange(bins), first], (2, 1))
+        freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 5, 1)
+        excess = np.maximum(chi2.min(axis=1) / freedom, 1.0)
+        for step in (STEP / 2, STEP / 10, STEP / 10):
+            slope, bend, chi2 = self._derivatives(shift, step, excess)
+            excess = np.maximum(chi2 / freedom, 1.0)
+            fixed = np.linalg.eigvalsh(bend)[:, 0] > 0
+            bend = np.where(fixed[:, np.newaxis, np.newaxis], bend, np.eye(2))
+            move = np.linalg.solve(bend, slope[..., np.newaxis])[..., 0].T
+            shift = shift - np.clip(np.where(fixed, move, 0.0), -STEP, STEP)
+        sigma = np.sqrt(2 * np.diagonal(np.linalg.inv(bend), axis1=1, axis2=2).T)
+        good = inner & fixed & np.all(np.abs(shift) <= REACH, axis=0)
+        return np.where(good, shift, np.nan), np.where(good, sigma, np.inf)
+
+    def _derivatives(self, shift, step, excess):
+        """Return slope and bend of chi squared with both shifts, and its value there.
+
+        What is known of the gap is in the first two; the light is as good as it is fitted.
+        """
+        low, high = np.meshgrid([-step, 0.0, step], [-step, 0.0, step], indexing="ij")
+        chi2 = self.misfit(
+            shift[0][:, np.newaxis] + low.ravel(), shift[1][:, np.newaxis] + high.ravel()
+        )
+        f = (chi2 / excess[:, np.newaxis]).reshape(-1, 3, 3)
+        f = f + ((shift[1] - shift[0])[:, np.newaxis, np.newaxis] + high - low) ** 2 / GAP_ERROR**2
+        slope = np.stack([f[:, 2, 1] - f[:, 0, 1], f[:, 1, 2] - f[:, 1, 0]], axis=-1) / (2 * step)
+        both = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
+        twice = (f[:, 2, 1] + f[:, 0, 1] - 2 * f[:, 1, 1], f[:, 1, 2] + f[:, 1, 0] - 2 * f[:, 1, 1])
+        bend = np.stack([twice[0], both, both, twice[1]], axis=-1).reshape(-1, 2, 2) / step**2
+        return slope, bend, chi2[:, 4]

@@ -232,10 +232,10 @@ def domain(edges, shape):
 
 
 def place_status(top, bottom, rows):
-    """Flag a slit that is not wholly on the frame; None where it is."""
+    """Flag a slit whose middle is not on the frame; None where it is."""
     if top < -0.5 or bottom > rows - 0.5:
         return SlitStatus("off detector", f"falls on rows {bottom:.0f} to {top:.0f}")
-    if bottom < -0.5 or top > rows - 0.5:
+    if not -0.5 <= 0.5 * (bottom + top) <= rows - 0.5:
         ends = [name for name, out in (("t=0", top > rows - 0.5), ("t=1", bottom < -0.5)) if out]
         return SlitStatus("partly off detector", f"{' and '.join(ends)} off the frame")
     return None
