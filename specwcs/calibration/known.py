@@ -102,7 +102,7 @@ def known_ranges(mask, opt, ids, lines):
     return ranges
 
 
-def edge_errors(mask, opt, crv, ids, statuses, instrument):
+def edge_errors(mask, opt, crv, ids, statuses, instrument, beyond):
     """Find how well the edges of each slit are known, as far as its wavelengths are.
 
     Parameters
@@ -112,6 +112,8 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
     crv, ids : ModelFit
     statuses : dict of str to SlitStatus
     instrument : Instrument
+    beyond : Markers
+        Of edges that were seen to be beyond the frame.
 
     Returns
     -------
@@ -138,9 +140,25 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument):
             variance = np.einsum("np,np->n", rows @ covariance, rows)
             sigma = np.sqrt(np.maximum(variance, 0.0))
             off = np.maximum(np.maximum(-x, x - nx + 1), np.maximum(-y, y - ny + 1)) - 0.5
-            errors.append(np.where(off < _SURE * sigma, sigma, 0.0))
+            mine = (beyond["slit"] == key) & (beyond["t"] == t[0])
+            seen_off = _near(direction.split(x, y)[0], _along(beyond[mine], direction))
+            errors.append(np.where((off < _SURE * sigma) & ~seen_off, sigma, 0.0))
         found[key] = wavelength, np.array(errors)
     return found
+
+
+def _along(markers, direction):
+    """Place of markers along the dispersion, px."""
+    x, y = (np.asarray(markers[name], float) for name in ("x", "y"))
+    return direction.split(x, y)[0]
+
+
+def _near(along, places):
+    """Whether points lie in the bins about places, which are as wide as these are apart."""
+    if len(places) < 2:
+        return np.zeros(len(along), bool)
+    width = np.min(np.diff(np.sort(places)))
+    return np.min(np.abs(along[:, np.newaxis] - places), axis=1) <= 0.5 * width
 
 
 def longest_known(wavelength, known):

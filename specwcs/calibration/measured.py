@@ -15,6 +15,7 @@ from specwcs.measure import (
     measure_lines,
     traces_from_mask,
 )
+from specwcs.measure.borders import BEYOND, out_of_frame
 from specwcs.measure.reduce import canonical_data
 
 __all__ = [
@@ -147,7 +148,8 @@ def edge_markers(traces, instrument):
     """Return the edges that were measured.
 
     Where only a few slits are there, no other stands in for an edge that was not seen, off
-    the frame perhaps: it is laid out as the nominal values have it.
+    the frame perhaps: it is laid out as the nominal values have it, and beyond the frame where
+    that is known.
     """
     table = traces.edges
     p, q = np.asarray(table["p"], float), np.asarray(table["q"], float)
@@ -164,15 +166,19 @@ def edge_markers(traces, instrument):
     )
     if len(traces.mask) > _FEW_SLITS and np.any(measured["used"]):
         return measured
-    p = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES)
-    nominal = []
+    laid = []
     for key in traces.mask:
         for t in (0.0, 1.0):
-            if np.any(measured["used"] & (measured["slit"] == key) & (measured["t"] == t)):
-                continue
-            x, y = instrument.direction.detector_pixel(p, traces.q(key, t, p), instrument.shape)
-            nominal.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=_NOMINAL))
-    return Markers.join([measured, *nominal])
+            mine = (measured["slit"] == key) & (measured["t"] == t)
+            if np.any(measured["used"] & mine):
+                columns, reason = p[mine & (measured["reason"] == BEYOND)], BEYOND
+                rows = out_of_frame(traces.q(key, t, columns), t, traces.shape[0])
+            else:
+                columns, reason = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES), _NOMINAL
+                rows = traces.q(key, t, columns)
+            x, y = instrument.direction.detector_pixel(columns, rows, instrument.shape)
+            laid.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=reason))
+    return Markers.join([measured, *laid])
 
 
 def model_traces(opt, crv, mask, instrument):

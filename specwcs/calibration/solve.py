@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.errors import InputError
 from specwcs.markers import Markers
+from specwcs.measure.borders import BEYOND
 from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
@@ -129,12 +130,14 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None
     else:
         none = Markers.join([])
         residuals = residual_table(none, np.zeros(0), np.zeros(0, bool))
+    dropped = no_markers() if dropped is None else QTable(dropped)
     reason = _not_fitted(fits)
     if reason:
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     else:
         statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
-        statuses = _open_edges(_far_off(statuses, fits), instrument, mask, fits)
+        beyond = dropped[(dropped["kind"] == "edge") & (dropped["reason"] == BEYOND)]
+        statuses = _open_edges(_far_off(statuses, fits), instrument, mask, fits, beyond)
         for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
@@ -154,7 +157,7 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None
         covariance={k: v for name in MODELS for k, v in fits[name].covariance.items()},
         slits=unusable | statuses,
         residuals=residuals,
-        dropped=no_markers() if dropped is None else QTable(dropped),
+        dropped=dropped,
         medium=medium,
         provenance=provenance,
     )
@@ -189,13 +192,13 @@ def _far_off(statuses, fits):
     return statuses
 
 
-def _open_edges(statuses, instrument, mask, fits):
+def _open_edges(statuses, instrument, mask, fits, beyond):
     """Keep to where the edges are known, by a slit's own light or by others'; flag the others."""
     opt, crv, ids = (fits[name] for name in MODELS)
     if not crv.local.slits:  # a hand sees where it puts edges, and how far they fit
         return statuses
     for key, (wavelength, sigma) in edge_errors(
-        mask, opt.model, crv, ids, statuses, instrument
+        mask, opt.model, crv, ids, statuses, instrument, beyond
     ).items():
         # What others say of an edge that its own light nowhere shows is less than it seems:
         # the slit is known where that edge is off the frame.

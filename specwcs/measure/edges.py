@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from specwcs.measure.borders import BEYOND, beyond_border
 from specwcs.measure.field import Samples
 from specwcs.measure.seams import Seams, measure_seams
 
@@ -58,6 +59,15 @@ GRID = 0.25
 WORST = 0.3
 """Largest standard error of a point that is used, px."""
 
+CLEAR = 4.0
+"""Distance from a slit at which its light has ended, px."""
+
+LEAST_ROWS = 3
+"""So many rows beside the slits tell the light there."""
+
+BORDER_WORST = 0.1
+"""The same of an edge at the frame's border, where part of its light is not seen."""
+
 DEFAULT_FWHM = 2.5
 """Blur of edges where none is measured, px."""
 
@@ -79,8 +89,10 @@ class Measured:
         Why a point is not used.
     fwhm : float
         Full width at half maximum of the blur of edges, px.
+    rows : int
+        Of the frame.
     seams : int
-        Pairs of edges that were measured as one.
+        Edges that were measured with what is beside them.
     """
 
     p: np.ndarray
@@ -90,6 +102,7 @@ class Measured:
     used: np.ndarray
     reason: np.ndarray
     fwhm: float
+    rows: int
     seams: int = 0
 
 
@@ -145,7 +158,7 @@ def follow(reduced, layout, profile, *, size=4, sigma=1.3):
     columns = np.broadcast_to(p, q.shape)
     seen = np.isfinite(q)
     return Measured(columns, q, np.where(seen, 0.1, np.inf), seen * 1.0, seen,
-                    np.where(seen, "", "not seen"), np.nan)  # fmt: skip
+                    np.where(seen, "", "not seen"), np.nan, len(reduced.data))  # fmt: skip
 
 
 class _Path:
@@ -242,7 +255,7 @@ class EdgeProfiles:
         Distance from the expected row, px.
     light, variance, hidden, hits : ndarray, shape (edges, bins, n)
         Sums per fine sample: light, its variance, the number of interpolated pixels, and that
-        of all pixels.
+        of all pixels; none where some would lie beyond the frame, and repeat its border.
     count : ndarray, shape (edges, bins)
         Columns that were summed.
     p, q : ndarray, shape (edges, bins)
@@ -271,9 +284,10 @@ class EdgeProfiles:
         light, variance, hidden, hits, count = [], [], [], [], []
         for u, v in zip(edges.u, edges.v, strict=True):
             q = field(u, v, reduced.p)
-            on = (q > 1) & (q < rows - 2)
+            on = (q > -WINDOW) & (q < rows - 1 + WINDOW)
             row, k, place = np.rint(q[on]).astype(int) + relative, column[on], label[on]
             fine = (row - q[on] + reach) * FINE
+            beyond = (row < 0) | (row > rows - 1)
             row = np.clip(row, 0, rows - 1)
             first = np.floor(fine).astype(int)
             inside = (first >= 0) & (first + 1 < n_fine)
@@ -288,7 +302,8 @@ class EdgeProfiles:
             light.append(total(reduced.data[row, k][inside]))
             variance.append(total(reduced.variance[row, k][inside]))
             hidden.append(total(reduced.bad[row, k][inside].astype(float)))
-            hits.append(total(np.ones(len(share))))
+            real = total(beyond[inside].astype(float)) == 0
+            hits.append(np.where(real, total(np.ones(len(share))), 0.0))
             count.append(np.bincount(place, minlength=n_bins))
         stack = (len(edges), n_bins, n_fine)
         centre = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], middle)
@@ -329,19 +344,23 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     for _ in range(CROSSTALK_ROUNDS):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
     found = profiles.q + peak.offset
-    cut = np.minimum(found, len(reduced.data) - 1 - found) < BORDER * fwhm
-    abuts, sigma, told = order.gap < ABUT * fwhm, peak.sigma.copy(), np.zeros(found.shape, bool)
-    seams = Seams(edges, profiles.q, lit, SEAM * fwhm)
-    fitted = measure_seams(seams, profiles, width, _floor(reduced, profiles))
-    for edge, shift, error in zip((seams.low, seams.high), *fitted, strict=True):
-        known = error < WORST
-        found[edge] = np.where(known, profiles.q[edge] + shift, found[edge])
-        sigma[edge] = np.where(known, error, sigma[edge])
-        told[edge] |= known
-    reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut, told)
+    rows = len(reduced.data)
+    cut = np.minimum(found, rows - 1 - found) < BORDER * fwhm
+    seams = Seams(edges, profiles.q, lit, rows, SEAM * fwhm)
+    light, floor = _binned(reduced, profiles)
+    q, error = measure_seams(seams, profiles, width, floor)
+    # What is believed of the light that is not seen errs alike in all bins.
+    worst = np.where(seams.at_border, BORDER_WORST, WORST)[:, np.newaxis]
+    told = (error < worst) & (q >= 0) & (q <= rows - 1)
+    found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
+    abuts = order.gap < ABUT * fwhm
+    reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut & ~told, told)
+    reason[(reason != "") & beyond_border(light, floor, profiles.q, edges, lit)] = BEYOND
     sigma = np.where(reason == "", sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
-    return Measured(profiles.p, found, sigma, height, reason == "", reason, fwhm, len(seams.low))
+    return Measured(
+        profiles.p, found, sigma, height, reason == "", reason, fwhm, rows, len(seams.low)
+    )
 
 
 @dataclass(frozen=True)
@@ -458,12 +477,20 @@ class _Order:
         return total / np.sqrt(2 * np.pi)
 
 
-def _floor(reduced, profiles):
-    """Light beside the slits in each bin."""
+def _binned(reduced, profiles):
+    """Light of each bin, and that beside the slits; shape (rows, bins), (bins,)."""
     bins = np.argmin(np.abs(reduced.p[:, np.newaxis] - profiles.p[0]), axis=1)
     starts = np.flatnonzero(np.diff(bins, prepend=-1))
     light = np.add.reduceat(reduced.data, starts, axis=1) / np.diff([*starts, len(bins)])
-    return np.quantile(light, 0.05, axis=0)
+    row = np.arange(len(light))[:, np.newaxis]
+    slits = zip(profiles.q[1::2], profiles.q[0::2], strict=True)
+    inside = np.any([(row > low - CLEAR) & (row < high + CLEAR) for low, high in slits], axis=0)
+    # A slit that fills the frame leaves nothing to see beside it.
+    floor = [
+        np.quantile(column[~covered], 0.05) if np.sum(~covered) >= LEAST_ROWS else 0.0
+        for column, covered in zip(light.T, inside.T, strict=True)
+    ]
+    return light, np.array(floor)
 
 
 def _edge_width(profiles, edges, order, ramp):

@@ -6,6 +6,7 @@ import numpy as np
 
 from specwcs.errors import FitError
 from specwcs.measure import edges as measuring
+from specwcs.measure.borders import BEYOND, out_of_frame
 from specwcs.measure.field import MAX_DEGREE, fit_field
 from specwcs.measure.layout import central_profile, find_layouts, find_peaks
 from specwcs.measure.reduce import canonical_data, reduce_frame
@@ -159,7 +160,7 @@ def _traces(reduced, profile, layout, instrument, other_score):
     lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
     for last in (False, True):
         measured = measuring.measure_edges(reduced, field, edges, scale, lit)
-        samples = _with_unseen_end(measuring.samples_of(measured, edges), layout)
+        samples = _with_unseen_end(measuring.samples_of(measured, edges), layout, measured)
         if not len(samples):  # a slit that fills the frame: its ends are seen, and cut off
             samples, fit = guide, _uncrossed_fit(guide, limits, edges)
             break
@@ -172,18 +173,24 @@ def _traces(reduced, profile, layout, instrument, other_score):
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
-def _with_unseen_end(samples, layout):
-    """Where one end of a single slit is off the frame, put it at its nominal distance."""
+def _with_unseen_end(samples, layout, measured=None):
+    """Where one end of a single slit is not seen, put it at its nominal distance, or farther."""
     if len(layout.edges) != 2 or len(np.unique(samples.group)) != 1:
         return samples
     edges = layout.edges
     seen, other = samples.group[0], 1 - samples.group[0]
     rows = layout.field(edges.u, edges.v, 0.0)
+    q = samples.q + rows[other] - rows[seen]
+    if measured is not None:
+        bins = np.argmin(np.abs(samples.p[:, np.newaxis] - measured.p[other]), axis=1)
+        beyond = measured.reason[other, bins] == BEYOND
+        out = out_of_frame(q, edges.t[other], measured.rows) - q
+        q = q + out[beyond][np.argmax(np.abs(out[beyond]))] if beyond.any() else q
     end = replace(
         samples,
         u=np.full(len(samples), edges.u[other]),
         v=np.full(len(samples), edges.v[other]),
-        q=samples.q + rows[other] - rows[seen],
+        q=q,
         group=np.full(len(samples), other),
     )
     return samples.join(end)

@@ -1,4 +1,4 @@
-"""Edges of slits that lie closer together than the light is blurred.
+"""Edges of slits that lie closer together, or to the frame's border, than the light is blurred.
 
 Between two lit slits there is a seam: the light of one ends, and a blur farther or less that of
 the other begins. Alone neither edge can be told, or is pulled by a bright neighbour; but how far
@@ -13,6 +13,9 @@ __all__ = ["Seams", "measure_seams"]
 
 LEAST_GAP = 0.1
 """Narrowest gap, px, whose dip tells where it is."""
+
+NONE = -1
+"""In the place of an edge: there is only the frame's border."""
 
 REACH = 1.5
 """Largest distance of a seam from where it is expected, px."""
@@ -32,7 +35,7 @@ dip that fills look alike."""
 
 
 class Seams:
-    """Pairs of edges that are measured as one.
+    """Edges that are measured with what is beside them: another edge, or the frame's border.
 
     Parameters
     ----------
@@ -40,28 +43,37 @@ class Seams:
     q : ndarray, shape (edges, bins)
         Expected rows, px.
     lit : ndarray of bool, shape (edges,)
+    rows : int
+        Of the frame.
     widest : float
-        Gap below which a pair is not resolved, px.
+        Distance of two edges, or of one to the frame's border, from which each is for itself, px.
 
     Attributes
     ----------
-    low, high : ndarray of int, shape (pairs,)
-        The edges of each pair: where the light of the lower slit ends, and that of the upper
-        one begins.
+    low, high : ndarray of int, shape (seams,)
+        The edges of each: where the light of the lower slit ends, and that of the upper one
+        begins; `NONE` where that is not on the frame.
+    at_border : ndarray of bool, shape (edges,)
     """
 
-    def __init__(self, edges, q, lit, widest):
+    def __init__(self, edges, q, lit, rows, widest):
         shown = np.flatnonzero(lit)
         order = shown[np.argsort(q[shown].mean(axis=1))]
         low, high = order[:-1], order[1:]
         gap = np.median(q[high] - q[low], axis=1)
-        falls, rises = edges.sign[low] < 0, edges.sign[high] > 0
-        pair = falls & rises & (gap > LEAST_GAP) & (gap < widest)
-        self.low, self.high = low[pair], high[pair]
+        falls, rises = edges.sign < 0, edges.sign > 0
+        pair = falls[low] & rises[high] & (gap > LEAST_GAP) & (gap < widest)
+        first, last = order[:1], order[-1:]
+        first = first[rises[first] & np.any(np.abs(q[first] + 0.5) < widest, axis=1)]
+        last = last[falls[last] & np.any(np.abs(rows - 0.5 - q[last]) < widest, axis=1)]
+        beyond = np.full(1, NONE)
+        self.low = np.concatenate([low[pair], beyond[: len(first)], last])
+        self.high = np.concatenate([high[pair], first, beyond[: len(last)]])
+        self.at_border = np.isin(np.arange(len(q)), [*first, *last])
 
 
 def measure_seams(seams, profiles, width, floor):
-    """Find the shifts of the two edges of each seam.
+    """Find the edges of each seam.
 
     Parameters
     ----------
@@ -74,28 +86,35 @@ def measure_seams(seams, profiles, width, floor):
 
     Returns
     -------
-    shift, sigma : ndarray, shape (2, pairs, bins)
-        Of the lower and the upper edge, px; NaN and infinite where they are not found.
+    q, sigma : ndarray, shape (edges, bins)
+        Rows of the edges of seams, px; NaN and infinite where they are not found.
     """
-    shape = 2, len(seams.low), profiles.q.shape[1]
-    shift, sigma = np.full(shape, np.nan), np.full(shape, np.inf)
-    for n, (low, high) in enumerate(zip(seams.low, seams.high, strict=True)):
-        shift[:, n], sigma[:, n] = _Fit(profiles, low, high, width, floor).best()
-    return shift, sigma
+    q, sigma = np.full(profiles.q.shape, np.nan), np.full(profiles.q.shape, np.inf)
+    for pair in zip(seams.low, seams.high, strict=True):
+        shifts, errors = _Fit(profiles, *pair, width, floor).best()
+        for edge, shift, error in zip(pair, shifts, errors, strict=True):
+            if edge != NONE:
+                q[edge], sigma[edge] = profiles.q[edge] + shift, error
+    return q, sigma
 
 
 class _Fit:
-    """The light about one seam in every bin: a level, and the light of either slit."""
+    """The light about one seam in every bin: a level, and the light of either slit.
+
+    The slit beyond the border has no light, and its edge is held by what is known of the gap.
+    """
 
     def __init__(self, profiles, low, high, width, floor):
-        self.gap = (profiles.q[high] - profiles.q[low])[:, np.newaxis]
+        place = high if low == NONE else low
+        self.real = np.array([low != NONE, high != NONE])
+        self.gap = (profiles.q[high] - profiles.q[low])[:, np.newaxis] * self.real.all()
         self.widths = width[low], width[high]
         x, middle = profiles.offset, 0.5 * np.median(self.gap)
-        reach = WINDOW * max(self.widths) + 1.0 + middle
+        reach = WINDOW * max(width[place], width[high]) + 1.0 + middle
         near = np.abs(x - middle) < reach
         self.x = x[near]
         self.light, variance, self.hits = (
-            part[low][:, near] for part in (profiles.light, profiles.variance, profiles.hits)
+            part[place][:, near] for part in (profiles.light, profiles.variance, profiles.hits)
         )
         seen = (variance > 0) & (self.hits > 0)
         self.weight = np.where(seen, 1.0 / np.where(seen, variance, 1.0), 0.0)
@@ -112,7 +131,7 @@ class _Fit:
                 ndtr((x - self.gap[:, np.newaxis] - high) / self.widths[1]),
             ), axis=-1,
         )  # fmt: skip
-        columns = columns * self.hits[:, np.newaxis, :, np.newaxis]
+        columns = columns * self.hits[:, np.newaxis, :, np.newaxis] * [1, *self.real]
         weighted = columns * self.weight[:, np.newaxis, :, np.newaxis]
         normal = np.swapaxes(columns, -1, -2) @ weighted
         right = np.einsum("bdxk,bx->bdk", weighted, self.light)
