@@ -16,6 +16,7 @@ _SINGLE = 0.12
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
+_UNSEEN = 1.0  # px: the least error of an edge that was not seen
 _SURE = 3.0  # sigma from the frame: an edge is off it
 
 
@@ -102,7 +103,7 @@ def known_ranges(mask, opt, ids, lines):
     return ranges
 
 
-def edge_errors(mask, opt, crv, ids, statuses, instrument, beyond):
+def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     """Find how well the edges of each slit are known, as far as its wavelengths are.
 
     Parameters
@@ -112,8 +113,8 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, beyond):
     crv, ids : ModelFit
     statuses : dict of str to SlitStatus
     instrument : Instrument
-    beyond : Markers
-        Of edges that were seen to be beyond the frame.
+    laid, beyond : QTable
+        Markers of edges that were not seen, and of those that were seen to be beyond the frame.
 
     Returns
     -------
@@ -140,9 +141,15 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, beyond):
             variance = np.einsum("np,np->n", rows @ covariance, rows)
             sigma = np.sqrt(np.maximum(variance, 0.0))
             off = np.maximum(np.maximum(-x, x - nx + 1), np.maximum(-y, y - ny + 1)) - 0.5
-            mine = (beyond["slit"] == key) & (beyond["t"] == t[0])
-            seen_off = _near(direction.split(x, y)[0], _along(beyond[mine], direction))
-            errors.append(np.where((off < _SURE * sigma) & ~seen_off, sigma, 0.0))
+            unseen, seen_off = (
+                table[(table["slit"] == key) & (table["t"] == t[0])] for table in (laid, beyond)
+            )
+            off = off >= _SURE * sigma
+            if len(seen_off):  # the light tells more than nominal values
+                near = _near(direction.split(x, y)[0], _along(seen_off, direction))
+                off = near | (off & (len(unseen) == 0))
+            sigma = np.where(len(unseen) > 0, np.maximum(sigma, _UNSEEN), sigma)
+            errors.append(np.where(off, 0.0, sigma))
         found[key] = wavelength, np.array(errors)
     return found
 

@@ -15,7 +15,7 @@ from specwcs.measure import (
     measure_lines,
     traces_from_mask,
 )
-from specwcs.measure.borders import BEYOND, out_of_frame
+from specwcs.measure.borders import BEYOND, LAID, out_of_frame
 from specwcs.measure.reduce import canonical_data
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 
 _NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
 _NOMINAL_EDGES = 32
-_NOMINAL = "not seen: laid out by the nominal values"
 _FEW_SLITS = 3
 _TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
 
@@ -174,7 +173,7 @@ def edge_markers(traces, instrument):
                 columns, reason = p[mine & (measured["reason"] == BEYOND)], BEYOND
                 rows = out_of_frame(traces.q(key, t, columns), t, traces.shape[0])
             else:
-                columns, reason = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES), _NOMINAL
+                columns, reason = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES), LAID
                 rows = traces.q(key, t, columns)
             x, y = instrument.direction.detector_pixel(columns, rows, instrument.shape)
             laid.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=reason))

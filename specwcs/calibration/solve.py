@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.errors import InputError
 from specwcs.markers import Markers
-from specwcs.measure.borders import BEYOND
+from specwcs.measure.borders import BEYOND, LAID
 from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
@@ -136,8 +136,8 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None
         statuses = {key: SlitStatus("not fitted", reason) for key in mask}
     else:
         statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
-        beyond = dropped[(dropped["kind"] == "edge") & (dropped["reason"] == BEYOND)]
-        statuses = _open_edges(_far_off(statuses, fits), instrument, mask, fits, beyond)
+        statuses = _far_off(statuses, fits)
+        statuses = _open_edges(statuses, instrument, mask, fits, residuals, dropped)
         for key, sigma in loose_ends(mask, fits, residuals).items():
             if statuses[key].ok:
                 reason = (
@@ -192,13 +192,17 @@ def _far_off(statuses, fits):
     return statuses
 
 
-def _open_edges(statuses, instrument, mask, fits, beyond):
+def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
     """Keep to where the edges are known, by a slit's own light or by others'; flag the others."""
     opt, crv, ids = (fits[name] for name in MODELS)
     if not crv.local.slits:  # a hand sees where it puts edges, and how far they fit
         return statuses
+    laid, beyond = (
+        table[(table["kind"] == "edge") & (table["reason"] == reason)]
+        for table, reason in ((residuals, LAID), (dropped, BEYOND))
+    )
     for key, (wavelength, sigma) in edge_errors(
-        mask, opt.model, crv, ids, statuses, instrument, beyond
+        mask, opt.model, crv, ids, statuses, instrument, laid, beyond
     ).items():
         # What others say of an edge that its own light nowhere shows is less than it seems:
         # the slit is known where that edge is off the frame.

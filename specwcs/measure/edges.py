@@ -409,7 +409,8 @@ class _Response:
         inner = (curvature < 0) & (mid > 0) & (best > 1) & (best < rise.shape[-1] - 2)
         curvature = np.where(inner, curvature, -1.0)
         shift = np.where(inner, (left - right) / (2 * GRID) / curvature, 0.0)
-        width = np.sqrt(np.maximum(mid, 0) / -curvature)
+        # Of a Gaussian the parabola through three points of the grid is too wide by this.
+        width = np.sqrt(np.maximum(np.maximum(mid, 0) / -curvature - GRID**2 / 4, 0.0))
         snr = np.where(inner, mid / np.maximum(at(self.noise), 1e-300), 0.0)
         return _Peak(
             self.offset[best] + shift, mid * np.sqrt(2 * np.pi) * width, width,

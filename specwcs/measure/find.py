@@ -6,9 +6,15 @@ import numpy as np
 
 from specwcs.errors import FitError
 from specwcs.measure import edges as measuring
-from specwcs.measure.borders import BEYOND, out_of_frame
-from specwcs.measure.field import MAX_DEGREE, fit_field
-from specwcs.measure.layout import central_profile, find_layouts, find_peaks
+from specwcs.measure.borders import BEYOND, STEADY, out_of_frame
+from specwcs.measure.field import MAX_DEGREE, Samples, fit_field
+from specwcs.measure.layout import (
+    SCALE_RANGE,
+    central_profile,
+    find_layouts,
+    find_peaks,
+    nominal_layout,
+)
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import (
     SlitStatus,
@@ -17,7 +23,6 @@ from specwcs.measure.traces import (
     edge_table,
     nominal_scale,
     place_status,
-    traces_from_mask,
 )
 
 __all__ = ["find_traces"]
@@ -53,6 +58,12 @@ CLEAR = 4.0
 CAUTIOUS_DEGREE = (1, 2, 2)
 """Degree of the field where a higher one makes traces cross, far from measured edges."""
 
+BESIDE_BORDER = 3
+"""Rows at the border of the frame that have the light of a slit that goes on beyond."""
+
+NOMINAL = 0.1
+"""Error of ends that are laid by nominal values, px: they are to be followed."""
+
 THIN = 3
 """Of so many roughly followed points one is fitted."""
 
@@ -85,9 +96,9 @@ def find_traces(image, mask, instrument):
     """
     reduced = reduce_frame(*canonical_data(image, instrument))
     profile = _best_profile(reduced, 2 * len(mask))
-    layouts = find_layouts(profile, mask, instrument)
     if _overfills(profile, mask, instrument):
-        return [traces_from_mask(mask, instrument)]
+        return [_traces(reduced, profile, nominal_layout(profile, mask, instrument), instrument, 0)]
+    layouts = find_layouts(profile, mask, instrument)
     chosen = _choose(layouts, len(mask))
     other = {flip: max((x.score for x in layouts if x.flip_v != flip), default=0.0)
              for flip in (False, True)}  # fmt: skip
@@ -109,11 +120,13 @@ def _visible(profile, n_edges):
 def _overfills(profile, mask, instrument):
     """Whether a single slit reaches beyond the frame at both ends, so that no edge is there."""
     scale = nominal_scale(mask, instrument)
-    if len(mask) > 1 or not scale or len(find_peaks(profile, 2).q):
+    if len(mask) > 1 or not scale:
         return False
     slit = next(iter(mask.values()))
     length = slit.dimy if instrument.direction.along_x else slit.dimx
-    return 1.07 * scale * length > len(profile.light)
+    light = profile.light
+    lit = min(light[:BESIDE_BORDER].min(), light[-BESIDE_BORDER:].min()) > STEADY * np.median(light)
+    return lit and (1 + SCALE_RANGE) * scale * length > len(light)
 
 
 def _choose(layouts, n_slits):
@@ -152,7 +165,8 @@ def _traces(reduced, profile, layout, instrument, other_score):
     limits = domain(edges, reduced.shape)
     rough = measuring.follow(reduced, layout, profile)
     guide = measuring.samples_of(rough, edges)
-    guide = _with_unseen_end(guide.select(np.arange(len(guide)) % THIN == 0), layout)
+    guide = guide.select(np.arange(len(guide)) % THIN == 0)
+    guide = _with_unseen_ends(guide, layout, profile, limits)
     field = fit_field(guide, limits, floor=0.1).field
     scale = _scale(field, edges, profile.p)
     p = np.linspace(*limits[2], BINS)
@@ -160,10 +174,8 @@ def _traces(reduced, profile, layout, instrument, other_score):
     lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
     for last in (False, True):
         measured = measuring.measure_edges(reduced, field, edges, scale, lit)
-        samples = _with_unseen_end(measuring.samples_of(measured, edges), layout, measured)
-        if not len(samples):  # a slit that fills the frame: its ends are seen, and cut off
-            samples, fit = guide, _uncrossed_fit(guide, limits, edges)
-            break
+        samples = measuring.samples_of(measured, edges)
+        samples = _with_unseen_ends(samples, layout, profile, limits, measured)
         fit = _uncrossed_fit(samples, limits, edges)
         if last or not measured.seams:
             measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
@@ -173,27 +185,30 @@ def _traces(reduced, profile, layout, instrument, other_score):
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
-def _with_unseen_end(samples, layout, measured=None):
-    """Where one end of a single slit is not seen, put it at its nominal distance, or farther."""
-    if len(layout.edges) != 2 or len(np.unique(samples.group)) != 1:
-        return samples
+def _with_unseen_ends(samples, layout, profile, limits, measured=None):
+    """Lay the ends of a single slit that are not seen at their nominal place, or farther out."""
     edges = layout.edges
-    seen, other = samples.group[0], 1 - samples.group[0]
+    unseen = [n for n in range(len(edges)) if not np.any(samples.group == n)]
+    if len(edges) != 2 or not unseen:
+        return samples
     rows = layout.field(edges.u, edges.v, 0.0)
-    q = samples.q + rows[other] - rows[seen]
-    if measured is not None:
-        bins = np.argmin(np.abs(samples.p[:, np.newaxis] - measured.p[other]), axis=1)
-        beyond = measured.reason[other, bins] == BEYOND
-        out = out_of_frame(q, edges.t[other], measured.rows) - q
-        q = q + out[beyond][np.argmax(np.abs(out[beyond]))] if beyond.any() else q
-    end = replace(
-        samples,
-        u=np.full(len(samples), edges.u[other]),
-        v=np.full(len(samples), edges.v[other]),
-        q=q,
-        group=np.full(len(samples), other),
-    )
-    return samples.join(end)
+    if len(unseen) == 2:
+        p = np.linspace(*limits[2], BINS)
+        place, sigma = profile.slope * (p - profile.p), np.full(BINS, NOMINAL)
+    else:
+        p, place, sigma = samples.p, samples.q - rows[samples.group[0]], samples.sigma
+    for end in unseen:
+        q = place + rows[end]
+        if measured is not None:
+            bins = np.argmin(np.abs(p[:, np.newaxis] - measured.p[end]), axis=1)
+            beyond = measured.reason[end, bins] == BEYOND
+            out = np.where(beyond, out_of_frame(q, edges.t[end], measured.rows) - q, 0.0)
+            q = q + out[np.argmax(np.abs(out))]
+        u, v, group, slit = (
+            np.full(len(p), value) for value in (edges.u[end], edges.v[end], end, edges.slit[end])
+        )
+        samples = samples.join(Samples(u, v, p, q, sigma, group, slit))
+    return samples
 
 
 def _uncrossed_fit(samples, limits, edges):

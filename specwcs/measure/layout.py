@@ -16,7 +16,7 @@ from scipy import ndimage
 from specwcs.measure.field import TraceField, design
 from specwcs.measure.traces import MaskEdges, domain, frame_scale, nominal_scale, oriented
 
-__all__ = ["Layout", "Profile", "central_profile", "find_layouts"]
+__all__ = ["Layout", "Profile", "central_profile", "find_layouts", "nominal_layout"]
 
 SCALE_RANGE = 0.07
 """Largest relative error of the nominal scale."""
@@ -237,6 +237,16 @@ def find_layouts(profile, mask, instrument):
             layouts.append(_judged(field, flip_v, turned, edges, peaks, profile, nominal))
     layouts.sort(key=lambda layout: -layout.score)
     return _distinct(layouts, len(profile.light))
+
+
+def nominal_layout(profile, mask, instrument):
+    """Lay a mask on a profile by its nominal scale, in the middle; see `find_layouts`."""
+    turned = oriented(mask, instrument.direction, False)
+    edges = MaskEdges.of(turned, instrument.direction, False)
+    rows = len(profile.light)
+    scale = nominal_scale(mask, instrument)
+    field = TraceField.linear(scale, (rows - 1) / 2, domain(edges, (rows, 1)))
+    return Layout(False, turned, edges, field, np.nan, 0, 0)
 
 
 def _scales(nominal, edges, rows):

@@ -21,13 +21,19 @@ REACH = 1.5
 """Largest distance of a seam from where it is expected, px."""
 
 STEP = 0.25
-"""Step of the distances that are tried, px; the best is refined at a tenth of it."""
+"""Step of the distances that are tried, px."""
+
+STEPS = (0.12, 0.05, 0.02, 0.02, 0.02)
+"""Steps in px from which slope and bend of chi squared are taken, as the best is refined."""
 
 WINDOW = 4.0
 """Half width of the light that is fitted, in standard deviations of the blur, and 1 px."""
 
-GAP_ERROR = 0.05
-"""How well the gap is known before, px."""
+LEAST_BLUR = 0.1
+"""Of the light on the pixels, px."""
+
+GAP_ERROR = 0.1
+"""How well the gap is known before, px: slits are cut so."""
 
 SCATTERED = 0.05
 """How well the light between slits is known, in units of that in them: a step that moves and a
@@ -64,8 +70,9 @@ class Seams:
         falls, rises = edges.sign < 0, edges.sign > 0
         pair = falls[low] & rises[high] & (gap > LEAST_GAP) & (gap < widest)
         first, last = order[:1], order[-1:]
-        first = first[rises[first] & np.any(np.abs(q[first] + 0.5) < widest, axis=1)]
-        last = last[falls[last] & np.any(np.abs(rows - 0.5 - q[last]) < widest, axis=1)]
+        near = widest + REACH
+        first = first[rises[first] & np.any(np.abs(q[first] + 0.5) < near, axis=1)]
+        last = last[falls[last] & np.any(np.abs(rows - 0.5 - q[last]) < near, axis=1)]
         beyond = np.full(1, NONE)
         self.low = np.concatenate([low[pair], beyond[: len(first)], last])
         self.high = np.concatenate([high[pair], first, beyond[: len(last)]])
@@ -98,6 +105,14 @@ def measure_seams(seams, profiles, width, floor):
     return q, sigma
 
 
+def _step(distance, width):
+    """Light of a pixel at a distance behind a blurred step, whose blur holds that by pixels."""
+    blur = np.sqrt(max(width**2 - 1 / 12, LEAST_BLUR**2))
+    upper, lower = (distance + 0.5) / blur, (distance - 0.5) / blur
+    bell = (np.exp(-0.5 * upper**2) - np.exp(-0.5 * lower**2)) / np.sqrt(2 * np.pi)
+    return blur * (upper * ndtr(upper) - lower * ndtr(lower) + bell)
+
+
 class _Fit:
     """The light about one seam in every bin: a level, and the light of either slit.
 
@@ -119,6 +134,7 @@ class _Fit:
         seen = (variance > 0) & (self.hits > 0)
         self.weight = np.where(seen, 1.0 / np.where(seen, variance, 1.0), 0.0)
         level = np.max(np.where(seen, self.light / np.where(seen, self.hits, 1.0), 0.0), axis=1)
+        self.freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 5, 1)
         self.floor = floor
         self.certain = 1.0 / (SCATTERED * np.maximum(level - floor, 1e-9)) ** 2
 
@@ -127,8 +143,8 @@ class _Fit:
         x, low, high = self.x, low[..., np.newaxis], high[..., np.newaxis]
         columns = np.stack(
             np.broadcast_arrays(
-                np.ones(1), ndtr((low - x) / self.widths[0]),
-                ndtr((x - self.gap[:, np.newaxis] - high) / self.widths[1]),
+                np.ones(1), _step(low - x, self.widths[0]),
+                _step(x - self.gap[:, np.newaxis] - high, self.widths[1]),
             ), axis=-1,
         )  # fmt: skip
         columns = columns * self.hits[:, np.newaxis, :, np.newaxis] * [1, *self.real]
@@ -145,39 +161,52 @@ class _Fit:
         return total[:, np.newaxis] - np.sum(levels[..., 0] * right, axis=-1)
 
     def best(self):
-        """Return the best shifts of each bin, and their standard errors, shape (2, bins)."""
+        """Return the best shifts of each bin, and their standard errors, shape (2, bins).
+
+        All bins have one error of the gap, which bends chi squared of each together with its
+        place: the place is eliminated bin by bin.
+        """
         bins = len(self.gap)
         tried = np.broadcast_to(np.arange(-REACH, REACH + STEP / 2, STEP), (bins, 13))
         chi2 = self.misfit(tried, tried)
         first = np.argmin(chi2, axis=1)
-        inner = (first > 0) & (first < 12)
-        shift = np.tile(tried[np.arange(bins), first], (2, 1))
-        freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 5, 1)
-        excess = np.maximum(chi2.min(axis=1) / freedom, 1.0)
-        for step in (STEP / 2, STEP / 10, STEP / 10):
-            slope, bend, chi2 = self._derivatives(shift, step, excess)
-            excess = np.maximum(chi2 / freedom, 1.0)
-            fixed = np.linalg.eigvalsh(bend)[:, 0] > 0
-            bend = np.where(fixed[:, np.newaxis, np.newaxis], bend, np.eye(2))
-            move = np.linalg.solve(bend, slope[..., np.newaxis])[..., 0].T
-            shift = shift - np.clip(np.where(fixed, move, 0.0), -STEP, STEP)
-        sigma = np.sqrt(2 * np.diagonal(np.linalg.inv(bend), axis1=1, axis2=2).T)
-        good = inner & fixed & np.all(np.abs(shift) <= REACH, axis=0)
-        return np.where(good, shift, np.nan), np.where(good, sigma, np.inf)
-
-    def _derivatives(self, shift, step, excess):
-        """Return slope and bend of chi squared with both shifts, and its value there.
-
-        What is known of the gap is in the first two; the light is as good as it is fitted.
-        """
-        low, high = np.meshgrid([-step, 0.0, step], [-step, 0.0, step], indexing="ij")
-        chi2 = self.misfit(
-            shift[0][:, np.newaxis] + low.ravel(), shift[1][:, np.newaxis] + high.ravel()
+        good = (first > 0) & (first < 12)
+        place, opened = tried[np.arange(bins), first], 0.0
+        excess = np.maximum(chi2.min(axis=1) / self.freedom, 1.0)
+        for step in STEPS:
+            (slope, open_slope), (bend, both, open_bend), chi2 = self._derivatives(
+                place, opened, step, excess
+            )
+            excess = np.maximum(chi2 / self.freedom, 1.0)
+            good &= (bend > 0) & (np.abs(place) <= REACH)
+            follow = both / np.where(good, bend, np.inf)
+            stiff = np.sum((open_bend - both * follow)[good]) + 2 / GAP_ERROR**2
+            pull = np.sum((open_slope - slope * follow)[good]) + 2 * opened / GAP_ERROR**2
+            move = np.clip(-pull / max(stiff, 2 / GAP_ERROR**2), -STEP, STEP)
+            opened += move
+            place = place - np.clip(
+                slope / np.where(good, bend, np.inf) + follow * move, -STEP, STEP
+            )
+        shift = place + np.array([[-0.5], [0.5]]) * opened
+        variance = (
+            2 / np.where(good, bend, np.inf)
+            + 2 / stiff * np.array([0.5 + follow, 0.5 - follow]) ** 2
         )
+        return np.where(good, shift, np.nan), np.where(good, np.sqrt(variance), np.inf)
+
+    def _derivatives(self, place, opened, step, excess):
+        """Return slopes and bends of chi squared with place and opening, and its value there.
+
+        The light is as good as it is fitted.
+        """
+        across, apart = np.meshgrid([-step, 0.0, step], [-step, 0.0, step], indexing="ij")
+        place, apart = place[:, np.newaxis] + across.ravel(), 0.5 * (opened + apart.ravel())
+        chi2 = self.misfit(place - apart, place + apart)
         f = (chi2 / excess[:, np.newaxis]).reshape(-1, 3, 3)
-        f = f + ((shift[1] - shift[0])[:, np.newaxis, np.newaxis] + high - low) ** 2 / GAP_ERROR**2
-        slope = np.stack([f[:, 2, 1] - f[:, 0, 1], f[:, 1, 2] - f[:, 1, 0]], axis=-1) / (2 * step)
-        both = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
-        twice = (f[:, 2, 1] + f[:, 0, 1] - 2 * f[:, 1, 1], f[:, 1, 2] + f[:, 1, 0] - 2 * f[:, 1, 1])
-        bend = np.stack([twice[0], both, both, twice[1]], axis=-1).reshape(-1, 2, 2) / step**2
-        return slope, bend, chi2[:, 4]
+        slopes = (f[:, 2, 1] - f[:, 0, 1]) / (2 * step), (f[:, 1, 2] - f[:, 1, 0]) / (2 * step)
+        bends = (
+            (f[:, 2, 1] + f[:, 0, 1] - 2 * f[:, 1, 1]) / step**2,
+            (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / (2 * step) ** 2,
+            (f[:, 1, 2] + f[:, 1, 0] - 2 * f[:, 1, 1]) / step**2,
+        )
+        return slopes, bends, chi2[:, 4]

@@ -211,10 +211,10 @@ def test_longslit_with_one_end_off_the_frame(direction, lost):
     left = obs.spectrograph.direction.left_sign  # t = 0 at larger y (x) or smaller
     obs = small(direction, kind="longslit", offset=(0.0, shift * left))
     (traces,) = find_traces(obs.flat(1), obs.mask, obs.instrument)
-    status = traces.status["1"]
-    assert status.flag == "partly off detector"
-    assert lost in status.reason
+    assert traces.status["1"].flag == "ok"
     assert traces.n_edges == 1
+    end = traces.edges[traces.edges["t"] == float(lost[-1])]
+    assert np.mean(end["reason"] == "beyond the frame") > 0.9  # where there is light
     seen = 1.0 if lost == "t=0" else 0.0
     assert np.abs(field_errors(obs, traces, t=(seen,))).max() < 0.05
     assert np.abs(field_errors(obs, traces)).max() < 0.02 * 400  # by the nominal scale
@@ -224,9 +224,22 @@ def test_longslit_beyond_the_frame_is_laid_out_nominally():
     obs = small(kind="longslit")
     mask = longslit(obs.instrument, fill=1.3)
     (traces,) = find_traces(through(mask, obs).flat(1), mask, obs.instrument)
-    assert traces.status["1"].flag == "partly off detector"
-    assert len(traces.edges) == 0
+    assert traces.status["1"].flag == "edges not measured"
+    assert not traces.edges["used"].any()
+    assert np.mean(traces.edges["reason"] == "beyond the frame") > 0.9  # where there is light
     assert traces.q("1", 0.0, 300.0) - traces.q("1", 1.0, 300.0) == pytest.approx(520, rel=1e-3)
+
+
+def test_longslit_whose_ends_are_beyond_a_frame_with_a_dead_line():
+    """The dead line has two edges; that of the slit is not one of them."""
+    obs = small(kind="longslit")
+    mask = longslit(obs.instrument, fill=1.08)
+    flat = through(mask, obs).flat(1)
+    flat.data[394:397] = 0.0
+    (traces,) = find_traces(flat, mask, obs.instrument)
+    p = np.linspace(0, 639, 9)
+    assert np.all(traces.q("1", 0.0, p) > 399.5)
+    assert np.all(traces.q("1", 1.0, p) < -0.5)
 
 
 @pytest.mark.parametrize("direction", ["LR", "BU"])

@@ -42,9 +42,10 @@ def test_left_edge_is_at_the_larger_row(direction, flip_v):
 
 
 def test_places_off_the_frame_are_said():
-    slits = [("in", 0.0, 40.0), ("half", 20.0, 40.0), ("out", -60.0, 40.0)]
+    slits = [("in", 0.0, 40.0), ("end", 20.0, 40.0), ("half", 30.0, 40.0), ("out", -60.0, 40.0)]
     traces = traces_from_mask(mask_of("LR", *slits), instrument("LR"))
     assert traces.status["in"].flag == "edges not measured"
+    assert traces.status["end"].flag == "edges not measured"
     assert traces.status["half"] == ("partly off detector", "t=0 off the frame")
     assert traces.status["out"] == ("off detector", "falls on rows -360 to -200")
     assert traces.n_edges == 0
