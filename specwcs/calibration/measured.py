@@ -15,7 +15,7 @@ from specwcs.measure import (
     measure_lines,
     traces_from_mask,
 )
-from specwcs.measure.borders import BEYOND, LAID, out_of_frame
+from specwcs.measure.borders import BEYOND, LAID, PARTLY, out_of_frame
 from specwcs.measure.reduce import canonical_data
 
 __all__ = [
@@ -169,12 +169,15 @@ def edge_markers(traces, instrument):
     for key in traces.mask:
         for t in (0.0, 1.0):
             mine = (measured["slit"] == key) & (measured["t"] == t)
-            if np.any(measured["used"] & mine):
-                columns, reason = p[mine & (measured["reason"] == BEYOND)], BEYOND
-                rows = out_of_frame(traces.q(key, t, columns), t, traces.shape[0])
-            else:
+            unseen = mine & ~measured["used"]
+            if np.all(unseen == mine):
                 columns, reason = np.linspace(0, traces.shape[1] - 1, _NOMINAL_EDGES), LAID
                 rows = traces.q(key, t, columns)
+            else:
+                columns, reason = p[unseen], PARTLY
+                rows = traces.q(key, t, columns)
+                beyond = measured["reason"][unseen] == BEYOND
+                rows = np.where(beyond, out_of_frame(rows, t, traces.shape[0]), rows)
             x, y = instrument.direction.detector_pixel(columns, rows, instrument.shape)
             laid.append(Markers.of("edge", key, t, x, y, sigma=_NOMINAL_SIGMA, reason=reason))
     return Markers.join([measured, *laid])

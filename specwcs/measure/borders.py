@@ -2,13 +2,16 @@
 
 import numpy as np
 
-__all__ = ["BEYOND", "LAID", "beyond_border", "out_of_frame"]
+__all__ = ["BEYOND", "LAID", "PARTLY", "beyond_border", "out_of_frame"]
 
 BEYOND = "beyond the frame"
 """Why there is no edge where the light of its slit goes on to the border."""
 
 LAID = "not seen: laid out by the nominal values"
 """What is said of an edge that no light shows."""
+
+PARTLY = "not seen here: laid out by the rest of it"
+"""The same where its light shows it elsewhere."""
 
 DEPTH = 24
 """Rows before an expected end whose light is compared with that up to the border."""

@@ -44,7 +44,7 @@ class Verdict:
     best : Solution
         For all slits.
     contrast : float
-        Log-likelihood above that of the best solution that is different at most columns.
+        Log-likelihood above that of the best solution that is different at most of its peaks.
     agreed : ndarray of bool, shape (n_peaks,)
         Whether all rivals give a peak the same wavelength.
     peaks : PeakTable
@@ -86,7 +86,7 @@ def search(peaks_by_flip, lines, prior, fwhm):
     for solution in found[:_EXPLORED]:
         found = found + _explore(solution, few[solution.flip_u], lines, fwhm)
     found = _best(found)
-    contrast, agreed = _rivals(found)
+    contrast, agreed = _rivals(found, few[found[0].flip_u])
     peaks = peaks_by_flip[found[0].flip_u]
     best = _join(found[0], some, prior, peaks, lines, fwhm)
     columns = np.clip(peaks.p / (prior.length - 1) * (_GRID - 1), 0, _GRID - 1)
@@ -132,9 +132,12 @@ def _bent(solution):
             yield replace(solution, coefficients=series)
 
 
-def _rivals(found):
+def _rivals(found, peaks):
     """Compare all solutions with the best: contrast, and the columns where rivals agree."""
     best = found[0]
+    matched = best.line >= 0
+    its = peaks.slit[matched], peaks.p[matched]
+    reach = _SAME * best.dispersion(*its)
     p = np.linspace(0, best.length - 1, _GRID)
     slit = np.arange(len(best.coefficients))[:, None]
     here, scale = best.wavelength(slit, p), best.dispersion(slit, p)
@@ -144,7 +147,7 @@ def _rivals(found):
         same = np.abs(other.wavelength(slit, p) - here) < _SAME * scale
         if lead < _RIVAL and other.flip_u == best.flip_u:
             agreed &= same.all(axis=0)
-        if np.mean(same) < 0.5:
+        if np.mean(np.abs(other.wavelength(*its) - best.wavelength(*its)) < reach) < 0.5:
             contrast = min(contrast, lead)
     return contrast, agreed
 

@@ -61,8 +61,8 @@ CAUTIOUS_DEGREE = (1, 2, 2)
 BESIDE_BORDER = 3
 """Rows at the border of the frame that have the light of a slit that goes on beyond."""
 
-NOMINAL = 0.1
-"""Error of ends that are laid by nominal values, px: they are to be followed."""
+NOMINAL = 1.0
+"""Error of ends that are laid where they are not seen, px."""
 
 THIN = 3
 """Of so many roughly followed points one is fitted."""
@@ -164,9 +164,8 @@ def _traces(reduced, profile, layout, instrument, other_score):
     edges = layout.edges
     limits = domain(edges, reduced.shape)
     rough = measuring.follow(reduced, layout, profile)
-    guide = measuring.samples_of(rough, edges)
+    guide = _with_unseen_ends(measuring.samples_of(rough, edges), layout, profile, limits)
     guide = guide.select(np.arange(len(guide)) % THIN == 0)
-    guide = _with_unseen_ends(guide, layout, profile, limits)
     field = fit_field(guide, limits, floor=0.1).field
     scale = _scale(field, edges, profile.p)
     p = np.linspace(*limits[2], BINS)
@@ -181,31 +180,42 @@ def _traces(reduced, profile, layout, instrument, other_score):
             measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
             break
         field = fit.field  # how wide a seam is, the other edges tell better than the guide
-    offset = _offsets(list(layout.mask), fit.residual[fit.used], samples.group[fit.used])
+    real = fit.used & (np.arange(len(samples)) < measured.used.sum())  # those laid follow
+    offset = _offsets(list(layout.mask), fit.residual[real], samples.group[real])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
 def _with_unseen_ends(samples, layout, profile, limits, measured=None):
-    """Lay the ends of a single slit that are not seen at their nominal place, or farther out."""
+    """Lay the ends of a single slit where they are not seen: at a distance from the other end.
+
+    That is the distance where both are seen, or the nominal one; farther out where the light
+    of the slit goes on beyond the frame.
+    """
     edges = layout.edges
-    unseen = [n for n in range(len(edges)) if not np.any(samples.group == n)]
-    if len(edges) != 2 or not unseen:
+    if len(edges) != 2:
         return samples
     rows = layout.field(edges.u, edges.v, 0.0)
-    if len(unseen) == 2:
-        p = np.linspace(*limits[2], BINS)
-        place, sigma = profile.slope * (p - profile.p), np.full(BINS, NOMINAL)
-    else:
-        p, place, sigma = samples.p, samples.q - rows[samples.group[0]], samples.sigma
-    for end in unseen:
-        q = place + rows[end]
-        if measured is not None:
+    seen = [samples.select(samples.group == end) for end in (0, 1)]
+    for end, (mine, other) in enumerate((seen, seen[::-1])):
+        if len(other):
+            shared, here, there = np.intersect1d(mine.p, other.p, return_indices=True)
+            away = np.median(mine.q[here] - other.q[there]) if len(shared) else np.ptp(rows)
+            away = np.copysign(away, rows[end] - rows[1 - end])
+            alone = ~np.isin(other.p, mine.p)
+            p, q = other.p[alone], other.q[alone] + away
+        elif len(mine):
+            continue
+        else:
+            p = np.linspace(*limits[2], BINS)
+            q = rows[end] + profile.slope * (p - profile.p)
+        if measured is not None and len(p):
             bins = np.argmin(np.abs(p[:, np.newaxis] - measured.p[end]), axis=1)
             beyond = measured.reason[end, bins] == BEYOND
             out = np.where(beyond, out_of_frame(q, edges.t[end], measured.rows) - q, 0.0)
-            q = q + out[np.argmax(np.abs(out))]
-        u, v, group, slit = (
-            np.full(len(p), value) for value in (edges.u[end], edges.v[end], end, edges.slit[end])
+            q = q + (out if len(mine) else out[np.argmax(np.abs(out))])
+        u, v, group, slit, sigma = (
+            np.full(len(p), value)
+            for value in (edges.u[end], edges.v[end], end, edges.slit[end], NOMINAL)
         )
         samples = samples.join(Samples(u, v, p, q, sigma, group, slit))
     return samples
@@ -240,12 +250,12 @@ def _scale(field, edges, p):
 
 def _without_odd_edges(measured, edges, samples, fit, limits):
     """Leave out edges that are off the field as a whole; return what is left, and its fit."""
-    miss = _median_by_edge(fit.residual, samples.group, len(edges))
+    edge, column = np.nonzero(measured.used)
+    miss = _median_by_edge(fit.residual[: len(edge)], edge, len(edges))  # those laid follow
     spread = 1.4826 * np.nanmedian(np.abs(miss))
     odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
     reason = measured.reason.copy()
-    edge, column = np.nonzero(measured.used)
-    used = fit.used[: len(edge)]  # samples of an unseen end follow
+    used = fit.used[: len(edge)]
     reason[edge[~used], column[~used]] = "outlier"
     reason[odd[:, np.newaxis] & measured.used] = "off the field"
     if odd[samples.group].any():
