@@ -251,6 +251,8 @@ def _scale(field, edges, p):
 def _without_odd_edges(measured, edges, samples, fit, limits):
     """Leave out edges that are off the field as a whole; return what is left, and its fit."""
     edge, column = np.nonzero(measured.used)
+    if not len(edge):
+        return measured, samples, fit
     miss = _median_by_edge(fit.residual[: len(edge)], edge, len(edges))  # those laid follow
     spread = 1.4826 * np.nanmedian(np.abs(miss))
     odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
@@ -359,7 +361,11 @@ def slit_light(reduced, q, p):
     label = np.argmin(np.abs(reduced.p[:, np.newaxis] - p), axis=1)
     profile = np.stack([reduced.data[:, label == k].mean(axis=1) for k in range(len(p))])
     top, bottom = q.reshape(-1, 2, len(p)).transpose(1, 0, 2)
-    inside = np.mean([_at(profile, top + t * (bottom - top)) for t in (0.3, 0.5, 0.7)], axis=0)
+    inside = np.array([_at(profile, top + t * (bottom - top)) for t in (0.3, 0.5, 0.7)])
+    on = np.isfinite(inside)
+    inside = np.where(on, inside, 0.0).sum(axis=0) / np.where(
+        on.any(axis=0), on.sum(axis=0), np.nan
+    )
     beside = np.array([_at(profile, gap) for gap in _gaps(top, bottom)])
     floor = np.quantile(profile, 0.05, axis=1)
     dark = np.where(np.isfinite(beside).any(axis=0), np.fmax(*beside), floor)

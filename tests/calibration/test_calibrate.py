@@ -65,11 +65,10 @@ def test_faulty_slits_are_flagged_and_the_rest_untouched(direction):
     assert cal.slits[dark].flag == "no light"
     assert "of the others' light" in cal.slits[dark].reason
     assert cal.slits[arcless].flag == "no lines"
-    half = [k for k, s in cal.slits.items() if s.flag == "partly off detector"]
-    assert len(half) == 1
-    assert "off the frame" in cal.slits[half[0]].reason
-    assert set(cal.good()) == set(obs.mask) - {dark, arcless, *half}
+    # Of the first slit one end is off the frame: it is calibrated by the other.
+    assert set(cal.good()) == set(obs.mask) - {dark, arcless}
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
+    assert cases.rms(cases.edge_errors(obs, cal)) < 0.02
 
 
 @pytest.mark.slow
