@@ -13,6 +13,7 @@ KNOWN = 0.11
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
+_BEYOND = 2.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
@@ -99,6 +100,7 @@ def known_ranges(mask, opt, ids, lines):
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
             change = np.where(np.isnan(change), np.inf, change).reshape(len(t), _GRID)
             doubt = np.maximum(sigma / KNOWN, change.max(axis=0) / _SINGLE)
+            doubt[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
         ranges[str(key)] = _around(grid, doubt, own)
     return ranges
 
