@@ -31,7 +31,12 @@ _SAME = 0.7
 # Where a slit that joins is looked for, about where the mask puts it: parts of its distance
 # from the others, and px.
 _STRAY = 0.02
+# How far slits are off the plane that the constants of others make, px, and the likely tangent of
+# its rotation.
+_PLANE, _ROTATION = 3.0, 0.035
 _NEAR = 8.0
+# A slit of which less is matched than this part of what is in the median slit does not fit.
+_FITTING = 0.75
 _GRID = 64
 
 
@@ -89,6 +94,7 @@ def search(peaks_by_flip, lines, prior, fwhm):
     contrast, agreed = _rivals(found, few[found[0].flip_u])
     peaks = peaks_by_flip[found[0].flip_u]
     best = _join(found[0], some, prior, peaks, lines, fwhm)
+    best = _join_again(best, prior, peaks, lines, fwhm)
     columns = np.clip(peaks.p / (prior.length - 1) * (_GRID - 1), 0, _GRID - 1)
     return Verdict(best, contrast, agreed[np.rint(columns).astype(int)], peaks)
 
@@ -158,15 +164,40 @@ def _join(solution, some, prior, peaks, lines, fwhm):
     n, degree = len(prior.offset), solution.coefficients.shape[1] - 1
     series = np.zeros((n, degree + 1))
     series[:] = solution.coefficients.mean(axis=0)
-    # The constant follows the mask's position: a straight line through the known slits.
-    power = 1 if len(some) > 1 and np.ptp(prior.offset[some]) > 1 else 0
-    known = np.polyfit(prior.offset[some], solution.coefficients[:, 0], power)
-    series[:, 0] = np.polyval(known, prior.offset)
+    series[:, 0] = _constants(solution, some, prior)
     series[some] = solution.coefficients
     for i in others:
         series[i, 0] += _best_shift(series[i], peaks.of_slits([i]), solution, prior, lines, fwhm)
     whole = replace(solution, coefficients=series, place=prior.place)
     return polish(whole, peaks, lines, fwhm)
+
+
+def _join_again(best, prior, peaks, lines, fwhm):
+    """Let the slits that do not fit join again, from those that do."""
+    matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
+    share = matched / np.maximum(np.bincount(peaks.slit, minlength=len(prior.offset)), 1)
+    lit = np.unique(peaks.slit)
+    good = lit[share[lit] >= _FITTING * np.median(share[lit])]
+    if len(good) == len(lit):
+        return best
+    those = replace(best, coefficients=best.coefficients[good])
+    again = _join(those, good, prior, peaks, lines, fwhm)
+    return max(best, again, key=lambda s: s.score)
+
+
+def _constants(solution, some, prior):
+    """Return the constant terms of all slits, Å: a plane in the slits' places, by some.
+
+    Along the dispersion they follow the mask; across it, its rotation.
+    """
+    dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
+    plane = np.stack([np.ones(len(prior.offset)), prior.offset, prior.row], axis=1)
+    mean = solution.coefficients[:, 0].mean()
+    likely = np.array([np.inf, 2.0, _ROTATION]) * dispersion
+    design = np.vstack([plane[some] / (_PLANE * dispersion), np.diag(1 / likely)])
+    values = (solution.coefficients[:, 0] - mean) / (_PLANE * dispersion)
+    known = np.linalg.lstsq(design, np.append(values, np.zeros(3)), rcond=None)[0]
+    return mean + plane @ known
 
 
 def _best_shift(series, peaks, solution, prior, lines, fwhm):
