@@ -245,9 +245,15 @@ class TraceShape:
 
     def _guess(self, ds, across):
         """Return the scaled t of pixels, interpolated between a few traces."""
-        nodes = scale(_TRACES, self.t_domain)
-        along0, across0, *curve = _rows(self._series, nodes)[..., None]
-        return _root(nodes, across0 + _value(curve, ds - self._unit * along0) - across)
+        return _root(scale(_TRACES, self.t_domain), _rows(self._traces, ds) - across)
+
+    @cached_property
+    def _traces(self):
+        """Series in the scaled d, as if along0(t) were 0, of where some traces are across."""
+        nodes = chebyshev.chebpts1(len(self.curve))
+        along0, across0, *curve = _rows(self._series, scale(_TRACES, self.t_domain))[..., None]
+        across = across0 + _value(curve, nodes - self._unit * along0)
+        return np.linalg.solve(polyvander(nodes, len(nodes) - 1), across.T).T
 
     @property
     def _unit(self):
