@@ -24,7 +24,7 @@ from specwcs.errors import InputError
 
 from .field import scale
 
-__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape"]
+__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "in_blocks"]
 
 T_DOMAIN = (-0.25, 1.25)
 """Range of t that the series cover: the slit and, for resampling, what lies beside it."""
@@ -35,6 +35,7 @@ _TRACES, _WAVELENGTHS = (0.0, 0.3, 0.7, 1.0), (-1.0, -0.4, 0.4, 1.0)
 _NEWTON_STEPS = 15
 _STEP = 1e-6  # relative, of the last step: what it leaves is of the order of its square
 _BLOCK = 16384  # points solved together, so that the work stays in the cache
+_PRODUCT = 2**18  # multiplications in a product of matrices: OpenBLAS starts threads for more
 
 
 def _series(values, nodes):
@@ -130,7 +131,12 @@ def _rows(coefficients, u):
     powers[0] = 1.0
     for below, power in pairwise(powers):
         np.multiply(below, u, out=power)
-    return coefficients @ powers
+    rows = np.empty((len(coefficients), len(u)))
+    columns = max(_PRODUCT // coefficients.size, 1)
+    for start in range(0, len(u), columns):
+        part = slice(start, start + columns)
+        np.matmul(coefficients, powers[:, part], out=rows[:, part])
+    return rows
 
 
 def in_blocks(function, *arrays, outputs=2):
