@@ -12,24 +12,30 @@ right; wavelength in Angstrom.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial import Polynomial, chebyshev
+from numpy.polynomial.polynomial import polyvander
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
 
 from .field import scale
 
-__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape"]
+__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "in_blocks"]
 
 T_DOMAIN = (-0.25, 1.25)
 """Range of t that the series cover: the slit and, for resampling, what lies beside it."""
 
 _TAIL = 1e-10  # px: series are cut where all that follows stays below this
+# Newton's method starts from the interpolation between these t, and scaled wavelengths.
+_TRACES, _WAVELENGTHS = (0.0, 0.3, 0.7, 1.0), (-1.0, -0.4, 0.4, 1.0)
 _NEWTON_STEPS = 15
 _STEP = 1e-6  # relative, of the last step: what it leaves is of the order of its square
-_BLOCK = 8192  # points solved together, so that the work stays in the cache
+_BLOCK = 16384  # points solved together, so that the work stays in the cache
+_PRODUCT = 2**18  # multiplications in a product of matrices: OpenBLAS starts threads for more
 
 
 def _series(values, nodes):
@@ -76,38 +82,87 @@ def _along_slit(opt, slit, direction, *fields):
 
 def _value(rows, u):
     """Return the polynomial with coefficients rows[0], rows[1], … at u."""
-    value = rows[-1] + np.zeros_like(u)
+    value = rows[-1]
     for row in rows[-2::-1]:
-        value = value * u + row
+        value = value * u
+        value += row
     return value
 
 
 def _horner(rows, u):
     """Return the polynomial with coefficients rows[0], rows[1], … at u, and its derivative."""
-    value = rows[-1] + np.zeros_like(u)
-    slope = np.zeros_like(value)
+    value, slope = rows[-1], np.zeros(1)
     for row in rows[-2::-1]:
-        slope = slope * u + value
-        value = value * u + row
+        slope = slope * u
+        slope += value
+        value = value * u
+        value += row
     return value, slope
 
 
-def _columns(coefficients, ndim):
-    """Coefficients of shape (..., terms) as a list over terms, ready to meet t of ndim axes."""
-    moved = np.moveaxis(coefficients, -1, 0)
-    return list(moved.reshape(moved.shape + (1,) * ndim))
+def _root(nodes, values):
+    """Return where functions, known at a few nodes, are zero, by inverse interpolation.
+
+    The columns of the values are the functions; they must be monotonic.
+    """
+    divided = np.reshape(nodes, (-1, 1))
+    newton = [divided[0]]
+    for apart in range(1, len(nodes)):
+        divided = (divided[1:] - divided[:-1]) / (values[apart:] - values[:-apart])
+        newton.append(divided[0])
+    root = newton.pop()
+    for term, value in zip(newton[::-1], values[-2::-1], strict=True):
+        root = term - value * root
+    return root
 
 
-def _in_blocks(solve, *arrays):
-    """Apply `solve` to flat blocks of arrays that broadcast; return arrays of their shape."""
+def _unscale(value, domain):
+    """Map [-1, 1] linearly to a domain."""
+    low, high = domain
+    return 0.5 * (value * (high - low) + low + high)
+
+
+def _rows(coefficients, u):
+    """Return power series, one a row of the coefficients, at u of shape (n,).
+
+    All share the powers of u: a product of matrices is faster than Horner's scheme.
+    """
+    powers = np.empty((coefficients.shape[1], len(u)))
+    powers[0] = 1.0
+    for below, power in pairwise(powers):
+        np.multiply(below, u, out=power)
+    rows = np.empty((len(coefficients), len(u)))
+    columns = max(_PRODUCT // coefficients.size, 1)
+    for start in range(0, len(u), columns):
+        part = slice(start, start + columns)
+        np.matmul(coefficients, powers[:, part], out=rows[:, part])
+    return rows
+
+
+def in_blocks(function, *arrays, outputs=2):
+    """Apply a function of flat arrays to blocks of arrays that broadcast.
+
+    Parameters
+    ----------
+    function : callable
+        Returns as many arrays as there are outputs, of the shape of its arguments.
+    *arrays : array-like
+    outputs : int
+
+    Returns
+    -------
+    tuple of ndarray
+        The outputs, of the shape to which the arrays broadcast.
+    """
     arrays = np.broadcast_arrays(*(np.asarray(a, float) for a in arrays))
     shape, flat = arrays[0].shape, [np.ravel(a) for a in arrays]
-    out = np.empty((2, flat[0].size))
+    out = np.empty((outputs, flat[0].size))
     with np.errstate(all="ignore"):  # points without a solution become NaN
         for start in range(0, flat[0].size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            out[:, block] = solve(*(a[block] for a in flat))
-    return out[0].reshape(shape), out[1].reshape(shape)
+            for whole, part in zip(out, function(*(a[block] for a in flat)), strict=True):
+                whole[block] = part
+    return tuple(whole.reshape(shape) for whole in out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,50 +208,75 @@ class TraceShape:
 
     def pixel_from_trace(self, d, t):
         """Return (x, y) of trace coordinates (d, t); they broadcast."""
-        d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))
-        ts = scale(t, self.t_domain)
-        along = _value(self.along, ts) + self.direction.sign * d
-        across = _value(self.across, ts)
-        bend = _value(_columns(self.curve, d.ndim), ts)
-        across = across + _value(bend, scale(d, self.d_domain))
-        return self.direction.join(along, across)
+        return self.direction.join(*in_blocks(self._place, d, t))
+
+    def _place(self, d, t):
+        values = _rows(self._series, scale(t, self.t_domain))
+        across = values[1] + _value(values[2:], scale(d, self.d_domain))
+        return values[0] + self.direction.sign * d, across
+
+    @cached_property
+    def _series(self):
+        return np.vstack([self.along, self.across, self.curve])
+
+    @cached_property
+    def _series_and_slopes(self):
+        slopes = np.zeros_like(self._series)
+        slopes[:, :-1] = self._series[:, 1:] * np.arange(1, slopes.shape[1])
+        return np.vstack([self._series, slopes])
 
     def trace_from_pixel(self, x, y):
         """Return (d, t) of pixels (x, y); NaN where no point of the trace is found.
 
         Solves ``across0(t) + CRV(t, d) = across``, ``d = ±(along - along0(t))`` for t by
-        Newton's method, from the chord between the two edges.
+        Newton's method, from what a few traces interpolate.
         """
-        return _in_blocks(self._solve, *self.direction.split(x, y))
+        return in_blocks(self._solve, *self.direction.split(x, y))
 
     def _solve(self, along, across):
-        columns = _columns(np.vstack([self.along, self.across, self.curve]), 1)
-        start, end = (np.full(1, scale(t, self.t_domain)) for t in (0.0, 1.0))
-        f0, f1 = (self._miss(columns, edge, along, across)[0] for edge in (start, end))
-        ts = start + (end - start) * f0 / (f0 - f1)
+        ds = scale(self.direction.sign * along, self.d_domain)  # as if along0(t) were 0
+        ts = self._guess(ds, across)
         for _ in range(_NEWTON_STEPS):
-            miss, slope, d, d_slope = self._miss(columns, ts, along, across)
+            miss, slope, shift, shift_slope = self._miss(ts, ds, across)
             step = miss / slope
             ts = ts - np.clip(step, -1.0, 1.0)
-            if not np.any(np.abs(step) > _STEP):
+            beyond = np.abs(ts) > 1.0
+            if not np.any((np.abs(step) > _STEP) & ~beyond):
                 break
         # What is left of the miss is of the second order of the last step.
-        d = d - d_slope * step
-        low, high = self.t_domain
-        t = 0.5 * (ts * (high - low) + low + high)
-        t[~(np.abs(step) < _STEP) | (np.abs(ts) > 1.0)] = np.nan
+        d = _unscale(ds - (shift - shift_slope * step), self.d_domain)
+        t = _unscale(ts, self.t_domain)
+        t[~(np.abs(step) < _STEP) | beyond] = np.nan
         return d, t
 
-    def _miss(self, columns, ts, along, across):
-        """By how many px a point at scaled t misses the pixel; derivative; its d, with that."""
-        values, slopes = _horner(columns, ts)
-        d = self.direction.sign * (along - values[0])
-        ds = scale(d, self.d_domain)
+    def _guess(self, ds, across):
+        """Return the scaled t of pixels, interpolated between a few traces."""
+        return _root(scale(_TRACES, self.t_domain), _rows(self._traces, ds) - across)
+
+    @cached_property
+    def _traces(self):
+        """Series in the scaled d, as if along0(t) were 0, of where some traces are across."""
+        nodes = chebyshev.chebpts1(len(self.curve))
+        along0, across0, *curve = _rows(self._series, scale(_TRACES, self.t_domain))[..., None]
+        across = across0 + _value(curve, nodes - self._unit * along0)
+        return np.linalg.solve(polyvander(nodes, len(nodes) - 1), across.T).T
+
+    @property
+    def _unit(self):
+        """Change of the scaled d for a px along the dispersion axis."""
+        return 2.0 * self.direction.sign / (self.d_domain[1] - self.d_domain[0])
+
+    def _miss(self, ts, ds, across):
+        """Return by how many px a point at scaled t misses the pixel, and how along0 shifts ds.
+
+        Each is followed by its derivative in the scaled t.
+        """
+        values, slopes = np.split(_rows(self._series_and_slopes, ts), 2)
+        shift, shift_slope = self._unit * values[0], self._unit * slopes[0]
+        ds = ds - shift
         bend, bend_d = _horner(values[2:], ds)
-        bend_t = _value(slopes[2:], ds)
-        d_slope = -self.direction.sign * slopes[0]
-        dds_dt = d_slope * 2.0 / (self.d_domain[1] - self.d_domain[0])
-        return values[1] + bend - across, slopes[1] + bend_t + bend_d * dds_dt, d, d_slope
+        slope = slopes[1] + _value(slopes[2:], ds) - bend_d * shift_slope
+        return values[1] + bend - across, slope, shift, shift_slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,35 +314,37 @@ class TraceDispersion:
         terms[:2, 0] += offset, stretch
         return replace(self, terms=terms)
 
-    def _local(self, wavelength, t):
-        """Return the local polynomial in the scaled wavelength, and its slope, px."""
-        ws, ts = np.broadcast_arrays(
-            scale(wavelength, self.wavelength_domain), scale(t, self.t_domain)
-        )
-        return _horner(_value(_columns(self.terms, ts.ndim), ts), ws)
-
     def distance_from_wavelength(self, wavelength, t):
         """Return d px of wavelengths in Angstrom at positions t; they broadcast."""
-        return self._local(wavelength, t)[0]
+        return in_blocks(lambda *at: [_value(*self._local(*at))], wavelength, t, outputs=1)[0]
 
     def slope(self, wavelength, t):
         """Return the local dispersion, px per Angstrom."""
         first, last = self.wavelength_domain
-        return self._local(wavelength, t)[1] * 2.0 / (last - first)
+        slope = in_blocks(lambda *at: [_horner(*self._local(*at))[1]], wavelength, t, outputs=1)[0]
+        return slope * 2.0 / (last - first)
+
+    def _local(self, wavelength, t):
+        """Return the local polynomial of the scaled wavelength, and that wavelength."""
+        rows = _rows(self.terms, scale(t, self.t_domain))
+        return rows, scale(wavelength, self.wavelength_domain)
 
     def wavelength_from_distance(self, d, t):
         """Return the wavelength (Angstrom) at (d, t); NaN where there is none.
 
-        Newton's method from the straight line between the ends of the domain. A solution
-        counts where d grows with wavelength, within the domain widened by half its width.
+        Newton's method from what a few wavelengths interpolate. A solution counts where d grows
+        with wavelength, within the domain widened by half its width.
         """
-        return _in_blocks(self._solve, d, t)[0]
+        return in_blocks(self._solve, d, t, outputs=1)[0]
+
+    @cached_property
+    def _terms_and_nodes(self):
+        return np.vstack([self.terms, polyvander(_WAVELENGTHS, len(self.terms) - 1) @ self.terms])
 
     def _solve(self, d, t):
-        rows = _value(_columns(self.terms, 1), scale(t, self.t_domain))
-        low, high = rows[0::2].sum(axis=0), rows[1::2].sum(axis=0)
-        low, high = low - high, low + high
-        ws = np.clip((2.0 * d - low - high) / (high - low), -2.0, 2.0)
+        values = _rows(self._terms_and_nodes, scale(t, self.t_domain))
+        rows, nodes = np.split(values, [len(self.terms)])
+        ws = np.clip(_root(_WAVELENGTHS, nodes - d), -2.0, 2.0)
         for _ in range(_NEWTON_STEPS):
             value, slope = _horner(rows, ws)
             step = (value - d) / slope
@@ -270,8 +352,7 @@ class TraceDispersion:
             if not np.any(np.abs(step) > _STEP):
                 break
         ws[~(np.abs(step) < _STEP) | ~(slope > 0)] = np.nan
-        first, last = self.wavelength_domain
-        return 0.5 * (ws * (last - first) + first + last), t
+        return (_unscale(ws, self.wavelength_domain),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from astropy.modeling.parameters import Parameter
 
 from specwcs.conventions import Direction
 
-from .slit import T_DOMAIN, TraceDispersion, TraceShape
+from .slit import T_DOMAIN, TraceDispersion, TraceShape, in_blocks
 
 __all__ = [
     "DetectorToTrace",
@@ -35,9 +35,15 @@ def _plain(*values):
     return tuple(np.asarray(value, dtype=float) for value in values)
 
 
-def _outside(value, domain):
+def _inside(value, domain):
     slack = _SLACK * (domain[1] - domain[0])
-    return ~((value >= domain[0] - slack) & (value <= domain[1] + slack))
+    return (value >= domain[0] - slack) & (value <= domain[1] + slack)
+
+
+def _known(t, value, domain, *outputs):
+    """Return the outputs, NaN where t is outside the slit or the value outside its domain."""
+    known = _inside(t, (0.0, 1.0)) & _inside(value, domain)
+    return [np.where(known, output, np.nan) for output in outputs]
 
 
 class _Step(Model):
@@ -108,10 +114,13 @@ class DetectorToTrace(_TraceStep):
 
     def evaluate(self, x, y, along, across, curve):
         """Return (d, t), NaN outside the slit or the fitted distances."""
-        x, y = _plain(x, y)
-        d, t = self._shape(along, across, curve).trace_from_pixel(x, y)
-        bad = _outside(t, (0.0, 1.0)) | _outside(d, self.d_domain)
-        return np.where(bad, np.nan, d), np.where(bad, np.nan, t)
+        shape = self._shape(along, across, curve)
+
+        def known(x, y):
+            d, t = shape.trace_from_pixel(x, y)
+            return _known(t, d, self.d_domain, d, t)
+
+        return in_blocks(known, x, y)
 
     @property
     def inverse(self):
@@ -137,10 +146,10 @@ class TraceToDetector(_TraceStep):
 
     def evaluate(self, d, t, along, across, curve):
         """Return (x, y), NaN outside the slit or the fitted distances."""
-        d, t = _plain(d, t)
-        x, y = self._shape(along, across, curve).pixel_from_trace(d, t)
-        bad = _outside(t, (0.0, 1.0)) | _outside(d, self.d_domain)
-        return np.where(bad, np.nan, x), np.where(bad, np.nan, y)
+        shape = self._shape(along, across, curve)
+        return in_blocks(
+            lambda d, t: _known(t, d, self.d_domain, *shape.pixel_from_trace(d, t)), d, t
+        )
 
     @property
     def inverse(self):
@@ -188,10 +197,13 @@ class TraceToSlit(_DispersionStep):
 
     def evaluate(self, d, t, terms):
         """Return (wavelength, t), NaN outside the slit or the fitted wavelengths."""
-        d, t = _plain(d, t)
-        wavelength = self._dispersion(terms).wavelength_from_distance(d, t)
-        bad = _outside(t, (0.0, 1.0)) | _outside(wavelength, self.wavelength_domain)
-        return np.where(bad, np.nan, wavelength), np.where(bad, np.nan, t)
+        dispersion = self._dispersion(terms)
+
+        def known(d, t):
+            wavelength = dispersion.wavelength_from_distance(d, t)
+            return _known(t, wavelength, self.wavelength_domain, wavelength, t)
+
+        return in_blocks(known, d, t)
 
     @property
     def inverse(self):
@@ -217,10 +229,13 @@ class SlitToTrace(_DispersionStep):
 
     def evaluate(self, wavelength, t, terms):
         """Return (d, t), NaN outside the slit or the fitted wavelengths."""
-        wavelength, t = _plain(wavelength, t)
-        d = self._dispersion(terms).distance_from_wavelength(wavelength, t)
-        bad = _outside(t, (0.0, 1.0)) | _outside(wavelength, self.wavelength_domain)
-        return np.where(bad, np.nan, d), np.where(bad, np.nan, t)
+        dispersion = self._dispersion(terms)
+
+        def known(wavelength, t):
+            d = dispersion.distance_from_wavelength(wavelength, t)
+            return _known(t, wavelength, self.wavelength_domain, d, t)
+
+        return in_blocks(known, wavelength, t)
 
     @property
     def inverse(self):

@@ -1,15 +1,17 @@
 """A GWCS of standard astropy models only: it opens without specwcs.
 
-The exact steps of a slit are polynomials except for two inverses. Here t is a
-polynomial of the pixel, measured from the middle trace, and the wavelength one of
-(d, t); their degrees rise until the error, measured against the exact geometry on a
-grid of its own, is small enough. Outside the slit these models do not give NaN: only
-the bounding box limits them.
+The exact steps of a slit are polynomials except for two inverses. Here all are: t of the
+pixel, the wavelength of (d, t), and back. Along the dispersion they vary much more than along
+the slit, so that each is a short polynomial across or in t, whose coefficients are polynomials
+along the dispersion, of different degrees: as few terms as the allowed error needs. It is
+measured against the exact geometry on a grid of its own. Outside the slit these models do not
+give NaN: only the bounding box limits them.
 """
 
 import numpy as np
-from astropy.modeling.models import Identity, Mapping, Polynomial1D, Polynomial2D, Scale
+from astropy.modeling.models import Identity, Mapping, Polynomial1D, Shift
 from numpy.polynomial import chebyshev
+from numpy.polynomial.polynomial import polyvander
 
 from specwcs.errors import FitError
 
@@ -20,8 +22,19 @@ __all__ = ["TOLERANCE", "portable_slit_wcs"]
 TOLERANCE = 1e-3
 """Largest error in px that a portable WCS may have."""
 
-_AIM = 2e-4  # px, for each fitted polynomial
-_DEGREES = range(2, 13)
+_AIM = 3e-4  # px, for each fitted polynomial
+_HIGHEST, _POWERS = 12, 6  # the highest degree along the dispersion; powers of the other variable
+# Degrees of the polynomials that 1, v, v², … are multiplied with, the fewest operations first.
+_FORMS = sorted(
+    {
+        tuple(highest - fall * power for power in range(powers))
+        for highest in range(_HIGHEST + 1)
+        for powers in range(1, _POWERS + 1)
+        for fall in range(4)
+        if highest >= fall * (powers - 1)
+    },
+    key=lambda degrees: (sum(degrees) + 2 * len(degrees), degrees),
+)
 
 
 def portable_slit_wcs(geometry, slit, shape, *, to="slit"):
@@ -85,73 +98,79 @@ def _onto(unit, domain):
     return 0.5 * (unit * (domain[1] - domain[0]) + domain[0] + domain[1])
 
 
-def _sum(*signs):
-    """Return a model that adds its two inputs with signs."""
-    return Polynomial2D(1, c1_0=signs[0], c0_1=signs[1])
+def _first():
+    return Mapping((0,), n_inputs=2)
 
 
-def _series(powers, domain, sign=1.0):
-    """Return a polynomial in t with the exact coefficients of a geometry."""
-    model = Polynomial1D(len(powers) - 1, domain=domain, window=(-1, 1))
-    model.parameters = sign * np.asarray(powers)
+def _second():
+    return Mapping((1,), n_inputs=2)
+
+
+def _polynomial(coefficients, domain):
+    model = Polynomial1D(len(coefficients) - 1, domain=domain, window=(-1, 1))
+    model.parameters = coefficients
     return model
 
 
-def _fit_2d(u, v, values, u_domain, v_domain, scale):
-    """Fit a Polynomial2D of the lowest degree that reproduces `values` to `_AIM` px.
+def _fit(u, v, values, u_domain, scale):
+    """Fit the first of `_FORMS` that reproduces `values` to `_AIM` px: its model of (u, v).
 
     `scale` gives px per unit of the values.
     """
     us = (2 * u - sum(u_domain)) / (u_domain[1] - u_domain[0])
-    vs = (2 * v - sum(v_domain)) / (v_domain[1] - v_domain[0])
-    powers = [(i, j) for j in range(_DEGREES[-1] + 1) for i in range(_DEGREES[-1] + 1 - j)]
-    total = np.array([i + j for i, j in powers])
-    u_powers, v_powers = (np.vander(x, _DEGREES[-1] + 1, increasing=True).T for x in (us, vs))
-    design = np.stack([u_powers[i] * v_powers[j] for i, j in powers], axis=-1)
+    unit = np.abs(v).max()
+    u_powers, v_powers = polyvander(us, _HIGHEST), polyvander(v / unit, _POWERS - 1)
     best, best_error = None, np.inf
-    for degree in _DEGREES:
-        terms = total <= degree
-        solution = np.linalg.lstsq(design[:, terms], values, rcond=1e-14)[0]
-        error = np.max(np.abs(design[:, terms] @ solution - values) * scale)
+    for degrees in _FORMS:
+        design = np.hstack(
+            [u_powers[:, : n + 1] * v_powers[:, [power]] for power, n in enumerate(degrees)]
+        )
+        solution = np.linalg.lstsq(design, values, rcond=1e-14)[0]
+        error = np.max(np.abs(design @ solution - values) * scale)
         if error < best_error:
-            best, best_error = (degree, terms, solution), error
-        if error < 0.1 * _AIM:
+            best, best_error = (degrees, solution), error
+        if error < _AIM:
             break
-    degree, terms, solution = best
-    names = [f"c{i}_{j}" for (i, j), there in zip(powers, terms, strict=True) if there]
-    coefficients = dict(zip(names, solution, strict=True))
-    return Polynomial2D(degree, x_domain=u_domain, y_domain=v_domain, **coefficients)
+    degrees, solution = best
+    rows = np.split(solution, np.cumsum([n + 1 for n in degrees])[:-1])
+    rows = [row / unit**power for power, row in enumerate(rows)]
+    model = _first() | _polynomial(rows.pop(), u_domain)
+    while rows:  # Horner's scheme
+        model = model * _second() + (_first() | _polynomial(rows.pop(), u_domain))
+    return model
+
+
+def _reference(trace):
+    """Return where a trace crosses d = 0, px along the dispersion, as a model of t."""
+    t = _onto(chebyshev.chebpts1(24), (0.0, 1.0))
+    along, _ = trace.direction.split(*trace.pixel_from_trace(0.0, t))
+    for degree in range(_HIGHEST + 1):
+        powers = polyvander(2 * t - 1, degree)
+        solution = np.linalg.lstsq(powers, along, rcond=None)[0]
+        if np.max(np.abs(powers @ solution - along)) < 0.1 * _AIM:
+            break
+    return _polynomial(solution, (0.0, 1.0))
 
 
 def _detector_to_trace(geometry, grid):
-    trace, sign = geometry.trace, float(geometry.trace.direction.sign)
+    trace = geometry.trace
     d, t = grid.points(48, 24, chebyshev.chebpts1)
     along, across = trace.direction.split(*trace.pixel_from_trace(d, t))
-    # The middle trace as a polynomial in `along` makes the strip straight, and so the
-    # polynomial in (along, across) well conditioned.
-    middle_d = _onto(chebyshev.chebpts1(48), grid.d_domain)
-    mid_along, mid_across = trace.direction.split(*trace.pixel_from_trace(middle_d, 0.5))
-    low, high = min(grid.along_domain[0], along.min()), max(grid.along_domain[1], along.max())
-    middle = Polynomial1D(6, domain=(low, high), window=(-1, 1))
-    vander = np.polynomial.polynomial.polyvander(
-        (2 * mid_along - low - high) / (high - low), middle.degree
-    )
-    middle.parameters = -np.linalg.lstsq(vander, mid_across, rcond=None)[0]
-    height = across + middle(along)
-    v_domain = float(height.min()), float(height.max())
-    px_per_t = np.ptp(v_domain)
-    position = _fit_2d(along, height, t, (low, high), v_domain, px_per_t)
+    low, high = (trace.direction.split(*trace.pixel_from_trace(d, end))[1] for end in (0.0, 1.0))
+    domain = min(grid.along_domain[0], along.min()), max(grid.along_domain[1], along.max())
+    middle = float(across.mean())
+    position = _fit(along, across - middle, t, domain, np.abs(high - low))
+    bend = _fit(d, t, across, grid.d_domain, 1.0)
 
     order = Mapping((0, 1)) if trace.direction.along_x else Mapping((1, 0))
-    straighten = Mapping((0, 1, 0)) | Identity(2) & middle | Identity(1) & _sum(1, 1)
-    find_t = Mapping((0, 0, 1)) | Identity(1) & position
-    find_d = Mapping((0, 1, 1)) | Identity(1) & _series(trace.along, trace.t_domain) & Identity(1)
-    forward = order | straighten | find_t | find_d | _sum(sign, -sign) & Identity(1)
-
-    bend = _fit_2d(d, t, across, grid.d_domain, (0.0, 1.0), 1.0)
-    reference = _series(trace.along, trace.t_domain)
-    locate = Mapping((0, 1, 0, 1)) | Scale(sign) & reference & bend
-    forward.inverse = locate | _sum(1, 1) & Identity(1) | order
+    reference = _second() | _reference(trace)
+    if trace.direction.sign > 0:
+        find_d, locate = _first() - reference, reference + _first()
+    else:
+        find_d, locate = reference - _first(), reference - _first()
+    find_t = Identity(1) & Shift(-middle) | Mapping((0, 0, 1)) | Identity(1) & position
+    forward = order | find_t | Mapping((0, 1, 1)) | find_d & Identity(1)
+    forward.inverse = Mapping((0, 1, 0, 1)) | locate & bend | order
     forward.name = "detector_to_trace"
     return forward
 
@@ -162,8 +181,8 @@ def _trace_to_slit(geometry, grid):
     wavelength = dispersion.wavelength_from_distance(d, t)
     slope = dispersion.slope(wavelength, t)
     inverse_domain = float(wavelength.min()), float(wavelength.max())
-    forward = _fit_2d(d, t, wavelength, grid.d_domain, (0.0, 1.0), np.abs(slope))
-    backward = _fit_2d(wavelength, t, d, inverse_domain, (0.0, 1.0), 1.0)
+    forward = _fit(d, t, wavelength, grid.d_domain, np.abs(slope))
+    backward = _fit(wavelength, t, d, inverse_domain, 1.0)
     step = Mapping((0, 1, 1)) | forward & Identity(1)
     step.inverse = Mapping((0, 1, 1)) | backward & Identity(1)
     step.name = "trace_to_slit"

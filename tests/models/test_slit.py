@@ -1,9 +1,12 @@
 """A slit by itself: the same slit over other wavelengths, moved, and cut to what matters."""
 
+import model_cases as cases
 import numpy as np
 import pytest
 
 from specwcs.conventions import Direction
+from specwcs.models import DetectorToTrace, TraceToSlit
+from specwcs.models import slit as slit_module
 from specwcs.models.slit import TraceDispersion, TraceShape
 
 
@@ -32,3 +35,50 @@ def test_offset_and_stretch_move_the_ends(terms):
             (x0, y0), (x1, y1) = (s.pixel_from_trace(d, t) for s in (shape, moved))
             assert x1 == pytest.approx(x0, abs=1e-9)
             assert y1 - y0 == pytest.approx(shift, abs=1e-9)
+
+
+def _steps(direction):
+    g = cases.geometry(direction)
+    to_trace = DetectorToTrace.from_shape(g.trace)
+    to_slit = TraceToSlit.from_dispersion(g.dispersion)
+    return to_trace, to_trace.inverse, to_slit, to_slit.inverse
+
+
+def _both_ways(direction, d, t):
+    """Return all that a geometry computes at (d, t), and its models, one array after the other."""
+    g = cases.geometry(direction)
+    x, y = g.trace.pixel_from_trace(d, t)
+    wavelength = g.dispersion.wavelength_from_distance(d, t)
+    found = [x, y, wavelength, g.dispersion.distance_from_wavelength(wavelength, t)]
+    inputs = [(x, y), (d, t), (d, t), (wavelength, t)]
+    for model, values in zip(_steps(direction), inputs, strict=True):
+        found += model(*np.broadcast_arrays(*values))
+    return [*found, *g.world(x, y), g.dispersion.slope(wavelength, t)]
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (7,), (8,), (5, 6)])
+@pytest.mark.parametrize("direction", cases.SHAPE)
+def test_blocks_join(direction, shape, monkeypatch):
+    """A point has the same result whatever is solved with it."""
+    d, t = np.linspace(-800, 800, shape[-1]), np.linspace(0.05, 0.95, shape[-1])
+    if len(shape) == 2:
+        t = np.linspace(0, 1, shape[0])[:, None]
+    together = _both_ways(direction, d, t)
+    monkeypatch.setattr(slit_module, "_BLOCK", 7)
+    for one, other in zip(_both_ways(direction, d, t), together, strict=True):
+        assert one.shape == shape
+        assert np.all(np.isfinite(one))
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+def test_points_that_are_none_leave_their_neighbours_alone(bad):
+    d, t = np.linspace(-800, 800, 9), np.linspace(0.05, 0.95, 9)
+    good = _both_ways("UB", d, t)
+    d[4] = t[6] = bad
+    for found, expected in zip(_both_ways("UB", d, t), good, strict=True):
+        rest = np.arange(9) % 2 == 1
+        np.testing.assert_allclose(found[rest], expected[rest], rtol=1e-13, atol=1e-12)
+    for model in _steps("UB"):
+        for inputs in ((bad, 0.5), (0.5, bad), (bad, bad)):
+            assert np.isnan(model(*inputs)).any()

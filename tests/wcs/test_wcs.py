@@ -11,10 +11,10 @@ from astropy import units as u
 from astropy.coordinates import SpectralCoord
 from astropy.wcs import WCS
 
-from specwcs import InputError
+from specwcs import FitError, InputError
 from specwcs.inputs.sky import SlitSky
 from specwcs.models import SlitGeometry
-from specwcs.wcs import frame_maps, portable_slit_wcs, slit_wcs
+from specwcs.wcs import frame_maps, portable, portable_slit_wcs, slit_wcs
 
 DIRECTIONS = list(cases.SHAPE)
 
@@ -92,27 +92,27 @@ def test_outside_is_nan(slit):
 
 def test_portable_wcs_is_within_its_bound_and_made_of_astropy_only(slit):
     geometry, mask_slit, shape = slit
-    exact, portable = slit_wcs(geometry, mask_slit, shape), None
-    portable = portable_slit_wcs(geometry, mask_slit, shape)
-    assert portable.error_bound <= 1e-3
+    exact = slit_wcs(geometry, mask_slit, shape)
+    standard = portable_slit_wcs(geometry, mask_slit, shape)
+    assert standard.error_bound <= 1e-3
     _, _, x, y = _light(geometry, shape, seed=8)
     inside = np.isfinite(exact(x, y)[0])
     x, y = x[inside], y[inside]
-    back = exact.invert(*portable(x, y), with_bounding_box=False)
+    back = exact.invert(*standard(x, y), with_bounding_box=False)
     miss = np.hypot(back[0] - x, back[1] - y)
-    assert np.nanmax(miss) <= portable.error_bound
-    there = portable.invert(*exact(x, y), with_bounding_box=False)
-    assert np.nanmax(np.hypot(there[0] - x, there[1] - y)) <= portable.error_bound
-    modules = {type(m).__module__ for m in portable.forward_transform.traverse_postorder()}
+    assert np.nanmax(miss) <= standard.error_bound
+    there = standard.invert(*exact(x, y), with_bounding_box=False)
+    assert np.nanmax(np.hypot(there[0] - x, there[1] - y)) <= standard.error_bound
+    modules = {type(m).__module__ for m in standard.forward_transform.traverse_postorder()}
     assert all(name.startswith("astropy.") for name in modules)
 
 
 def test_portable_wcs_opens_without_specwcs(slit, tmp_path):
     geometry, mask_slit, shape = slit
-    portable = portable_slit_wcs(geometry, mask_slit, shape)
+    standard = portable_slit_wcs(geometry, mask_slit, shape)
     wavelength, t, x, y = (v[:5] for v in _light(geometry, shape))
     path = tmp_path / "slit.asdf"
-    asdf.AsdfFile({"wcs": portable}).write_to(path)
+    asdf.AsdfFile({"wcs": standard}).write_to(path)
     script = f"""
 import sys
 class Forbid:
@@ -134,6 +134,12 @@ with asdf.open({str(path)!r}) as f:
     found = np.array([[float(v) for v in line.split()] for line in out[1:]])
     assert np.max(np.abs(found[:, 0] - wavelength)) < 0.01
     assert np.max(np.abs(found[:, 1] - t)) < 1e-3
+
+
+def test_a_slit_beyond_polynomials_is_refused(slit, monkeypatch):
+    monkeypatch.setattr(portable, "_FORMS", [(3, 1)])
+    with pytest.raises(FitError, match=r"slit 7: portable WCS off by .* px, allowed 0\.001 px"):
+        portable_slit_wcs(*slit)
 
 
 def test_a_slit_off_the_detector_is_named(slit):
