@@ -35,6 +35,9 @@ _STRAY = 0.02
 # its rotation.
 _PLANE, _ROTATION = 3.0, 0.035
 _NEAR = 8.0
+# Columns are known where rivals agree on the slits with so many matched peaks, in units of the
+# median slit's.
+_SPEAKS = 0.5
 # A slit of which less is matched than this part of what is in the median slit does not fit.
 _FITTING = 0.75
 _GRID = 64
@@ -142,10 +145,14 @@ def _rivals(found, peaks):
     """Compare all solutions with the best: contrast, and the columns where rivals agree."""
     best = found[0]
     matched = best.line >= 0
+    if not matched.any():
+        return 0.0, np.zeros(_GRID, bool)
     its = peaks.slit[matched], peaks.p[matched]
     reach = _SAME * best.dispersion(*its)
     p = np.linspace(0, best.length - 1, _GRID)
-    slit = np.arange(len(best.coefficients))[:, None]
+    # A slit with few lines may be anywhere: that leaves the others' columns known.
+    count = np.bincount(its[0], minlength=len(best.coefficients))
+    slit = np.flatnonzero(count >= _SPEAKS * np.median(count[count > 0]))[:, None]
     here, scale = best.wavelength(slit, p), best.dispersion(slit, p)
     contrast, agreed = np.inf, np.ones(_GRID, bool)
     for other in found[1:]:
