@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from specwcs.measure.edges import BINS
 from specwcs.models.field import scale
 from specwcs.models.slit import TraceShape
 
@@ -128,6 +129,7 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     if not np.all(np.isfinite(covariance)):
         return {}
     ny, nx = instrument.shape
+    width = direction.split(nx, ny)[0] / BINS
     found = {}
     for key, slit in mask.items():
         known = statuses[key].known
@@ -148,7 +150,7 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
             )
             off = off >= _SURE * sigma
             if len(seen_off):  # the light tells more than nominal values
-                near = _near(direction.split(x, y)[0], _along(seen_off, direction))
+                near = _near(direction.split(x, y)[0], _along(seen_off, direction), width)
                 off = near | (off & (len(unseen) == 0))
             sigma = np.where(len(unseen) > 0, np.maximum(sigma, _UNSEEN), sigma)
             errors.append(np.where(off, 0.0, sigma))
@@ -162,12 +164,9 @@ def _along(markers, direction):
     return direction.split(x, y)[0]
 
 
-def _near(along, places):
-    """Whether points lie in the bins about places, which are as wide as these are apart."""
-    if len(places) < 2:
-        return np.zeros(len(along), bool)
-    width = np.min(np.diff(np.sort(places)))
-    return np.min(np.abs(along[:, np.newaxis] - places), axis=1) <= 0.5 * width
+def _near(along, places, width):
+    """Whether points lie in the bins, of a width, about places."""
+    return np.any(np.abs(along[:, np.newaxis] - places) <= 0.5 * width, axis=1)
 
 
 def longest_known(wavelength, known):

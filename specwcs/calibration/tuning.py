@@ -14,6 +14,7 @@ from specwcs.errors import FitError, InputError
 from specwcs.inputs import LineCatalog
 from specwcs.markers import Markers
 from specwcs.measure import arc_spectra, find_traces
+from specwcs.measure.borders import LAID, PARTLY
 from specwcs.measure.predicted import (
     Expected,
     edge_miss,
@@ -152,7 +153,8 @@ def _tune_traces(cal, frame):
         msg = "the flat shows the mask mirrored across the dispersion. Is it of another mask?"
         raise FitError(msg)
     edges = edge_markers(same[0], cal.instrument)
-    edges = edges[np.asarray(edges["used"]) & np.isin(edges["slit"], cal.good())]
+    seen = np.asarray(edges["used"]) & ~np.isin(edges["reason"], (LAID, PARTLY))
+    edges = edges[seen & np.isin(edges["slit"], cal.good())]
     return _with_edges(cal, edges, "the flat", _CRV)
 
 

@@ -1,8 +1,9 @@
 """Slits that the frame cuts off: where their light goes on to its border, their end is beyond."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["BEYOND", "LAID", "PARTLY", "beyond_border", "out_of_frame"]
+__all__ = ["BEYOND", "LAID", "PARTLY", "beyond_border", "goes_on", "out_of_frame"]
 
 BEYOND = "beyond the frame"
 """Why there is no edge where the light of its slit goes on to the border."""
@@ -19,14 +20,18 @@ DEPTH = 24
 LEAST_DEPTH = 8
 """So many rows at least tell that the light goes on."""
 
-SMOOTH = 3
-"""Rows that are averaged."""
-
 CLEAR = 4.0
 """Distance from the slit's other end from which there is its full light, px."""
 
 STEADY = 0.7
 """Least light up to the border, in units of that of the slit."""
+
+STEP, DROP = 8, 0.1
+"""From so many rows to the next the light of a slit does not fall by more than this part: that
+would be its end, before a background."""
+
+ASTRAY, STRETCHED = 6.0, 0.08
+"""How far an expected end may be off, px, and that of a single slit in units of its length too."""
 
 OUTSIDE = 1.5
 """Distance from the border's pixel at which an end is laid that is known to be beyond, px."""
@@ -51,29 +56,28 @@ def beyond_border(light, floor, q, edges, lit):
     """
     beyond = np.zeros(q.shape, bool)
     shown = np.flatnonzero(lit)
-    if not len(shown):
-        return beyond
     place = q[shown].mean(axis=1)
-    for edge, sign in ((shown[place.argmax()], 1), (shown[place.argmin()], -1)):
-        if edges.sign[edge] != -sign:
+    for edge, upper in ((shown[place.argmax()], True), (shown[place.argmin()], False)):
+        if (edges.sign[edge] < 0) != upper:
             continue
-        other = edge + 1 if edges.t[edge] == 0 else edge - 1
-        inward, depths, least = (light[::-1], len(light) - 1 - q[edge], len(light) - 1 - q[other])
-        if sign < 0:
-            inward, depths, least = light, q[edge], q[other]
-        for k in range(q.shape[1]):
-            depth = int(min(max(depths[k], 0) + DEPTH, least[k] - CLEAR))
-            beyond[edge, k] = _goes_on(inward[:depth, k] - floor[k]) if depth > 0 else False
+        other, rows = edge ^ 1, len(light) - 1
+        inward = light[::-1] if upper else light
+        depth, end = (rows - q[e] if upper else q[e] for e in (edge, other))
+        astray = ASTRAY + STRETCHED * (end - depth) * (len(edges) == 2)
+        depth = np.minimum(np.maximum(depth, 0) + DEPTH, end - CLEAR).astype(int)
+        for k in np.flatnonzero((depth >= LEAST_DEPTH) & (depth - DEPTH <= astray)):
+            beyond[edge, k] = goes_on(inward[: depth[k], k] - floor[k])
     return beyond
 
 
-def _goes_on(light):
-    """Whether the light from the border inwards is that of one slit."""
-    if len(light) < LEAST_DEPTH:
+def goes_on(light):
+    """Tell whether the light of rows, from the border inwards, is that of one slit."""
+    if len(light) < STEP:
         return False
     typical = np.median(light[-max(LEAST_DEPTH, len(light) // 2) :])
-    smooth = np.convolve(light, np.full(SMOOTH, 1 / SMOOTH), mode="valid")
-    return typical > 0 and min(smooth.min(), light[0]) >= STEADY * typical
+    level = np.median(sliding_window_view(light, STEP), axis=1)  # hot and dead lines do not count
+    fall = np.max(level[STEP:] - level[:-STEP], initial=0.0)
+    return typical > 0 and min(level.min(), light[0]) >= STEADY * typical and fall < DROP * typical
 
 
 def out_of_frame(q, t, rows):

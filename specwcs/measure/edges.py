@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from specwcs.measure.borders import BEYOND, beyond_border
 from specwcs.measure.field import Samples
+from specwcs.measure.seams import WINDOW as SEAM_WINDOW
 from specwcs.measure.seams import Seams, measure_seams
 
 __all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
@@ -47,6 +48,9 @@ ABUT = 0.8
 SEAM = 1.6
 """Edges nearer to each other, in the same units, are measured as one seam."""
 
+LEAST_SEAM = 2.4
+"""The same in px, of the sharpest images."""
+
 BORDER = 1.5
 """An edge nearer than this to the frame's, in units of its full width, is cut off."""
 
@@ -59,7 +63,7 @@ GRID = 0.25
 WORST = 0.3
 """Largest standard error of a point that is used, px."""
 
-CLEAR = 4.0
+BESIDE = 4.0
 """Distance from a slit at which its light has ended, px."""
 
 LEAST_ROWS = 3
@@ -92,7 +96,7 @@ class Measured:
     rows : int
         Of the frame.
     seams : int
-        Edges that were measured with what is beside them.
+        Number of pairs of edges, and of edges at the border, that were fitted.
     """
 
     p: np.ndarray
@@ -336,7 +340,7 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     reach = int(np.ceil(WINDOW + 4 * max(2.0, 0.3 * ramp.max()) + 1))
     profiles = EdgeProfiles.of(reduced, field, edges, reach)
     order = _Order(edges, profiles.q, lit)
-    fwhm = _edge_width(profiles, edges, order, ramp)
+    fwhm = _edge_width(profiles, edges, order, ramp, len(reduced.data))
     width = np.hypot(fwhm, RAMP * ramp) / FWHM
     lacking = np.sqrt(np.maximum(LEAST_WIDTH**2 - width**2, 0))
     response = _Response.of(profiles, edges.sign, np.maximum(BLUR * FWHM * width, lacking))
@@ -346,12 +350,17 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     found = profiles.q + peak.offset
     rows = len(reduced.data)
     cut = np.minimum(found, rows - 1 - found) < BORDER * fwhm
-    seams = Seams(edges, profiles.q, lit, rows, SEAM * fwhm)
+    widest = max(SEAM * fwhm, LEAST_SEAM)
+    seams = Seams(edges, profiles.q, lit, rows, widest)
+    beside = int(np.ceil(widest + SEAM_WINDOW * width.max() + 2))
+    wide = EdgeProfiles.of(reduced, field, edges, beside) if beside > reach else profiles
     light, floor = _binned(reduced, profiles)
-    q, error = measure_seams(seams, profiles, width, floor)
+    q, error, common = measure_seams(seams, wide, width, floor)
     # What is believed of the light that is not seen errs alike in all bins.
     worst = np.where(seams.at_border, BORDER_WORST, WORST)[:, np.newaxis]
     told = (error < worst) & (q >= 0) & (q <= rows - 1)
+    # Points count as independent, and there are as many as bins.
+    error = np.hypot(error, np.sqrt(np.maximum(told.sum(axis=1, keepdims=True) - 1, 0)) * common)
     found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
     abuts = order.gap < ABUT * fwhm
     reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut & ~told, told)
@@ -485,7 +494,7 @@ def _binned(reduced, profiles):
     light = np.add.reduceat(reduced.data, starts, axis=1) / np.diff([*starts, len(bins)])
     row = np.arange(len(light))[:, np.newaxis]
     slits = zip(profiles.q[1::2], profiles.q[0::2], strict=True)
-    inside = np.any([(row > low - CLEAR) & (row < high + CLEAR) for low, high in slits], axis=0)
+    inside = np.any([(row > low - BESIDE) & (row < high + BESIDE) for low, high in slits], axis=0)
     # A slit that fills the frame leaves nothing to see beside it.
     floor = [
         np.quantile(column[~covered], 0.05) if np.sum(~covered) >= LEAST_ROWS else 0.0
@@ -494,11 +503,12 @@ def _binned(reduced, profiles):
     return light, np.array(floor)
 
 
-def _edge_width(profiles, edges, order, ramp):
+def _edge_width(profiles, edges, order, ramp, rows):
     """Full width at half maximum of the blur of edges, px: median of those that stand alone."""
     response = _Response.of(profiles, edges.sign, np.ones(len(edges)))
     peak = response.peak(response.rise)
-    alone = (order.gap > 8) & (ramp < 0.3)[:, np.newaxis]
+    from_border = np.minimum(profiles.q, rows - 1 - profiles.q)
+    alone = (np.minimum(order.gap, from_border) > 8) & (ramp < 0.3)[:, np.newaxis]
     for good in (alone & (peak.snr > 5 * SIGNIFICANT), peak.snr > SIGNIFICANT):
         if good.any():
             variance = np.median(peak.width[good]) ** 2 - 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from specwcs.errors import FitError
 from specwcs.measure import edges as measuring
-from specwcs.measure.borders import BEYOND, STEADY, out_of_frame
+from specwcs.measure.borders import BEYOND, DEPTH, goes_on, out_of_frame
 from specwcs.measure.field import MAX_DEGREE, Samples, fit_field
 from specwcs.measure.layout import (
     SCALE_RANGE,
@@ -57,9 +57,6 @@ CLEAR = 4.0
 
 CAUTIOUS_DEGREE = (1, 2, 2)
 """Degree of the field where a higher one makes traces cross, far from measured edges."""
-
-BESIDE_BORDER = 3
-"""Rows at the border of the frame that have the light of a slit that goes on beyond."""
 
 NOMINAL = 1.0
 """Error of ends that are laid where they are not seen, px."""
@@ -125,8 +122,10 @@ def _overfills(profile, mask, instrument):
     slit = next(iter(mask.values()))
     length = slit.dimy if instrument.direction.along_x else slit.dimx
     light = profile.light
-    lit = min(light[:BESIDE_BORDER].min(), light[-BESIDE_BORDER:].min()) > STEADY * np.median(light)
-    return lit and (1 + SCALE_RANGE) * scale * length > len(light)
+    if (1 + SCALE_RANGE) * scale * length <= len(light):
+        return False
+    reach = int(SCALE_RANGE * len(light)) + DEPTH
+    return goes_on(light[:reach]) and goes_on(light[::-1][:reach])
 
 
 def _choose(layouts, n_slits):
@@ -171,6 +170,8 @@ def _traces(reduced, profile, layout, instrument, other_score):
     p = np.linspace(*limits[2], BINS)
     light = slit_light(reduced, field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p), p)
     lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
+    if not lit.any():
+        raise FitError("no slit has light. Give a flat, or an arc with light in the slits.")
     for last in (False, True):
         measured = measuring.measure_edges(reduced, field, edges, scale, lit)
         samples = measuring.samples_of(measured, edges)
@@ -180,45 +181,48 @@ def _traces(reduced, profile, layout, instrument, other_score):
             measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
             break
         field = fit.field  # how wide a seam is, the other edges tell better than the guide
-    real = fit.used & (np.arange(len(samples)) < measured.used.sum())  # those laid follow
+    real = fit.used & (samples.sigma < NOMINAL)  # not laid
     offset = _offsets(list(layout.mask), fit.residual[real], samples.group[real])
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
 def _with_unseen_ends(samples, layout, profile, limits, measured=None):
-    """Lay the ends of a single slit where they are not seen: at a distance from the other end.
-
-    That is the distance where both are seen, or the nominal one; farther out where the light
-    of the slit goes on beyond the frame.
-    """
+    """Lay the ends of a single slit where they are not seen, farther out where they are beyond."""
     edges = layout.edges
     if len(edges) != 2:
         return samples
-    rows = layout.field(edges.u, edges.v, 0.0)
-    seen = [samples.select(samples.group == end) for end in (0, 1)]
-    for end, (mine, other) in enumerate((seen, seen[::-1])):
-        if len(other):
-            shared, here, there = np.intersect1d(mine.p, other.p, return_indices=True)
-            away = np.median(mine.q[here] - other.q[there]) if len(shared) else np.ptp(rows)
-            away = np.copysign(away, rows[end] - rows[1 - end])
-            alone = ~np.isin(other.p, mine.p)
-            p, q = other.p[alone], other.q[alone] + away
-        elif len(mine):
-            continue
-        else:
-            p = np.linspace(*limits[2], BINS)
-            q = rows[end] + profile.slope * (p - profile.p)
+    laid = [_expected_end(end, samples, layout, profile, limits) for end in (0, 1)]
+    for end, (p, q) in enumerate(laid):
         if measured is not None and len(p):
             bins = np.argmin(np.abs(p[:, np.newaxis] - measured.p[end]), axis=1)
             beyond = measured.reason[end, bins] == BEYOND
             out = np.where(beyond, out_of_frame(q, edges.t[end], measured.rows) - q, 0.0)
-            q = q + (out if len(mine) else out[np.argmax(np.abs(out))])
+            # What is nowhere seen is moved as a whole.
+            q = q + (out if np.any(samples.group == end) else out[np.argmax(np.abs(out))])
         u, v, group, slit, sigma = (
             np.full(len(p), value)
             for value in (edges.u[end], edges.v[end], end, edges.slit[end], NOMINAL)
         )
         samples = samples.join(Samples(u, v, p, q, sigma, group, slit))
     return samples
+
+
+def _expected_end(end, samples, layout, profile, limits):
+    """Return columns where an end of a single slit is not seen, and the rows expected there.
+
+    They lie at a distance from the other end: that where both are seen, or the nominal one.
+    """
+    mine, other = (samples.select(samples.group == n) for n in (end, 1 - end))
+    rows = layout.field(layout.edges.u, layout.edges.v, 0.0)
+    if len(other):
+        _, here, there = np.intersect1d(mine.p, other.p, return_indices=True)
+        away = np.median(mine.q[here] - other.q[there]) if len(here) else rows[end] - rows[1 - end]
+        alone = ~np.isin(other.p, mine.p)
+        return other.p[alone], other.q[alone] + away
+    if len(mine):
+        return np.zeros(0), np.zeros(0)
+    p = np.linspace(*limits[2], BINS)
+    return p, rows[end] + profile.slope * (p - profile.p)
 
 
 def _uncrossed_fit(samples, limits, edges):

@@ -29,6 +29,12 @@ STEPS = (0.12, 0.05, 0.02, 0.02, 0.02)
 WINDOW = 4.0
 """Half width of the light that is fitted, in standard deviations of the blur, and 1 px."""
 
+SETTLED = 0.02
+"""Largest last step of a fit that has found its place, px."""
+
+NEAR_END = 2.0
+"""Distance from the other end of a slit, in widths of its blur, from which it has full light."""
+
 LEAST_BLUR = 0.1
 """Of the light on the pixels, px."""
 
@@ -93,16 +99,17 @@ def measure_seams(seams, profiles, width, floor):
 
     Returns
     -------
-    q, sigma : ndarray, shape (edges, bins)
-        Rows of the edges of seams, px; NaN and infinite where they are not found.
+    q, sigma, common : ndarray, shape (edges, bins)
+        Rows of the edges of seams and their errors, px; NaN and infinite where they are not
+        found. The last is the part of the error that is common to all bins.
     """
-    q, sigma = np.full(profiles.q.shape, np.nan), np.full(profiles.q.shape, np.inf)
+    q, sigma, common = np.multiply.outer([np.nan, np.inf, 0.0], np.ones(profiles.q.shape))
     for pair in zip(seams.low, seams.high, strict=True):
-        shifts, errors = _Fit(profiles, *pair, width, floor).best()
-        for edge, shift, error in zip(pair, shifts, errors, strict=True):
+        found = _Fit(profiles, *pair, width, floor).best()
+        for edge, shift, error, part in zip(pair, *found, strict=True):
             if edge != NONE:
-                q[edge], sigma[edge] = profiles.q[edge] + shift, error
-    return q, sigma
+                q[edge], sigma[edge], common[edge] = profiles.q[edge] + shift, error, part
+    return q, sigma, common
 
 
 def _step(distance, width):
@@ -132,6 +139,11 @@ class _Fit:
             part[place][:, near] for part in (profiles.light, profiles.variance, profiles.hits)
         )
         seen = (variance > 0) & (self.hits > 0)
+        # Beyond its other end a slit has no light.
+        for edge, sign in ((low, -1), (high, 1)):
+            if edge != NONE:
+                end = (profiles.q[edge ^ 1] - profiles.q[place])[:, np.newaxis]
+                seen &= sign * (end - self.x) > NEAR_END * width[edge]
         self.weight = np.where(seen, 1.0 / np.where(seen, variance, 1.0), 0.0)
         level = np.max(np.where(seen, self.light / np.where(seen, self.hits, 1.0), 0.0), axis=1)
         self.freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 5, 1)
@@ -161,10 +173,10 @@ class _Fit:
         return total[:, np.newaxis] - np.sum(levels[..., 0] * right, axis=-1)
 
     def best(self):
-        """Return the best shifts of each bin, and their standard errors, shape (2, bins).
+        """Return the best shifts of each bin, their errors, and the common part of these.
 
-        All bins have one error of the gap, which bends chi squared of each together with its
-        place: the place is eliminated bin by bin.
+        All are of shape (2, bins). All bins have one error of the gap, which bends chi squared
+        of each together with its place: the place is eliminated bin by bin.
         """
         bins = len(self.gap)
         tried = np.broadcast_to(np.arange(-REACH, REACH + STEP / 2, STEP), (bins, 13))
@@ -174,25 +186,21 @@ class _Fit:
         place, opened = tried[np.arange(bins), first], 0.0
         excess = np.maximum(chi2.min(axis=1) / self.freedom, 1.0)
         for step in STEPS:
-            (slope, open_slope), (bend, both, open_bend), chi2 = self._derivatives(
-                place, opened, step, excess
-            )
+            slopes, bends, chi2 = self._derivatives(place, opened, step, excess)
             excess = np.maximum(chi2 / self.freedom, 1.0)
-            good &= (bend > 0) & (np.abs(place) <= REACH)
-            follow = both / np.where(good, bend, np.inf)
-            stiff = np.sum((open_bend - both * follow)[good]) + 2 / GAP_ERROR**2
-            pull = np.sum((open_slope - slope * follow)[good]) + 2 * opened / GAP_ERROR**2
-            move = np.clip(-pull / max(stiff, 2 / GAP_ERROR**2), -STEP, STEP)
-            opened += move
-            place = place - np.clip(
-                slope / np.where(good, bend, np.inf) + follow * move, -STEP, STEP
-            )
+            good &= (bends[0] > 0) & (np.abs(place) <= REACH)
+            bend = np.where(good, bends[0], np.inf)
+            follow = bends[1] / bend
+            stiff = np.sum(np.maximum(bends[2] - bends[1] * follow, 0)[good]) + 2 / GAP_ERROR**2
+            pull = np.sum((slopes[1] - slopes[0] * follow)[good]) + 2 * opened / GAP_ERROR**2
+            widen = np.clip(-pull / stiff, -STEP, STEP)
+            move = np.clip(slopes[0] / bend + follow * widen, -STEP, STEP)
+            opened, place = opened + widen, place - move
+        good &= np.hypot(move, widen) < SETTLED
         shift = place + np.array([[-0.5], [0.5]]) * opened
-        variance = (
-            2 / np.where(good, bend, np.inf)
-            + 2 / stiff * np.array([0.5 + follow, 0.5 - follow]) ** 2
-        )
-        return np.where(good, shift, np.nan), np.where(good, np.sqrt(variance), np.inf)
+        common = np.sqrt(2 / stiff) * np.abs([0.5 + follow, 0.5 - follow])
+        sigma = np.sqrt(2 / bend + common**2)
+        return np.where(good, shift, np.nan), np.where(good, sigma, np.inf), common
 
     def _derivatives(self, place, opened, step, excess):
         """Return slopes and bends of chi squared with place and opening, and its value there.

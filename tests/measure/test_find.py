@@ -230,6 +230,24 @@ def test_longslit_beyond_the_frame_is_laid_out_nominally():
     assert traces.q("1", 0.0, 300.0) - traces.q("1", 1.0, 300.0) == pytest.approx(520, rel=1e-3)
 
 
+@pytest.mark.parametrize(("fill", "level", "scale"), [(0.93, 0.05, 0.94), (0.97, 0.02, 1.0)])
+def test_a_longslit_on_a_pedestal_does_not_overfill_the_frame(fill, level, scale):
+    """An arc that stands for a flat, or a frame without its bias: little light on much else."""
+    obs = small(kind="longslit")
+    mask = longslit(obs.instrument, fill=fill)
+    obs = through(mask, obs)
+    flat = obs.flat(1)
+    flat.data[:] = flat.data * level + 1000.0
+    instrument = replace(obs.instrument, pixel_scale=obs.instrument.pixel_scale * scale)
+    (traces,) = find_traces(flat, mask, instrument)
+    seen, other = (traces.edges[traces.edges["t"] == t] for t in (0.0, 1.0))
+    assert np.mean(seen["used"]) > 0.7  # where there is light
+    assert np.abs(edge_errors(obs, traces)).max() < 0.3
+    out = other[other["reason"] == "beyond the frame"]
+    assert np.all(true_rows(obs, "1", 1.0, out["p"]) < -0.5)
+    assert not np.any(seen["reason"] == "beyond the frame")
+
+
 def test_longslit_whose_ends_are_beyond_a_frame_with_a_dead_line():
     """The dead line has two edges; that of the slit is not one of them."""
     obs = small(kind="longslit")
