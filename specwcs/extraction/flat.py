@@ -73,7 +73,8 @@ class FlatField:
             variance = variance_of(frame.uncertainty, np.array)
             variance /= response
             variance /= response
-            variance += (self.error * data) ** 2
+            error = self.error * data
+            variance += np.square(error, out=error)
             sigma = StdDevUncertainty(np.sqrt(variance, out=variance), copy=False)
         divided = CCDData(
             data,
