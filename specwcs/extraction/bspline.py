@@ -224,7 +224,9 @@ class BSplineFit:
 
     def slope(self, where=...):
         """Return the derivative of the spline at its points, or some of them."""
-        return (self._in_parts()[1] * (_PARTS / self.spacing)).take(self._part[where])
+        result = self._in_parts()[1].take(self._part[where])
+        result *= _PARTS / self.spacing
+        return result
 
     @property
     def n_coefficients(self):
