@@ -49,6 +49,7 @@ class Pictures:
             path.parent.mkdir(exist_ok=True)
             figure = report.slit_figure(key, self._reduction.slits[key], before, after)
             report.write_figure(figure, path, overwrite=True)
+            figure.clear()  # a figure refers to itself: its pixels would stay
             self._slits[key] = path
         except SpecwcsError as error:
             self._fault = error
