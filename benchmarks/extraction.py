@@ -8,7 +8,6 @@ README.rst.
 """
 
 import argparse
-import resource
 import sys
 import time
 import warnings
@@ -185,8 +184,6 @@ def large():
     ):
         print(f"  {name:18} {seconds:6.1f} s")
     print(f"  all                {marks[-1] - start:6.1f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(f"  peak memory, simulation and calibration included {peak:.1f} GiB")
 
 
 def main():

@@ -7,6 +7,7 @@ measured in the same process. Every block has a process of its own, and so its o
 
 import argparse
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import specwcs
 from specwcs import Mask, SpecwcsWarning, calibrate, extract, rectify
 from specwcs.inputs import LineCatalog
 from specwcs.simulate import example, lamp, wrong
+from specwcs.simulate.files import write_catalog, write_frame, write_instrument
 
 SIZES = {
     "512 x 256, 4 slits": {"shape": (256, 512), "n_slits": 4, "line_curvature": 0.8},
@@ -33,6 +35,7 @@ SIZES = {
     "8288 x 3088, 28 slits": {"shape": (3088, 8288), "n_slits": 28},
 }
 POINTS = 1_000_000
+ARCS = (2, 4)  # seeds
 
 
 def seconds(call, repeat=3):
@@ -98,7 +101,49 @@ def job_table(name):
     total = sum(spent for _, spent in steps)
     for step, spent in [*steps, ("the whole job", total)]:
         print(f"  {step:44} {spent:8.2f} s {spent / unit:9.2f}")
-    print(f"  peak memory, simulation included            {peak():8.2f} GiB")
+
+
+def commands(name):
+    """Print seconds and peak memory of the commands that do the whole job, from files to files.
+
+    Each is a process of its own, whose peak is at least that of the one that starts it: here.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        alone(write_files, name, folder)
+        flat, science = folder / "flat.fits", folder / "science.fits"
+        arcs = [folder / f"arc{seed}.fits" for seed in ARCS]
+        made = {
+            "calibrate": [
+                folder / "inst.icf", folder / "mask.mdf", "--flat", flat, "--arc", *arcs,
+                "--catalog", folder / "lamp.dat", "-o", folder / "cal.asdf",
+            ],
+            "extract": [folder / "cal.asdf", science, "--flat", flat, "-o", folder / "out"],
+        }  # fmt: skip
+        print(f"\n{name}, from files (flat, {len(arcs)} arcs, science) to files and pictures")
+        for command, arguments in made.items():
+            start = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-c", "import sys; from specwcs.cli import main; "
+                 "sys.exit(main())", command, *map(str, arguments)], stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            _, status, usage = os.wait4(process.pid, 0)
+            if os.waitstatus_to_exitcode(status) not in (0, 3):  # 3: a slit that failed is told
+                raise SystemExit(f"specwcs {command} failed")
+            print(f"  {'specwcs ' + command:44} {time.perf_counter() - start:8.2f} s "
+                  f"  peak memory {usage.ru_maxrss / 1024**2:5.2f} GiB")  # fmt: skip
+
+
+def write_files(name, folder):
+    """Write what an observer has: frames, instrument, mask and lines."""
+    obs, catalog = example(**SIZES[name]), lamp()
+    write_instrument(folder / "inst.icf", wrong(obs.instrument))
+    Mask(list(obs.mask.values())).write(folder / "mask.mdf")
+    write_catalog(folder / "lamp.dat", catalog)
+    write_frame(folder / "flat.fits", obs.flat(1))
+    for seed in ARCS:
+        write_frame(folder / f"arc{seed}.fits", obs.arc(catalog, seed))
+    write_frame(folder / "science.fits", obs.science(3))
 
 
 def peak():
@@ -242,6 +287,7 @@ def main():
     for name in SIZES:
         if not (quick and "28" in name):
             alone(job_table, name)
+            commands(name)
     alone(figures, not quick)
     alone(longslit)
     alone(importing)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["each"]
@@ -29,7 +30,14 @@ def each(work, items):
         yield from map(work, items)
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, items)
+        # None is begun before it is its turn: results of slits are large.
+        ahead = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _cores():

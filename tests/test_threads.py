@@ -39,6 +39,12 @@ def test_results_come_in_order_from_several_threads(cores):
     assert list(threads.each(work, [])) == []
 
 
+def test_work_is_not_far_ahead_of_who_takes_it(cores):
+    begun = []
+    for item, _ in enumerate(threads.each(begun.append, range(20))):
+        assert len(begun) <= item + 5  # with three threads
+
+
 def test_who_is_one_of_many_works_alone(cores):
     with ThreadPoolExecutor(1, thread_name_prefix="one") as pool:
         assert pool.submit(names).result() == {"one_0"}

@@ -153,36 +153,43 @@ def _flat(cal, args, console):
 
 def _extract(cal, path, name, flat, objects, args, console):
     """Extract one exposure; return its facts."""
-    from specwcs.extraction import mask_cosmics, rectify, reduce_frame
-    from specwcs.inputs import read_frame
+    from specwcs.cli.pictures import Pictures
+    from specwcs.extraction import rectify, reduce_frame
     from specwcs.io.cutouts import write_cutouts
-    from specwcs.io.products import write_products
+    from specwcs.io.products import spectrum_path, write_products, write_spectrum
 
-    console.step(f"{path}: reading")
-    frame = read_frame(path, cal.instrument, bias=args.bias)
-    if args.cosmics:
-        console.step(f"{path}: masking cosmic rays")
-        frame = mask_cosmics(frame)
-    header = frame.meta["header"]
-    shift = _shift(header, path) if args.barycentric else lambda spectrum: spectrum
     grid = {"wavelength": "log" if args.log else None, "medium": args.medium}
-    console.step(f"{path}: sky and objects of {len(cal.mask)} slits")
+    frames = [_read(cal, path, args, console)]
+    header = frames[0].meta["header"]
+    shift = _shift(header, path) if args.barycentric else lambda spectrum: spectrum
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpecwcsWarning)  # of skipped slits: told below
+        # They are told below.
+        warnings.filterwarnings("ignore", r"\d+ slits skipped", SpecwcsWarning)
+        console.step(f"{path}: sky and objects of {len(cal.mask)} slits")
+        # A full-size frame is large: it is handed over, to be let go once divided by the flat.
         reduction = reduce_frame(
-            cal, frame, not args.no_sky, flat=flat, objects=objects, method=args.method, **grid
-        )
-        del frame  # a full-size one is large
-        console.step(f"{path}: rectifying")
-        images = rectify(cal, reduction.subtracted, **grid)
-        before = images if args.no_pictures else rectify(cal, reduction.frame, **grid)
+            cal, frames.pop(), not args.no_sky, flat=flat, objects=objects, method=args.method,
+            wavelength=grid["wavelength"], medium=grid["medium"],
+        )  # fmt: skip
+        pictures, files = None, []
+        if not args.no_pictures:
+            pictures = Pictures(args.output, name, reduction, args.overwrite, console)
+
+        def write(image):
+            files.append(spectrum_path(args.output, name, image))
+            write_spectrum(shift(image), files[-1], header, args.overwrite)
+            if pictures:
+                key = image.meta["slit"]
+                pictures.add(rectify(cal, reduction.frame, [key], **grid)[key], image)
+
+        console.step(f"{path}: rectifying and writing")
+        images = rectify(cal, reduction.subtracted, **grid, keep=write)
     spectra = [shift(spectrum) for spectrum in reduction.spectra]
-    shifted = {key: shift(image) for key, image in images.items()}
     failed = {key: why for key, why in cal.mask.faults.items() if key not in cal.mask}
     failed |= images.skipped | reduction.skipped
-    console.step(f"{path}: writing")
-    files = write_products(args.output, name, shifted, spectra, header, args.overwrite)
+    files += write_products(args.output, name, {}, spectra, header, args.overwrite)
     files.append(args.output / f"{name}_cutouts.fits")
+    console.step(f"{path}: cut-outs")
     write_cutouts(files[-1], cal, reduction, args.overwrite)
     facts = {
         "rectified": list(images),
@@ -193,9 +200,20 @@ def _extract(cal, path, name, flat, objects, args, console):
         "picture": None,
         "page": None,
     }
-    if not args.no_pictures:
-        facts |= _pictures(path, name, reduction, before, images, failed, args, console)
-    return facts
+    return facts | (pictures.finish(path, failed) if pictures else {})
+
+
+def _read(cal, path, args, console):
+    """Read an exposure, and mask its cosmic rays if that is wanted."""
+    from specwcs.extraction import mask_cosmics
+    from specwcs.inputs import read_frame
+
+    console.step(f"{path}: reading")
+    frame = read_frame(path, cal.instrument, bias=args.bias)
+    if args.cosmics:
+        console.step(f"{path}: masking cosmic rays")
+        frame = mask_cosmics(frame)
+    return frame
 
 
 def _shift(header, path):
@@ -211,39 +229,6 @@ def _shift(header, path):
 def _spectrum_facts(spectrum):
     keys = ("slit", "object", "object_t", "object_fwhm", "object_snr", "method", "velocity")
     return {key: spectrum.meta[key] for key in keys if key in spectrum.meta}
-
-
-def _pictures(path, name, reduction, before, after, failed, args, console):
-    """Draw the overview, the slits, and the page; return where they are."""
-    from specwcs.cli.outputs import draw, drawing
-
-    spectra = reduction.spectra
-    n_slits = len(after.keys() | failed.keys())
-    done = len({spectrum.meta["slit"] for spectrum in spectra})
-    title = f"{Path(path).name}: spectra of {done} of {n_slits} slits"
-    picture = draw(
-        lambda report: report.spectra_figure(after, spectra, title=title, failed=failed),
-        args.output / f"{name}.png",
-        args.overwrite,
-        console,
-    )
-    page = args.output / f"{name}.html"
-    try:
-        report = drawing()
-        figures = {
-            key: report.slit_figure(key, slit, before[key], after[key])
-            for key, slit in reduction.slits.items()
-            if key in before and key in after
-        }
-        folder = args.output / f"{name}_slits"
-        folder.mkdir(exist_ok=True)
-        for key, figure in figures.items():
-            report.write_figure(figure, folder / f"{key}.png", overwrite=True)
-        report.write_exposure_page(page, title, reduction, figures, args.overwrite)
-    except SpecwcsError as error:
-        console.warn(f"no page: {error}")
-        page = None
-    return {"picture": picture, "page": page}
 
 
 def _exposure_lines(path, exposure, folder):

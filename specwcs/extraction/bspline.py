@@ -4,17 +4,24 @@ With so many points an interval (a spectrum seen in a hundred rows) sorting them
 intervals is the whole cost; the equations are banded. Knots may be finer where that pays.
 """
 
+from functools import lru_cache
+from math import comb
+
 import numpy as np
-from scipy.linalg import solveh_banded
+from scipy.linalg import cho_solve_banded, cholesky_banded
 from scipy.ndimage import maximum_filter1d
 
 __all__ = ["BSplineFit"]
 
 # Powers of the place in the interval, 0 to 1, of the four splines that are not zero there.
 _BASIS = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6.0
+_PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
+_PRODUCTS = np.array([np.convolve(_BASIS[a], _BASIS[b]) for a, b in _PAIRS])
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
+_MIDDLES = (np.arange(_PARTS) + 0.5) / _PARTS
+_POWERS = _MIDDLES ** np.arange(7)[:, None]
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
-_CHUNK, _OVERLAP = 12, 6  # coefficients: those farther apart are not correlated
+_REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
 _WORTH = 4.0  # chi-square that a further coefficient must bring
 
@@ -38,18 +45,16 @@ class BSplineFit:
         coarsest = 2 ** (levels - 1)
         self.n = coarsest * max(int(np.ceil((high - self.low) / (spacing * coarsest))), 1)
         self.spacing = max((high - self.low) / self.n, np.finfo(float).tiny)
-        self._place = (x - self.low) * (_PARTS / self.spacing)
-        self._part = np.minimum(self._place, self.n * _PARTS - 1).astype(np.int32)
-        self._place -= self._part
+        self._part, self._place = self._at(x)
         self.clear()
 
     def clear(self):
         """Take all points out."""
-        self._weights = np.zeros(self.n * _PARTS)
-        self._sums = np.zeros(self.n * _PARTS)
-        self._value = np.zeros(self.n * _PARTS)
+        # Sums over the points of an interval, times powers of their place in it.
+        self._moments, self._sums = np.zeros((7, self.n)), np.zeros((4, self.n))
+        self._power = np.zeros((4, self.n))
 
-    def add(self, values, weights=None, where=..., sign=1.0):
+    def add(self, values, weights=None, where=...):
         """Add points.
 
         Parameters
@@ -58,20 +63,38 @@ class BSplineFit:
             Of the shape of x.
         weights : ndarray, optional
             Likewise; by default 1.
-        where : ndarray of bool or int, optional
+        where : ndarray of bool, optional
             Only these points.
-        sign : float
-            -1 takes them out again.
         """
         part, values = self._part[where].ravel(), values[where].ravel()
-        size = len(self._weights)
-        if weights is None:
-            self._weights += sign * np.bincount(part, minlength=size)
-        else:
+        if weights is not None:
             weights = weights[where].ravel()
-            self._weights += sign * np.bincount(part, weights, size)
             values = values * weights
-        self._sums += sign * np.bincount(part, values, size)
+        count, total = (
+            np.bincount(part, sizes, self.n * _PARTS).reshape(self.n, _PARTS).T
+            for sizes in (weights, values)
+        )
+        self._moments += _POWERS @ count
+        self._sums += _POWERS[:4] @ total
+
+    def change(self, values, where, sign):
+        """Add a few points of weight 1, or take them out again.
+
+        Parameters
+        ----------
+        values : ndarray
+            Of the shape of x.
+        where : tuple of ndarray of int
+            The points.
+        sign : float
+            -1 takes them out.
+        """
+        interval, part = np.divmod(self._part[where], _PARTS)
+        values = sign * values[where]
+        for k, power in enumerate(_POWERS[:, part]):
+            np.add.at(self._moments[k], interval, sign * power)
+            if k < 4:
+                np.add.at(self._sums[k], interval, power * values)
 
     def solve(self, variance=None):
         """Fit the spline.
@@ -87,54 +110,57 @@ class BSplineFit:
         BSplineFit
             itself.
         """
-        self._before, self._chosen = self._value, np.full(len(self._sums), self.levels - 1, np.int8)
-        self._value, self._slope = self._table(self.levels - 1)
+        self._before, self._tables, self._factors = self._power, None, {}
+        self._chosen = np.full(self.n, self.levels - 1, np.int8)
+        self._power = self._fitted(self.levels - 1)
         finer = range(self.levels - 2, -1, -1) if variance else ()
         for level in finer:
-            value, slope = self._table(level)
-            better = self._finer_pays(value, level, variance)
-            self._value[better], self._slope[better] = value[better], slope[better]
+            power = self._fitted(level)
+            better = self._finer_pays(power, level, variance)
+            self._power[:, better] = power[:, better]
             self._chosen[better] = level
         return self
 
-    def _finer_pays(self, value, level, variance):
-        """Where the knots of a level fit so much better than what there is, for each part."""
-        gain = (self._value - value) * (self._weights * (self._value + value) - 2 * self._sums)
-        gain /= variance(np.maximum(self._value, value))
-        size = _BLOCK * 2 ** (self.levels - 1) * _PARTS
-        starts = np.arange(0, len(gain), size)
+    def _finer_pays(self, power, level, variance):
+        """Where the knots of a level fit so much better than what there is, for each interval."""
+        less, more = self._power - power, self._power + power
+        gain = -2 * np.einsum("kn,kn->n", less, self._sums)
+        for a in range(4):
+            for b in range(4):
+                gain += less[a] * more[b] * self._moments[a + b]
+        middle = 0.5 ** np.arange(4)
+        gain /= variance(np.maximum(middle @ self._power, middle @ power))
+        size = _BLOCK * 2 ** (self.levels - 1)
+        starts = np.arange(0, self.n, size)
         further = _BLOCK * 2 ** (self.levels - 1 - level) / 2
         pays = np.add.reduceat(gain, starts) > _WORTH * further
         pays = maximum_filter1d(pays, 3, mode="nearest")
-        return np.repeat(pays, np.diff(np.append(starts, len(gain))))
+        return np.repeat(pays, np.diff(np.append(starts, self.n)))
 
-    def _table(self, level):
-        """Value and slope of the spline of a level in each part, per part."""
+    def _fitted(self, level):
+        """Fit the spline of a level: powers of the place in each of the finest intervals."""
         bands, right = self._equations(level)
-        coefficients = solveh_banded(bands, right, lower=True, check_finite=False)
-        parts = _PARTS * 2**level
-        power = _BASIS.T @ np.stack([coefficients[a : a + self.n // 2**level] for a in range(4)])
-        place = (np.arange(parts) / parts)[:, None] ** np.arange(4)
-        value = place @ power
-        slope = place[:, :3] @ (power[1:] * np.array([[1], [2], [3]]))
-        bend = place[:, :2] @ (power[2:] * np.array([[2], [6]]))
-        # A part is so short that a straight line through it does.
-        slope, bend = slope.T.ravel() / parts, bend.T.ravel() / parts**2
-        return value.T.ravel() - bend / 16, slope + bend / 2
+        self._factors[level] = cholesky_banded(bands, lower=True, check_finite=False)
+        coefficients = cho_solve_banded((self._factors[level], True), right, check_finite=False)
+        number = 2**level
+        coarse = _BASIS.T @ np.stack([coefficients[a : a + self.n // number] for a in range(4)])
+        power = np.empty((4, self.n))
+        for child in range(number):
+            power[:, child::number] = _within(child, number)[:4, :4].T @ coarse
+        return power
 
     def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
-        n, parts = self.n // 2**level, _PARTS * 2**level
+        number, n = 2**level, self.n // 2**level
+        shares = [_within(child, number) for child in range(number)]
+        moments = sum(s @ self._moments[:, k::number] for k, s in enumerate(shares))
+        sums = sum(s[:4, :4] @ self._sums[:, k::number] for k, s in enumerate(shares))
         size = n + 3
         bands, right = np.zeros((4, size)), np.zeros(size)
-        powers = ((np.arange(parts) + 0.5) / parts) ** np.arange(7)[:, None]
-        moments = powers @ self._weights.reshape(n, parts).T
-        sums = powers[:4] @ self._sums.reshape(n, parts).T
-        for a in range(4):
-            right[a : a + n] += _BASIS[a] @ sums
-            for b in range(a, 4):
-                product = np.convolve(_BASIS[a], _BASIS[b])
-                bands[b - a, a : a + n] += product @ moments
+        for a, part in enumerate(_BASIS @ sums):
+            right[a : a + n] += part
+        for (a, b), part in zip(_PAIRS, _PRODUCTS @ moments, strict=True):
+            bands[b - a, a : a + n] += part
         smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
         ends = np.zeros((3, size))  # bands of the second differences' squares
         for k, own in enumerate((1.0, -2.0, 1.0)):
@@ -147,11 +173,25 @@ class BSplineFit:
 
     def __call__(self, where=...):
         """Evaluate the spline at its points, or some of them."""
+        value, slope = self._in_parts()
         part = self._part[where]
-        value = self._slope.take(part)
-        value *= self._place[where]
-        value += self._value.take(part)
-        return value
+        result = slope.take(part)
+        result *= self._place[where]
+        result += value.take(part)
+        return result
+
+    def _in_parts(self):
+        """Value at the start, and change, of the straight line that does in each short part."""
+        if self._tables is None:
+            start, power = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
+            first, second = (  # derivatives of the powers
+                f * start ** np.maximum(power - k, 0)
+                for k, f in ((1, power), (2, power * (power - 1)))
+            )
+            bend = second / _PARTS**2
+            lines = (start**power - bend / 16, first / _PARTS + bend / 2)
+            self._tables = [(self._power.T @ line).ravel() for line in lines]
+        return self._tables
 
     def moved(self, variance, share):
         """Find the points at which the last solution differs from the one before.
@@ -167,8 +207,11 @@ class BSplineFit:
         -------
         tuple of ndarray of int
         """
-        change = np.abs(self._value - self._before)
-        return np.nonzero((change > share * np.sqrt(variance(self._value))).take(self._part))
+        places = np.array([0.0, 0.5, 1.0])[:, None] ** np.arange(4)
+        change = np.abs(places @ (self._power - self._before)).max(axis=0)
+        moved = change > share * np.sqrt(variance(places[1] @ self._power))
+        found = np.flatnonzero(np.repeat(moved, _PARTS).take(self._part.ravel()))
+        return np.unravel_index(found, self._part.shape)
 
     def interval(self, where):
         """Return which of the finest intervals points are in."""
@@ -177,26 +220,30 @@ class BSplineFit:
     @property
     def count(self):
         """Sum of the weights of the points in each of the finest intervals."""
-        return self._weights.reshape(self.n, _PARTS).sum(axis=1)
+        return self._moments[0]
 
     def slope(self, where=...):
         """Return the derivative of the spline at its points, or some of them."""
-        return (self._slope * (_PARTS / self.spacing)).take(self._part[where])
+        result = self._in_parts()[1].take(self._part[where])
+        result *= _PARTS / self.spacing
+        return result
 
     @property
     def n_coefficients(self):
         """Number of coefficients that the spline has."""
-        return float(np.sum(0.5**self._chosen) / _PARTS)
+        return float(np.sum(0.5**self._chosen))
 
     def at(self, x):
         """Evaluate the spline at other places; beyond its range at its ends."""
-        part, place = self._at(x)
-        return self._value[part] + self._slope[part] * place
+        (value, slope), (part, place) = self._in_parts(), self._at(x)
+        return value[part] + slope[part] * place
 
     def _at(self, x):
-        place = np.clip((np.asarray(x) - self.low) * (_PARTS / self.spacing), 0, len(self._sums))
-        part = np.minimum(place, len(self._sums) - 1).astype(np.int32)
-        return part, place - part
+        place = (x - self.low) * (_PARTS / self.spacing)
+        np.clip(place, 0, self.n * _PARTS, out=place)
+        part = np.minimum(place, self.n * _PARTS - 1).astype(np.intp)
+        place -= part
+        return part, place
 
     def variance_factor(self, x):
         """Return the variance of the spline at x in units of that of a point of weight 1.
@@ -205,35 +252,39 @@ class BSplineFit:
         ----------
         x : ndarray, shape (m,)
         """
-        chosen = self._chosen[self._at(x)[0]]
+        chosen = self._chosen[self._at(x)[0] // _PARTS]
         factor = np.empty(len(x))
         for level in np.unique(chosen):
             factor[chosen == level] = self._variance_factor(x[chosen == level], int(level))
         return factor
 
     def _variance_factor(self, x, level):
-        """From the inverse of the banded matrix, a diagonal block at a time.
+        """With L the factor of the normal matrix and b the basis at x: the square of b / L.
 
         What is farther away has no part in it.
         """
-        bands, _ = self._equations(level)
-        size, reach = bands.shape[1], _CHUNK + 2 * _OVERLAP
-        number = -(-size // _CHUNK)
-        padded = np.zeros((4, number * _CHUNK + 2 * _OVERLAP))
-        padded[0] = 1.0
-        padded[:, _OVERLAP : _OVERLAP + size] = bands
-        at = np.arange(number)[:, None] * _CHUNK + np.arange(reach)
-        blocks = np.zeros((number, reach, reach))
-        rows = np.arange(reach)
-        for k in range(4):
-            own = rows[: reach - k]
-            blocks[:, own + k, own] = blocks[:, own, own + k] = padded[k][at[:, : reach - k]]
-        inverse = np.linalg.inv(blocks)
+        factor = np.pad(self._factors[level], ((0, 0), (3, _REACH)))
+        factor[0, -_REACH:] = 1.0
         n = self.n // 2**level
         place = np.clip((np.asarray(x, float) - self.low) / (self.spacing * 2**level), 0, n)
-        interval = np.minimum(place, n - 1).astype(np.int32)
-        basis = (_BASIS @ np.power(place - interval, np.arange(4)[:, None])).T
-        block = np.minimum(interval // _CHUNK, number - 1)
-        index = (interval + _OVERLAP - block * _CHUNK)[:, None] + np.arange(4)
-        part = inverse[block[:, None, None], index[:, :, None], index[:, None, :]]
-        return np.einsum("ma,mab,mb->m", basis, part, basis)
+        interval = np.minimum(place, n - 1).astype(np.intp)
+        basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
+        solved = []
+        for k in range(_REACH):
+            row = basis[k] if k < 4 else 0.0
+            for m, before in enumerate(solved[:-4:-1], start=1):
+                row = row - factor[m, interval + 3 + k - m] * before
+            solved.append(row / factor[0, interval + 3 + k])
+        return np.sum(np.square(solved), axis=0)
+
+
+@lru_cache
+def _within(child, number):
+    """Matrix that takes powers of the place in a part of an interval to those in the whole.
+
+    The interval has so many equal parts: its place is (child + place in the part) / number.
+    """
+    powers = range(7)
+    return np.array(
+        [[comb(k, j) * child ** max(k - j, 0) / number**k for j in powers] for k in powers]
+    )

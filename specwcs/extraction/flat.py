@@ -65,15 +65,16 @@ class FlatField:
         if frame.shape != self.response.shape:
             msg = f"the frame's shape is {frame.shape}"
             raise InputError(msg, f"Must be that of the flat, {self.response.shape}.")
-        dead = np.isnan(self.response)
-        response = np.where(dead, np.float32(1), self.response)
-        data = frame.data / response
-        sigma = None
-        if frame.uncertainty is not None:
-            variance = variance_of(frame.uncertainty, np.array)
-            variance /= response
-            variance /= response
-            variance += (self.error * data) ** 2
+        dead, data, sigma = np.isnan(self.response), np.array(frame.data, float), None
+        known = frame.uncertainty is not None
+        variance = variance_of(frame.uncertainty, np.array) if known else np.empty_like(data)
+        for k in range(len(data)):  # row by row: temporaries as large as a frame fill the memory
+            response = np.where(dead[k], np.float32(1), self.response[k])
+            data[k] /= response
+            variance[k] /= response
+            variance[k] /= response
+            variance[k] += (self.error[k] * data[k]) ** 2
+        if known:
             sigma = StdDevUncertainty(np.sqrt(variance, out=variance), copy=False)
         divided = CCDData(
             data,

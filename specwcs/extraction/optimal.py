@@ -85,26 +85,33 @@ class ObjectPixels:
         self.place = (first + np.arange(2 * self.half + 1)[:, None], np.arange(n))
         self.beyond = (self.place[0] < 0) | (self.place[0] >= pixels.strip.height)
         self.place = (np.clip(self.place[0], 0, pixels.strip.height - 1), self.place[1])
+        self._flat = self.place[0] * n + self.place[1]
         self.offset = first + np.arange(2 * self.half + 1)[:, None] - centre
-        self.model_sky = self._take(sky.model if sky else np.zeros_like(pixels.data))
-        self.misplaced = self._take(MISPLACED * sky.slope if sky else np.zeros_like(pixels.data))
+        self.model_sky = self._take(sky.model) if sky else np.zeros(self.offset.shape)
+        self.misplaced = (MISPLACED * self._take(sky.slope)) ** 2 if sky else 0.0
         self.sky_variance = sky.variance if sky else np.zeros(n)
         self.data = self._take(pixels.data) - self.model_sky
         self.u = self._take(pixels.u)
         self.u_trace, self.width = pixels.along(centre)
+        self._own = np.clip(np.arange(n) + self.u - self.u_trace, 0, n - 1)
+        self._low = np.minimum(self._own.astype(np.intp), n - 2)
+        self._own -= self._low
         self.inside = self._take(pixels.inside) & ~self.beyond
         self.good = self.inside & ~self._take(pixels.bad) & ~self._take(others)
+        self._noise = pixels.noise_of(self.place)
         self._take_variance(0.0)
+        self._window = self._fading()
+        self._wings = _WINGS * (self._window < 1)
         self.cosmics = np.zeros_like(self.good)
         self.profile = self._gaussian()
         self._fit_profile()
         self._reject()
 
     def _take(self, plane):
-        return plane[self.place]
+        return plane.take(self._flat)
 
     def _take_variance(self, model):
-        self.variance = self.pixels.variance_for(np.maximum(model, 0) + self.model_sky, self.place)
+        self.variance = self._noise(np.maximum(model, 0) + self.model_sky)
 
     # -- the profile ----------------------------------------------------------------
 
@@ -132,25 +139,22 @@ class ObjectPixels:
         self.snr = float(np.sqrt(max(np.sum(flux * np.abs(flux) * weight), 0.0)))
         if not self.snr > _FREE:
             return
+        spline = BSplineFit(self.offset, _KNOTS)
         for _ in range(2):
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
             used = self.good & ~self.cosmics & (flux > 0)
             weight = np.where(used, flux**2 / self.variance, 0.0)
             ratio = np.divide(self.data, flux, out=np.zeros_like(self.data), where=used)
-            shape = self._spline(ratio, weight, used)
+            shape = _fitted(spline, ratio, weight, used)
             if self.snr > _CHANGING:
                 u = np.linspace(-1, 1, flux.size)
                 miss = np.where(used, (ratio - shape) * u, 0.0)
-                shape = shape + u * self._spline(_over(miss, u**2), weight * u**2, used)
-            self.profile = self._normalised(shape * self._window())
+                miss, weight = _over(miss, u**2), weight * u**2
+                shape = shape + u * _fitted(spline, miss, weight, used)
+            self.profile = self._normalised(shape * self._window)
 
-    def _spline(self, ratio, weight, used):
-        spline = BSplineFit(self.offset, _KNOTS)
-        spline.add(ratio, weight / max(weight.max(), 1e-300), where=used)
-        return spline.solve()()
-
-    def _window(self):
+    def _fading(self):
         """Fade out at the ends of what is followed, where there is only noise."""
         reach = _REACH * self.item.fwhm
         return np.clip((reach - np.abs(self.offset)) / max(0.25 * reach, 1.0), 0.0, 1.0)
@@ -177,9 +181,9 @@ class ObjectPixels:
         """How far pixels are off the profile for a flux, standard deviations."""
         model = self._at_pixels(flux) * self.profile
         self._take_variance(model)
-        error = np.sqrt(self.variance + self.misplaced**2) + _OFF * np.abs(model)
+        error = np.sqrt(self.variance + self.misplaced) + _OFF * np.abs(model)
         # In the far wings the profile is not known: they may hold a little of the light.
-        error += (self._window() < 1) * (_WINGS * np.maximum(model.max(axis=0), 0.0))
+        error += self._wings * np.maximum(model.max(axis=0), 0.0)
         return np.where(self.good, (self.data - model) / error, 0.0)
 
     def _sharp(self):
@@ -196,11 +200,10 @@ class ObjectPixels:
 
     def _at_pixels(self, flux):
         """Flux at the pixels' own u, from that of columns."""
-        n = self.u.shape[1]
-        place = np.clip(np.arange(n) + self.u - self.u_trace, 0, n - 1)
-        low = np.minimum(place.astype(np.int32), n - 2)
-        place -= low
-        return flux[low] + place * (flux[low + 1] - flux[low])
+        result = np.diff(flux).take(self._low)
+        result *= self._own
+        result += flux.take(self._low)
+        return result
 
     # -- spectra --------------------------------------------------------------------------
 
@@ -284,7 +287,7 @@ class Bins:
         # A pixel on the first or last edge reaches beyond, as if bins went on.
         number = _continued(edges, np.arange(self.n + 1))
         low, high = (np.interp(u + side * width, *number) for side in (-0.5, 0.5))
-        first, size = np.floor(low).astype(np.int32), np.maximum(high - low, 1e-12)
+        first, size = np.floor(low).astype(np.intp), np.maximum(high - low, 1e-12)
         self.parts = []
         for m in range(int(np.ceil(size.max())) + 1):
             share = np.minimum(high, first + m + 1.0) - np.maximum(low, first + m)
@@ -327,6 +330,13 @@ def _continued(x, number):
     first, last = _BEYOND * (x[1] - x[0]), _BEYOND * (x[-1] - x[-2])
     x = np.concatenate([[x[0] - first], x, [x[-1] + last]])
     return x, np.concatenate([[-_BEYOND], number, [number[-1] + _BEYOND]])
+
+
+def _fitted(spline, values, weight, used):
+    """Fit a spline anew to values, and evaluate it."""
+    spline.clear()
+    spline.add(values, weight / max(weight.max(), 1e-300), where=used)
+    return spline.solve()()
 
 
 def _over(a, b):

@@ -133,14 +133,26 @@ class SlitPixels:
         where : index, optional
             The pixels that it is for.
         """
+        return self.noise_of(where)(model)
+
+    def noise_of(self, where):
+        """Return the function from a model of some of the pixels to their variance."""
         if not self.known_noise:
-            return self.variance[where]
-        model = np.maximum(model, 0.0)
+            variance = self.variance[where]
+            return lambda _: variance.copy()
+        floor = self.floor[where]
         slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
-        variance = model * slope + self.floor[where]
-        if np.ndim(error) or error:
-            variance += (error * model) ** 2
-        return variance
+
+        def variance_of_model(model):
+            model = np.maximum(model, 0.0)
+            variance = model * slope
+            variance += floor
+            if np.ndim(error) or error:
+                model *= error
+                variance += np.square(model, out=model)
+            return variance
+
+        return variance_of_model
 
     @cached_property
     def floor(self):

@@ -45,6 +45,7 @@ def rectify(
     kernel="cubic",
     density=False,
     medium=None,
+    keep=None,
 ):
     """Resample slits to a grid of positions and wavelengths.
 
@@ -69,6 +70,9 @@ def rectify(
         Whether to divide by the width of the bins: flux per Angstrom, not flux per bin.
     medium : {"air", "vacuum"}, optional
         Of the wavelengths of the result; by default that of the calibration.
+    keep : callable, optional
+        ``keep(image)`` is called for one slit after the other, and what it returns is kept instead
+        of the image: so the images of a large frame can be written without all being in memory.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def rectify(
 
     for own, exposure in zip(cals[1:], frames[1:], strict=True):
         own.check_frame(exposure)
-    result = SlitImages(*for_each_slit(cals[0], frames[0], slits, image))
+    result = SlitImages(*for_each_slit(cals[0], frames[0], slits, image, keep))
     warn_skipped(result.skipped)
     return result
 

@@ -24,7 +24,8 @@ MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
 _MOVED = 0.02  # standard deviations of a pixel: by less the sky has not changed
-_SAMPLE = 3  # every so many rows and columns tell the scatter
+_SAMPLE = 10_000  # pixels that tell the scatter
+_CACHED = 2**15  # pixels that are worked on together
 _MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
@@ -138,12 +139,14 @@ class _Fit:
 
     def __init__(self, pixels, u, sky, objects):
         self.pixels, self.sky, self.objects = pixels, sky, objects
+        self._some = np.s_[:, :: max(1, sky.size // _SAMPLE)]
         self.spline = BSplineFit(u, _FINEST, _LEVELS)
-        self.floor = float(np.median(pixels.floor[sky]))
-        self.per_count = float(np.median(pixels.slope))
-        self.shape = np.ones(1)
-        self.used = sky.copy()
-        self.model, self.miss, self.deviation = np.zeros((3, *sky.shape))
+        some = self._some
+        self.floor = float(np.median(pixels.floor[some][sky[some]]))
+        slope = np.broadcast_to(pixels.slope, sky.shape)
+        self.per_count = float(np.median(slope[some]))
+        self.shape, self.used = np.ones(sky.shape), sky.copy()
+        self.light, self.deviation, self.miss = np.zeros((3, *sky.shape))
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
@@ -156,111 +159,106 @@ class _Fit:
         self._reject(None, _COARSE)
         self._reject(self._variance, 0.0)
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
-        self.used = self.sky.copy()
-        self._take_all()
+        self._use(_places(self.sky & ~self.used), True)
         hit = np.zeros_like(self.sky)
-        hit[self._worst(self.deviation**2)] = True
-        self.used = self.sky & ~grown(hit, self.deviation)
-        self._take_all()
+        hit[self._worst(self._far())] = True
+        self._use(_places(self.sky & grown(hit, self.deviation / np.sqrt(self.scatter))), False)
         self._find_shape()
         self._take_all()
         self._reject(self._variance, 0.0)
-        self.spline.solve(self._variance)
-        self._evaluate(0.0)
-        self.chi2 = float(np.mean(self.miss[self.used]))
-        self._follow_ends(self.spline())
+
+    def _blocks(self):
+        """Yield whole rows of the slit, so few that the work on them stays in the cache."""
+        rows, columns = self.sky.shape
+        step = max(1, _CACHED // columns)
+        for first in range(0, rows, step):
+            yield np.s_[first : first + step]
 
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
         self.spline.clear()
-        self.light = self.pixels.data / self.shape
+        np.divide(self.pixels.data, self.shape, out=self.light)
         self.spline.add(self.light, where=self.used)
 
-    def _evaluate(self, rough, where=...):
-        """Find model and deviation of pixels from the spline; `rough` is as for `_reject`."""
-        level, pixels = self.spline(where), self.pixels
-        self.model[where] = model = level * self._shape_at(where)
+    def _use(self, where, use):
+        """Use a few more pixels, or leave them out."""
+        self.spline.change(self.light, where, 1.0 if use else -1.0)
+        self.used[where] = use
+
+    def _evaluate(self, rough, where):
+        """Find the deviation of pixels from the spline; `rough` is as for `_reject`."""
+        pixels, level, slope = self.pixels, self.spline(where), self.spline.slope(where)
+        model = level * self.shape[where]
         variance = pixels.variance_for(model, where)
         miss = pixels.data[where] - model
         self.miss[where] = miss**2 / variance
-        variance += ((MISPLACED + rough) * self.spline.slope(where)) ** 2 + (rough * level) ** 2
-        self.deviation[where] = miss / np.sqrt(variance)
-
-    def _shape_at(self, where):
-        return self.shape[where] if self.shape.ndim > 1 else 1.0
+        slope *= MISPLACED + rough
+        variance += np.square(slope, out=slope)
+        if rough:
+            level *= rough
+            variance += np.square(level, out=level)
+        self.deviation[where] = miss / np.sqrt(variance, out=variance)
 
     def _reject(self, knots, rough):
         """Leave out what is far off, the worst first, until nothing is.
 
         After the first round only where the spline has moved is looked at again.
         """
-        for k in range(_ROUNDS):
-            self.spline.solve(knots)
-            self._evaluate(rough, self.spline.moved(self._variance, _MOVED) if k else ...)
-            sample = np.s_[::_SAMPLE, ::_SAMPLE]
-            some = self.miss[sample][self.used[sample]]
-            scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
-            out = self._worst(self.deviation**2 / scatter)
+        self.spline.solve(knots)
+        for part in self._blocks():
+            self._evaluate(rough, part)
+        far = self._far()
+        for _ in range(_ROUNDS):
+            some = self.miss[self._some][self.used[self._some]]
+            self.scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
+            out = self._worst(far)
             if not len(out[0]):
                 break
-            self.spline.add(self.light, where=out, sign=-1.0)
-            self.used[out] = False
-        self.deviation /= np.sqrt(scatter)
+            self._use(out, False)
+            self.spline.solve(knots)
+            moved = self.spline.moved(self._variance, _MOVED)
+            self._evaluate(rough, moved)
+            off = self.used[moved] & (np.abs(self.deviation[moved]) > _CLIP)
+            off = np.ravel_multi_index([index[off] for index in moved], self.sky.shape)
+            far = np.union1d(far, off)
+
+    def _far(self):
+        """Return the flat indices of pixels that are used, and far off."""
+        return np.flatnonzero(self.used & (np.abs(self.deviation) > _CLIP))
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""
         return self.floor + self.per_count * np.maximum(value, 0.0)
 
-    def _worst(self, square):
+    def _worst(self, far):
         """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
-        rows, columns = np.nonzero(self.used & (square > _CLIP**2))
-        at = self.spline.interval((rows, columns))
-        # Where most of the rows are off, it is the spline that is.
-        some = np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count
-        rows, columns, at = rows[some[at]], columns[some[at]], at[some[at]]
+        far = far[self.used.ravel()[far]]
+        square = self.deviation.ravel()[far] ** 2 / self.scatter
+        far, square = far[square > _CLIP**2], square[square > _CLIP**2]
+        where = np.unravel_index(far, self.sky.shape)
+        at = self.spline.interval(where)
         largest = np.zeros(self.spline.n)
-        np.maximum.at(largest, at, square[rows, columns])
+        # Where most of the rows are off, it is the spline that is.
+        some = (np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count)[at]
+        np.maximum.at(largest, at[some], square[some])
         largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
-        worst = square[rows, columns] > largest[at] / 4
-        return rows[worst], columns[worst]
-
-    def _follow_ends(self, level):
-        """Let the model fall off as the light does at both ends of the slit, and past them."""
-        pixels = self.pixels
-        inside = pixels.inside & ~pixels.bad & ~self.sky
-        self.hit = grown(self.sky & ~self.used, self.deviation) & self.sky
-        slope = MISPLACED * self.spline.slope()
-        reach = np.minimum(_END, _SHORT * pixels.length)
-        weight = np.maximum(level, 0.0) ** 2 / pixels.variance_for(self.model)
-        for t in (pixels.t, 1.0 - pixels.t):
-            distance = t * pixels.length
-            end = pixels.inside & (distance <= reach)
-            used = inside & end & (level > 0)
-            if np.count_nonzero(used) < 4 * len(_END_KNOTS):
-                continue
-            ratio = np.clip(pixels.data[used] / level[used], 0.0, 2.0)
-            share = _tent(distance[used])
-            matrix = (share * weight[used]) @ share.T + 1e-9 * np.eye(len(_END_KNOTS))
-            fitted = np.linalg.solve(matrix, (share * weight[used]) @ ratio)
-            self.model[end] = level[end] * (fitted @ _tent(distance[end]))
-            # The light falls off steeply there: what a tenth more would do is no cosmic ray.
-            model, free = self.model[end], inside[end] & ~self.objects[end]
-            error = np.sqrt(pixels.variance_for(model, end) + slope[end] ** 2) + _STEEP * model
-            self.hit[end] |= free & (np.abs(pixels.data[end] - model) > _CLIP * error)
+        worst = some & (square > largest[at] / 4)
+        return tuple(index[worst] for index in where)
 
     def _find_shape(self):
         """Find how the light varies along the slit, slowly: by cells of rows and columns.
 
         Against a spline with coarse knots: fine ones see few rows each, and take their part.
         """
-        pixels = self.pixels
-        data, level = pixels.data / self.shape, self.spline.solve()()
-        columns = np.linspace(0, level.shape[1], _CELLS + 1).astype(int)[:-1]
-        weight = self.used * level / pixels.variance_for(level)
-        own, seen, t, count = (
-            np.add.reduceat(plane, columns, axis=1)
-            for plane in (weight * level, weight * data, self.used * pixels.t, self.used * 1.0)
-        )
+        pixels, found = self.pixels, []
+        self.spline.solve()
+        columns = np.linspace(0, self.sky.shape[1], _CELLS + 1).astype(int)[:-1]
+        for part in self._blocks():
+            level, used = self.spline(part), self.used[part].astype(float)
+            weight = used * level / pixels.variance_for(level, part)
+            planes = (weight * level, weight * self.light[part], used * pixels.t[part], used)
+            found.append([np.add.reduceat(plane, columns, axis=1) for plane in planes])
+        own, seen, t, count = np.concatenate(found, axis=1)
         known = (count > 0) & (own > 0)
         if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
             return
@@ -281,23 +279,67 @@ class _Fit:
         # As far as it is more than noise (the estimator of James and Stein).
         gain = fitted @ np.linalg.pinv(covariance) @ fitted
         fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
-        u = np.linspace(-1, 1, level.shape[1])
-        change, power = np.ones_like(level), np.ones_like(level)
-        for part in fitted.reshape(-1, _ORDER_U):
-            power *= 2 * pixels.t - 1
-            change += np.polynomial.chebyshev.chebval(u, part) * power
-        self.shape = np.clip(self.shape * change, 0.5, 2.0)
+        u = np.linspace(-1, 1, self.sky.shape[1])
+        powers = [np.polynomial.chebyshev.chebval(u, c) for c in fitted.reshape(-1, _ORDER_U)]
+        for part in self._blocks():
+            t, change = 2 * pixels.t[part] - 1, 0.0
+            for power in reversed(powers):
+                change = (change + power) * t
+            self.shape[part] = np.clip(self.shape[part] * (1 + change), 0.5, 2.0)
 
     def result(self):
         """Return the sky."""
-        pixels = self.pixels
-        columns = pixels.strip.columns
+        pixels, sizes = self.pixels, np.zeros(self.sky.shape[1])
+        self.model, slope, square = self.light, np.empty_like(self.light), 0.0
+        for part in self._blocks():
+            self.model[part] = model = self.spline(part) * self.shape[part]
+            slope[part] = self.spline.slope(part)
+            variance, used = pixels.variance_for(model, part), self.used[part]
+            sizes += np.sum(variance, axis=0, where=used)
+            square += np.sum((pixels.data[part] - model) ** 2 / variance, where=used)
         known = self.used.sum(axis=0)
-        per_pixel = np.where(self.used, pixels.variance_for(self.model), 0.0).sum(axis=0)
-        per_pixel = np.divide(per_pixel, known, out=np.zeros(len(columns)), where=known > 0)
-        variance = per_pixel * self.spline.variance_factor(columns)
-        chi2 = self.chi2 if pixels.known_noise else np.nan
-        return Sky(self.model, self.spline.slope(), variance, self.used, self.hit, chi2)
+        sizes = np.divide(sizes, known, out=np.zeros_like(sizes), where=known > 0)
+        variance = sizes * self.spline.variance_factor(pixels.strip.columns)
+        chi2 = square / known.sum() if pixels.known_noise else np.nan
+        hit = self._follow_ends()
+        return Sky(self.model, slope, variance, self.used, hit, float(chi2))
+
+    def _follow_ends(self):
+        """Let the model fall off as the light does at both ends of the slit, and past them.
+
+        Returns
+        -------
+        ndarray of bool
+            All pixels that cosmic rays have hit.
+        """
+        pixels = self.pixels
+        hit = grown(self.sky & ~self.used, self.deviation) & self.sky
+        reach = np.minimum(_END, _SHORT * pixels.length)
+        for t in (pixels.t, 1.0 - pixels.t):
+            end = _places(pixels.inside & (t <= reach / pixels.length))
+            level, share = self.spline(end), _tent(t[end] * pixels.length[end[1]])
+            free, data = ~pixels.bad[end] & ~self.sky[end], pixels.data[end]
+            used = free & (level > 0)
+            if np.count_nonzero(used) < 4 * len(_END_KNOTS):
+                continue
+            weight = level**2 / pixels.variance_for(self.model[end], end)
+            ratio = np.clip(data[used] / level[used], 0.0, 2.0)
+            weighted = share[:, used] * weight[used]
+            matrix = weighted @ share[:, used].T + 1e-9 * np.eye(len(_END_KNOTS))
+            model = level * (np.linalg.solve(matrix, weighted @ ratio) @ share)
+            self.model[end] = model
+            # The light falls off steeply there: what a tenth more would do is no cosmic ray.
+            error = np.sqrt(
+                pixels.variance_for(model, end) + (MISPLACED * self.spline.slope(end)) ** 2
+            )
+            far = np.abs(data - model) > _CLIP * (error + _STEEP * model)
+            hit[end] |= free & ~self.objects[end] & far
+        return hit
+
+
+def _places(mask):
+    """Return the indices where a mask is true, as `numpy.nonzero` does in more time."""
+    return np.unravel_index(np.flatnonzero(mask), mask.shape)
 
 
 def _tent(distance):

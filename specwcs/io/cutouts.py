@@ -18,10 +18,11 @@ from astropy.nddata import NDData, StdDevUncertainty
 from gwcs import coordinate_frames
 
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
-from specwcs.files import asdf_bytes, atomic_path
+from specwcs.extraction.rectifier import variance_of
+from specwcs.files import asdf_bytes
 from specwcs.wcs.strip import SlitStrip
 
-from .products import exposure_cards, summed
+from .products import exposure_cards, write_hdus
 
 __all__ = ["Cutout", "read_cutouts", "write_cutouts"]
 
@@ -71,32 +72,30 @@ def write_cutouts(path, cal, reduction, overwrite=False):
     SpecwcsWarning
         If a slit has no WCS of standard models that is good enough; it is left out.
     """
-    frame = reduction.subtracted
-    header = frame.meta.get("header") if frame.meta else None
-    hdus, systems = [fits.PrimaryHDU(header=exposure_cards(header))], {}
-    hdus[0].header["FILETYPE"] = "specwcs cutouts"
-    sigma = None
-    if frame.uncertainty is not None:
-        sigma = frame.uncertainty.represent_as(StdDevUncertainty).array
+    write_hdus(path, _hdus(cal, reduction), overwrite)
+
+
+def _hdus(cal, reduction):
+    """Yield the HDUs: four a slit, and the GWCS of all."""
+    frame, systems = reduction.frame, {}
+    primary = fits.PrimaryHDU(header=exposure_cards(frame.meta.get("header")))
+    primary.header["FILETYPE"] = "specwcs cutouts"
+    yield primary
     for number, slit_id in enumerate(reduction.slits, start=1):
         try:
             system = cal.wcs(slit_id, portable=True)
         except SpecwcsError as error:
-            warnings.warn(f"slit {slit_id} is left out: {error}", SpecwcsWarning, stacklevel=2)
+            warnings.warn(f"slit {slit_id} is left out: {error}", SpecwcsWarning, stacklevel=4)
             continue
         part, planes = _planes(cal, slit_id, reduction)
         systems[slit_id] = _shifted(system, part)
-        planes = {"SCI": frame.data[part], "ERR": None if sigma is None else sigma[part], **planes}
         for name, plane in planes.items():
-            if plane is not None:
-                hdus.append(_hdu(plane, name, number, slit_id, part))
-        hdus[-1].header["BUNIT"] = "Angstrom"
-        for hdu in hdus[-len(planes) :]:
-            if hdu.name in ("SCI", "ERR"):
-                hdu.header["BUNIT"] = u.Unit(frame.unit).to_string()
-    hdus.append(_asdf_table({"wcs": systems}))
-    with atomic_path(path, overwrite) as temporary:
-        summed(hdus).writeto(temporary)
+            hdu = _hdu(plane, name, number, slit_id, part)
+            if name != "DQ":
+                unit = u.AA if name == "WAVELENGTH" else u.Unit(frame.unit)
+                hdu.header["BUNIT"] = unit.to_string()
+            yield hdu
+    yield _asdf_table({"wcs": systems})
 
 
 def _hdu(plane, name, number, slit_id, part):
@@ -109,26 +108,30 @@ def _hdu(plane, name, number, slit_id, part):
 
 
 def _planes(cal, slit_id, reduction):
-    """Return where a slit is on the frame, and flags and wavelengths there."""
-    shape = cal.instrument.shape
-    strip = SlitStrip(cal.geometry(slit_id), cal.instrument.direction, shape)
+    """Return where a slit is on the frame, and its planes there by name."""
+    frame, (ny, nx) = reduction.frame, cal.instrument.shape
+    geometry, direction = cal.geometry(slit_id), cal.instrument.direction
+    strip = SlitStrip(geometry, direction, (ny, nx))
     wavelength, t, _ = strip.world()
-    low, high = cal.geometry(slit_id).dispersion.wavelength_domain
+    low, high = geometry.dispersion.wavelength_domain
     inside = (t >= 0) & (t <= 1) & (wavelength >= low) & (wavelength <= high)
-    full = np.full(shape, np.nan)
-    strip.paste(wavelength, full, inside)
-    seen = np.isfinite(full)
+    inside &= (strip.rows >= 0) & (strip.rows < strip.frame[0])
+    row, column = np.nonzero(inside)
+    x, y = direction.detector_pixel(strip.columns[column], strip.bottom[column] + row, (ny, nx))
     part = tuple(
-        slice(max(at[0] - _MARGIN, 0), min(at[-1] + _MARGIN + 1, size))
-        for at, size in zip(
-            (np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))), shape, strict=True
-        )
+        slice(max(at.min() - _MARGIN, 0), min(at.max() + _MARGIN + 1, size))
+        for at, size in ((y, ny), (x, nx))
     )
-    flags = np.where(seen[part], 0, NOT_IN_SLIT).astype(np.uint8)
-    if reduction.frame.mask is not None:
-        flags |= np.where(reduction.frame.mask[part], DO_NOT_USE, 0).astype(np.uint8)
+    full = np.full([cut.stop - cut.start for cut in part], np.nan)
+    full[y - part[0].start, x - part[1].start] = wavelength[inside]
+    planes = {"SCI": frame.data[part] - reduction.sky[part]}
+    if frame.uncertainty is not None:
+        planes["ERR"] = np.sqrt(variance_of(frame.uncertainty, lambda a: np.array(a[part], float)))
+    flags = np.where(np.isfinite(full), 0, NOT_IN_SLIT).astype(np.uint8)
+    if frame.mask is not None:
+        flags |= np.where(frame.mask[part], DO_NOT_USE, 0).astype(np.uint8)
     flags |= np.where(reduction.cosmics[part], DO_NOT_USE | COSMIC_RAY, 0).astype(np.uint8)
-    return part, {"DQ": flags, "WAVELENGTH": full[part]}
+    return part, planes | {"DQ": flags, "WAVELENGTH": full}
 
 
 def _shifted(system, part):

@@ -19,8 +19,8 @@ from specwcs.errors import InputError
 from specwcs.files import atomic_path
 
 __all__ = [
-    "exposure_cards", "exposure_name", "spectrum_path", "summed", "write_products", "write_spectra",
-    "write_spectrum",
+    "exposure_cards", "exposure_name", "spectrum_path", "write_hdus", "write_products",
+    "write_spectra", "write_spectrum",
 ]  # fmt: skip
 
 _CTYPE = {"air": "AWAV", "vacuum": "WAVE"}
@@ -130,8 +130,7 @@ def write_spectra(spectra, path, header=None, overwrite=False):
     hdus = [primary]
     for number, spectrum in enumerate(spectra, start=1):
         hdus += _hdus(spectrum, path, "FLUX", number)
-    with atomic_path(path, overwrite) as temporary:
-        summed(hdus).writeto(temporary)
+    write_hdus(path, hdus, overwrite)
 
 
 def write_spectrum(spectrum, path, header=None, overwrite=False):
@@ -163,8 +162,7 @@ def write_spectrum(spectrum, path, header=None, overwrite=False):
     hdus = _hdus(spectrum, path)
     hdus[0] = fits.PrimaryHDU(hdus[0].data, hdus[0].header)
     hdus[0].header.update(exposure_cards(header))
-    with atomic_path(path, overwrite) as temporary:
-        summed(hdus).writeto(temporary)
+    write_hdus(path, hdus, overwrite)
 
 
 def _hdus(spectrum, path, name=None, number=None):
@@ -193,12 +191,33 @@ def exposure_name(path):
     return _SUFFIX.sub("", Path(path).name)
 
 
-def summed(hdus):
-    """Return an HDUList with checksums, whose cards bear no date: equal data, equal files."""
-    result = fits.HDUList(hdus)
-    for hdu in result:
-        hdu.add_checksum(when="of this HDU")
-    return result
+def write_hdus(path, hdus, overwrite=False):
+    """Write HDUs to a FITS file, one after the other as they come, and let go of their data.
+
+    Parameters
+    ----------
+    path : str or path-like
+    hdus : iterable of HDU
+        The primary one first. Each gets checksums whose cards bear no date: equal data, equal
+        files.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists or cannot be written.
+    """
+    with atomic_path(path, overwrite) as temporary, fits.open(temporary, mode="append") as file:
+        for hdu in hdus:
+            if not len(file):  # it tells of those to come
+                axes = hdu.header["NAXIS"] or ""
+                hdu.header.set("EXTEND", True, after=f"NAXIS{axes}")
+            hdu.verify("exception")
+            hdu.add_checksum(when="of this HDU")
+            file.append(hdu)
+            file.flush(output_verify="ignore")  # each was verified, once
+            del hdu.data
 
 
 def exposure_cards(header):

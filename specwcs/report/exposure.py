@@ -9,7 +9,7 @@ from astropy.nddata import StdDevUncertainty
 from specwcs.files import atomic_path
 
 from .canvas import BAD, EDGE, LINE, MUTED, new_figure, stretched
-from .html import document, paragraph, picture, section, table
+from .html import document, embedded, paragraph, section, table
 
 __all__ = ["slit_figure", "write_exposure_page"]
 
@@ -153,7 +153,7 @@ def median_snr(spectrum):
     return float(np.median(ratio)) if good.any() else np.nan
 
 
-def write_exposure_page(path, title, reduction, figures, overwrite=False):
+def write_exposure_page(path, title, reduction, pictures, overwrite=False):
     """Write a page about an exposure, a single HTML file with all pictures.
 
     Parameters
@@ -161,8 +161,8 @@ def write_exposure_page(path, title, reduction, figures, overwrite=False):
     path : str or path-like
     title : str
     reduction : Reduction
-    figures : mapping of str to matplotlib.figure.Figure
-        By slit, from `slit_figure`.
+    pictures : mapping of str to path-like
+        PNG files of `slit_figure`, by slit.
     overwrite : bool, optional
         Whether an existing file may be replaced.
 
@@ -180,7 +180,7 @@ def write_exposure_page(path, title, reduction, figures, overwrite=False):
     missing = [(key, *[_NONE] * 5, why) for key, why in reduction.skipped.items()]
     missing = [row for row in missing if row[0] not in reduction.slits]
     bad = [k for k, row in enumerate([*missing, *rows]) if row[-1]]
-    pictures = [picture(figure, f"slit {key}") for key, figure in figures.items()]
+    parts = [embedded(Path(png).read_bytes(), f"slit {key}") for key, png in pictures.items()]
     sections = [
         paragraph(lead, "lead"),
         section("slits", "Slits", table(columns, [*missing, *rows], bad)),
@@ -193,7 +193,7 @@ def write_exposure_page(path, title, reduction, figures, overwrite=False):
                 "the spectra with their 1 sigma bands.",
                 "muted",
             ),
-            *pictures,
+            *parts,
         ),
     ]
     with atomic_path(path, overwrite) as temporary:

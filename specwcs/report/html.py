@@ -4,7 +4,7 @@ import io
 from base64 import b64encode
 from html import escape
 
-__all__ = ["details", "document", "paragraph", "picture", "section", "table"]
+__all__ = ["details", "document", "embedded", "paragraph", "picture", "section", "table"]
 
 _LONG = 24  # characters; longer text is given room
 
@@ -109,8 +109,12 @@ def picture(figure, caption):
     """Return a figure as a part of the page."""
     data = io.BytesIO()
     figure.savefig(data, format="png", bbox_inches="tight")
-    coded = b64encode(data.getvalue()).decode()
-    text = escape(caption)
+    return embedded(data.getvalue(), caption)
+
+
+def embedded(png, caption):
+    """Return a picture, the content of a PNG file, as a part of the page."""
+    coded, text = b64encode(png).decode(), escape(caption)
     return (
         f'<figure><img src="data:image/png;base64,{coded}" alt="{text}">'
         f"<figcaption>{text}</figcaption></figure>"

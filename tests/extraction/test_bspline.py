@@ -43,7 +43,7 @@ def test_points_taken_out_are_as_never_added():
     wrong = np.where(odd, values + 100, values)
     spline = BSplineFit(X, 0.7)
     spline.add(wrong)
-    spline.add(wrong, where=odd, sign=-1.0)
+    spline.change(wrong, np.nonzero(odd), -1.0)
     np.testing.assert_allclose(spline.solve().at(AT), smooth(AT), atol=4e-3)
 
 

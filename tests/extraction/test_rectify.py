@@ -29,6 +29,12 @@ def test_every_slit_but_the_reference_ones(observation, flat):
     assert images.skipped == {}
 
 
+def test_what_is_kept_instead_of_an_image(observation, flat):
+    images = rectify(truth(observation), flat)
+    sums = rectify(truth(observation), flat, keep=lambda image: np.nansum(image.flux.value))
+    assert sums == {key: np.nansum(image.flux.value) for key, image in images.items()}
+
+
 def test_what_an_image_carries(observation, flat):
     slit_id = science_ids(observation)[1]
     image = rectify(truth(observation), flat, slits=[slit_id])[slit_id]

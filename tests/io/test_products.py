@@ -120,6 +120,12 @@ def test_products_of_an_exposure(tmp_path):
     assert [Spectrum.read(path).flux.ndim for path in paths] == [2, 1, 1]
 
 
+def test_all_checksums_are_right(tmp_path):
+    for path in write_products(tmp_path, "b27", {"049": image()}, [spectrum()]):
+        with fits.open(path) as hdus:
+            assert all(hdu.verify_checksum() == hdu.verify_datasum() == 1 for hdu in hdus)
+
+
 def test_second_object_has_its_own_file(tmp_path):
     second = spectrum()
     second.meta["object"] = 2
