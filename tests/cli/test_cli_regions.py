@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import calibration_cases as cases
 import numpy as np
 import pytest
+from hand import write_files
 from region_files import strip_tags, write_lamp, write_session
 
 from specwcs import Calibration, ModelsCalibration
-from specwcs.simulate import example, lamp
+from specwcs.simulate import example
 from specwcs.simulate.files import write_instrument
 
 SHAPE, N_SLITS = (1024, 2048), 14
@@ -24,7 +25,7 @@ def small(tmp_path_factory):
     """A small observation with its files, and region files."""
     folder = tmp_path_factory.mktemp("replayed")
     observation = example("LR", SHAPE, N_SLITS)
-    files = observation.write(folder, lamp(), 1)
+    files = write_files(observation, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         regions = write_session(observation, folder)
