@@ -1,6 +1,7 @@
 """Fixtures that every layer shares."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def real_data():
     return folder
 
 
+def pytest_configure():
+    """Let the programs that tests start hear Ctrl-C, also where a shell runs the tests behind."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the longest tests."""
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    """Begin with what takes longest: the tests marked so, and the pages of the documentation."""
+
+    def long(item):
+        return item.get_closest_marker("first") is not None or item.path.suffix == ".rst"
+
+    items.sort(key=lambda item: not long(item))

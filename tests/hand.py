@@ -3,6 +3,7 @@
 import numpy as np
 
 from specwcs.simulate import lamp
+from specwcs.simulate.files import write_catalog, write_frame, write_instrument
 
 REACH = (4000.0, 11000.0)  # Angstrom: traces are looked up between them
 
@@ -12,6 +13,18 @@ def bright_lamp(n=40, band=(5050.0, 9150.0)):
     catalog = lamp().select(*band)
     order = np.argsort(-np.nan_to_num(catalog.intensity))[:n]
     return catalog._take(np.sort(order))
+
+
+def write_files(obs, folder, *, instrument=None):
+    """Write the files of `Observation.write` but for the science frame, which takes longest."""
+    names = {"instrument": "icf", "mask": "mdf", "catalog": "dat", "flat": "fits", "arc": "fits"}
+    paths = {name: folder / f"{name}.{suffix}" for name, suffix in names.items()}
+    write_instrument(paths["instrument"], instrument or obs.instrument)
+    obs.mask.write(paths["mask"])
+    write_catalog(paths["catalog"], lamp())
+    write_frame(paths["flat"], obs.flat((1, 0)))
+    write_frame(paths["arc"], obs.arc(lamp(), (1, 1)))
+    return paths
 
 
 def true_places(obs, markers):

@@ -8,6 +8,7 @@ from astropy.modeling.fitting import LinearLSQFitter
 from scipy import linalg
 
 from specwcs.errors import FitError, InputError
+from specwcs.models.field import LinearSamples
 
 from .basis import thin_qr
 from .groups import common_covariance, rank_of
@@ -120,7 +121,7 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     weighted = design[:, free] / sigma[:, None]
     target = (values - design[:, ~free] @ samples.parameters[~free]) / sigma
     used, (q, r) = _clip_outliers(weighted, target, offered, points, what, clip, exact)
-    fitted = _solve(samples, values, sigma, used)
+    fitted = _solve(samples, free, q, r, target[used])
     residuals, mine = values - design @ fitted.parameters, points[used]
     chi2 = float(np.sum((residuals[used][mine] / sigma[used][mine]) ** 2))
     freedom = int(mine.sum()) - float(np.sum(q[mine] ** 2))
@@ -128,9 +129,10 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     if n_prior and error_scale > 1.0:
         # Points and prior knowledge are weighed against each other.
         sigma = np.where(points, sigma * error_scale, sigma)
-        fitted = _solve(samples, values, sigma, used)
+        weight = 1.0 / np.where(mine, error_scale, 1.0)
+        q, r = thin_qr(weighted[used] * weight[:, None])
+        fitted = _solve(samples, free, q, r, target[used] * weight)
         residuals = values - design @ fitted.parameters
-        q, r = thin_qr(weighted[used] / np.where(mine, error_scale, 1.0)[:, None])
     elif error_scale > 1.0:
         sigma, r = sigma * error_scale, r / error_scale
     n, p = int(mine.sum()), len(r)
@@ -243,6 +245,15 @@ def _clip_outliers(design, values, finite, points, what, clip, exact):
     return used, factors
 
 
-def _solve(samples, values, sigma, used):
-    index = np.flatnonzero(used)
-    return LinearLSQFitter()(samples, index, values[used], weights=1.0 / sigma[used], inplace=True)
+def _solve(samples, free, q, r, target):
+    """Return the samples with the parameters that fit best.
+
+    The orthogonal factor takes nothing from the sum of squares but what no parameter reaches:
+    what is left for the fitter are as many equations as parameters.
+    """
+    rows = np.zeros((len(r), len(free)))
+    rows[:, free] = r
+    factored = LinearSamples(rows, samples.param_names, samples.parameters, fixed=samples.fixed)
+    fitted = LinearLSQFitter()(factored, np.arange(len(r)), q.T @ target)
+    samples.parameters = fitted.parameters
+    return samples

@@ -59,17 +59,17 @@ def write_report(cal, path, *, flat=None, arc=None, previous=None, overwrite=Fal
     title = f"{cal.instrument.name}: calibration"
     if cal.mask.source:
         title += f" with {Path(cal.mask.source.path).name}"
-    sections = [
-        _summary(cal),
-        section("slits", "Slits, worst first", _slits(cal)),
-        section("frames", "Models on the frames", *_frames(cal, flat, arc)),
-        section("residuals", "Residuals", *_residuals(cal)),
-        section("lines", "Lines, worst first", *_lines(cal)),
-        *([] if previous is None else [_moved(previous, cal)]),
-        section("models", "How the models were chosen", *_models(cal)),
-        section("files", "Files and versions", *_files(cal)),
-    ]
     with atomic_path(path, overwrite) as temporary:
+        sections = [
+            _summary(cal),
+            section("slits", "Slits, worst first", _slits(cal)),
+            section("frames", "Models on the frames", *_frames(cal, flat, arc)),
+            section("residuals", "Residuals", *_residuals(cal)),
+            section("lines", "Lines, worst first", *_lines(cal)),
+            *([] if previous is None else [_moved(previous, cal)]),
+            section("models", "How the models were chosen", *_models(cal)),
+            section("files", "Files and versions", *_files(cal)),
+        ]
         Path(temporary).write_text(document(title, sections), encoding="utf-8")
 
 

@@ -1,11 +1,13 @@
 """Files of a small simulated observation, and its calibration from the truth."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import calibration_cases as cases
 import pytest
 
 from specwcs.calibration import solve
+from specwcs.files import atomic_path
 from specwcs.simulate import example, lamp
 
 DARK = "03"
@@ -55,6 +57,17 @@ def quick(observed, monkeypatch):
 
     monkeypatch.setattr("specwcs.calibration.calibrate", calibrate)
     return calls
+
+
+@pytest.fixture
+def blank_page(monkeypatch):
+    """Leave the report empty, where a test is about something else: its pictures take long."""
+
+    def write_report(_cal, path, *, overwrite=False, **_):
+        with atomic_path(path, overwrite) as temporary:
+            Path(temporary).touch()
+
+    monkeypatch.setattr("specwcs.report.write_report", write_report)
 
 
 @pytest.fixture

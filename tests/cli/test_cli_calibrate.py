@@ -23,6 +23,7 @@ def test_calibration_and_report_are_written(specwcs, argv, quick, observed, tmp_
     assert f"look at      {tmp_path / 'cal.html'}" in out
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_all_slits_good_is_status_0(specwcs, argv, quick, observed, monkeypatch):
     from dataclasses import replace
 
@@ -51,6 +52,7 @@ def test_facts_are_those_of_the_calibration(specwcs, argv, quick, observed, tmp_
     assert facts["lines"]["rms_angstrom"] == pytest.approx(9 * rms, rel=0.15)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_what_was_asked_for_is_done(specwcs, argv, quick, observed):
     degrees = ("--opt", "1,2", "--crv", "2,1,0", "--ids", "3,1,1")
     specwcs(*argv, *degrees, "--medium", "vacuum")
@@ -62,6 +64,7 @@ def test_what_was_asked_for_is_done(specwcs, argv, quick, observed):
     np.testing.assert_array_equal(given["catalog"].wavelength, expected.wavelength)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_several_frames_are_summed_and_the_bias_is_subtracted(specwcs, argv, quick, observed):
     specwcs(*argv)
     i = argv.index("--arc")
@@ -85,6 +88,7 @@ def test_without_a_flat(specwcs, argv, quick, tmp_path):
     assert (tmp_path / "cal.html").exists()
 
 
+@pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("declared", ["air", "vacuum", None])
 @pytest.mark.parametrize("medium", ["air", "vacuum", None])
 def test_medium(specwcs, argv, quick, tmp_path, declared, medium):
@@ -103,6 +107,7 @@ def test_medium(specwcs, argv, quick, tmp_path, declared, medium):
     assert given.wavelength[0] == pytest.approx(5852.488 + shift, abs=0.01)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_lamps_by_name_are_joined(specwcs, argv, quick):
     argv[argv.index("--catalog") + 1 : argv.index("--catalog") + 2] = ["Ne", "Ar"]
     specwcs(*argv)
@@ -110,6 +115,7 @@ def test_lamps_by_name_are_joined(specwcs, argv, quick):
     assert len(joined) > 0.99 * sum(len(LineCatalog.read(name)) for name in ("Ne", "Ar"))
 
 
+@pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("medium", [None, "vacuum"])
 def test_lamps_by_name(specwcs, argv, quick, observed, medium):
     i = argv.index("--catalog")
@@ -128,6 +134,7 @@ def test_lamps_by_name(specwcs, argv, quick, observed, medium):
     assert len(inside.separable(32)) <= int(told[1]) <= len(inside.separable(22)) < len(inside)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_lamps_without_a_list_are_named(specwcs, argv, quick):
     i = argv.index("--catalog")
     _, _, err = specwcs(*argv[:i], "--lamps", "CuAr", *argv[i + 2 :])

@@ -180,20 +180,30 @@ def assert_refused(specwcs, argv, words):
         assert word in err
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["science.png", "science.html", "science_01_1d.fits", "science_05_2d.fits",
-     "science_spectra.fits", "science_cutouts.fits"],
+PRODUCTS = (
+    "science.png", "science.html", "science_01_1d.fits", "science_05_2d.fits",
+    "science_spectra.fits", "science_cutouts.fits",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
 def test_existing_products_are_kept(specwcs, argv, tmp_path, name):
     old = tmp_path / "out" / name
     old.parent.mkdir()
     old.write_text("precious")
     assert_refused(specwcs, argv, [str(old), "exists already"])
     assert [p.name for p in old.parent.iterdir()] == [name]
+    assert old.read_text() == "precious"
+
+
+def test_existing_products_are_replaced_if_asked(specwcs, argv, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in PRODUCTS:
+        (folder / name).write_text("precious")
     status, _, _ = specwcs(*argv[:-1], "--overwrite")
     assert status == 3
-    assert old.stat().st_size > 1000
+    assert min((folder / name).stat().st_size for name in PRODUCTS) > 1000
 
 
 def test_output_that_is_a_file(specwcs, argv, tmp_path):

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import calibration_cases as cases
 import numpy as np
 import pytest
+from hand import write_files
 from region_files import strip_tags, write_lamp, write_session
 
 from specwcs import Calibration, ModelsCalibration
-from specwcs.simulate import example, lamp
+from specwcs.simulate import example
 from specwcs.simulate.files import write_instrument
 
 SHAPE, N_SLITS = (1024, 2048), 14
@@ -24,7 +25,7 @@ def small(tmp_path_factory):
     """A small observation with its files, and region files."""
     folder = tmp_path_factory.mktemp("replayed")
     observation = example("LR", SHAPE, N_SLITS)
-    files = observation.write(folder, lamp(), 1)
+    files = write_files(observation, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         regions = write_session(observation, folder)
@@ -84,12 +85,14 @@ def test_every_direction_and_mirrored(specwcs, tmp_path, n, flips):
     replayed(specwcs, tmp_path, observation, *DEGREES, edit=flips[n][0])
 
 
+@pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("n", range(4), ids=DIRECTIONS)
 def test_without_tags(specwcs, tmp_path, n):
     observation = simulated(DIRECTIONS[n], FLIPS[n])
     replayed(specwcs, tmp_path, observation, *DEGREES, tagged=False, edit=n % 2 > 0, nsplit=3)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_without_tags_in_several_pieces_of_a_slit(specwcs, tmp_path):
     cal = replayed(specwcs, tmp_path, simulated("LR", FLIPS[0]), *DEGREES, tagged=False, nsplit=3)
     lines = cal.residuals[cal.residuals["kind"] == "line"]
@@ -97,6 +100,7 @@ def test_without_tags_in_several_pieces_of_a_slit(specwcs, tmp_path):
     assert [np.any(np.abs(places - t) < 0.1) for t in (1 / 6, 1 / 2, 5 / 6)] == [True] * 3
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_the_order_of_the_files_is_free(specwcs, command, small, tmp_path):
     found = []
     for n, regions in enumerate((small.regions, small.regions[::-1], small.regions[1:])):
@@ -133,6 +137,7 @@ def test_fits_are_told_to_machines(specwcs, command):
     assert facts["fits"]["ids"]["rms"] == pytest.approx(facts["lines"]["rms_px"])
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_what_it_was_made_from_is_noted(specwcs, command, small, tmp_path):
     frames = ("--arc", small.arc, "--flat", small.flat, "--bias", small.flat)
     assert specwcs(*command, *frames)[0] == 0
@@ -153,6 +158,7 @@ def test_frames_are_for_the_picture_only(specwcs, command, small, tmp_path):
     np.testing.assert_array_equal(without.ids.parameters, with_frames.ids.parameters)
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_one_file_for_each_slit(specwcs, command, small, tmp_path):
     *others, ids = small.regions
     head, body = [], {}
@@ -177,6 +183,7 @@ def test_longslit(specwcs, tmp_path, tagged):
 # -- sessions ---------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_the_last_session_of_the_user_stays_the_last(specwcs, command, small, state):
     calib = ModelsCalibration(small.instrument, small.mask, viewer=None)
     calib.new_opt_model(1, 1)
@@ -190,6 +197,7 @@ def test_the_last_session_of_the_user_stays_the_last(specwcs, command, small, st
 # -- the medium -------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_medium_that_nobody_tells(specwcs, command, tmp_path):
     i = command.index("--medium")
     status, _, err = specwcs(*command[:i], *command[i + 2 :])
@@ -199,6 +207,7 @@ def test_medium_that_nobody_tells(specwcs, command, tmp_path):
     assert Calibration.read(tmp_path / "cal.asdf").medium == "air"
 
 
+@pytest.mark.usefixtures("blank_page")
 def test_medium_that_is_told(specwcs, command, tmp_path):
     command[command.index("--medium") + 1] = "vacuum"
     assert specwcs(*command)[0] == 0

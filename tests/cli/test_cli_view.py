@@ -96,7 +96,8 @@ def test_a_session_on_a_calibration_has_its_left_and_right(direction, flips, tmp
     from specwcs.cli.view import _given, _session
 
     more = dict(zip(("flipx", "flipy"), flips, strict=True))
-    observation = example(direction, **more)
+    shape = (512, 1024) if direction == "LR" else (1024, 512)
+    observation = example(direction, shape, **more)
     cal = solve(
         observation.instrument, observation.mask, cases.true_markers(observation),
         medium="vacuum", flips=flips,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import calibration_cases as cases
 import pytest
+from hand import write_files
 
 from specwcs import Calibration
 from specwcs.calibration import solve
 from specwcs.cli import main
 from specwcs.pipeline import Plan, run_plan
-from specwcs.simulate import example, lamp
+from specwcs.simulate import example
 from specwcs.simulate.files import write_frame
 
 pytestmark = pytest.mark.slow
@@ -24,8 +25,8 @@ def night(tmp_path_factory):
     """A folder with small frames and a calibration of another night, which is tuned."""
     folder = tmp_path_factory.mktemp("night")
     obs = example("LR", (512, 1024), 7)
-    files = obs.write(folder / "raw", lamp(), 1)
-    files["science"].unlink()
+    (folder / "raw").mkdir()
+    write_files(obs, folder / "raw")
     markers = cases.true_markers(obs, scatter=0.2)
     cal = solve(obs.instrument, obs.mask, markers, medium="air", ids=(4, 1, 1))
     cal.write(folder / "raw" / "old.asdf")

@@ -26,7 +26,7 @@ def mos_arc(mos):
 @pytest.fixture(scope="session")
 def mos_files(mos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mos")
-    return mos.write(folder, hand.lamp(), 1, instrument=wrong(mos.instrument), overwrite=True)
+    return hand.write_files(mos, folder, instrument=wrong(mos.instrument))
 
 
 @pytest.fixture

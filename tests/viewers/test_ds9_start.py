@@ -1,6 +1,7 @@
 """Starting and ending a DS9 of our own, also where that cannot go well."""
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,6 +18,7 @@ from viewers.ds9_hand import require
 from specwcs.errors import InputError, ViewerError
 from specwcs.regions import Shape
 from specwcs.viewers import open_viewer
+from specwcs.viewers.handoff import private_folder
 from specwcs.viewers.samp import SampHub
 from specwcs.viewers.xpa import Xpa
 
@@ -119,11 +121,27 @@ def test_the_users_own_hub_and_settings_are_left_alone(monkeypatch, tmp_path, di
     assert [path.name for path in tmp_path.iterdir()] == [".samp"]
 
 
-@pytest.mark.parametrize("name", ["with space", "brace{", "$dollar", "[bracket]", "ñ", "x" * 90])
-def test_any_temporary_folder(monkeypatch, tmp_path, display, name):
-    folder = tmp_path / name
+@pytest.fixture
+def temporary(monkeypatch, tmp_path, request):
+    folder = tmp_path / request.param
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "temporary",
+    ["with space", "brace{", "$dollar", "[bracket]", "ñ", "x" * 90],
+    indirect=True,
+)
+def test_a_temporary_folder_that_ds9_cannot_name_is_not_used(temporary):
+    private = private_folder()
+    private.rmdir()
+    assert re.fullmatch(r"/[\w/.+-]{1,80}", str(private), re.ASCII)
+
+
+@pytest.mark.parametrize("temporary", ["a [b] {c $d ñ" + "x" * 90], indirect=True)
+def test_any_temporary_folder(temporary, display):
     with open_viewer("ds9") as viewer:
         use(viewer)
 

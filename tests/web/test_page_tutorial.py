@@ -44,7 +44,7 @@ def test_the_tutorial_of_a_mask(at_page, tmp_path, monkeypatch):
     """28 slits; boxes dragged and deleted, edges and lines measured, ≤ 0.1 px rms."""
     monkeypatch.chdir(tmp_path)
     obs = example("LR", n_slits=28, seed=7, flipy=True)
-    files = obs.write(tmp_path, truth.lamp(), 1, instrument=wrong(obs.instrument))
+    files = truth.write_files(obs, tmp_path, instrument=wrong(obs.instrument))
     session, hand = at_page(files["instrument"], files["mask"], files["arc"], size=(1600, 1000))
     session.offer_image("flat", files["flat"])
     session.viewer.page.offer_lamp("lamp", truth.bright_lamp(45))

@@ -91,7 +91,7 @@ def test_a_browser_that_dies_loses_nothing(browser, opened, state_home):
 
 
 def test_a_page_that_ends_ends_the_session_and_its_journal_goes_on(at_page, obs, tmp_path):
-    files = obs.write(tmp_path, truth.lamp(), 1, instrument=wrong(obs.instrument))
+    files = truth.write_files(obs, tmp_path, instrument=wrong(obs.instrument))
     session, hand = at_page(files["instrument"], files["mask"], files["arc"])
     hand.press("1 Slits (OPT)")
     here = hand.viewer.read()[2].points[0]

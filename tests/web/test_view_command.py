@@ -25,7 +25,7 @@ SCRIPT = Path(sys.executable).with_name("specwcs")
 def files(tmp_path_factory):
     obs = example("LR", shape=(512, 1024), n_slits=6, seed=2)
     folder = tmp_path_factory.mktemp("view")
-    return obs.write(folder, truth.lamp(), 1, instrument=wrong(obs.instrument))
+    return truth.write_files(obs, folder, instrument=wrong(obs.instrument))
 
 
 def test_the_page_is_served_until_ctrl_c(files, state_home):
