@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.errors import InputError
 from specwcs.markers import Markers
-from specwcs.measure.borders import BEYOND, LAID
+from specwcs.measure.borders import BEYOND, LAID, PARTLY
 from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
@@ -26,7 +26,8 @@ __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
 
 _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
-_EDGE_SEEN = 0.05  # px: an edge that is known better somewhere is seen there
+# px: an edge that is known better somewhere counts as seen; so does one of so many points.
+_EDGE_SEEN, _EDGE_POINTS = 0.05, 4
 _EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
 _SIGMAS = 3.0  # a slit that is off the field is so by as many
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
@@ -197,6 +198,8 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
     opt, crv, ids = (fits[name] for name in MODELS)
     if not crv.local.slits:  # a hand sees where it puts edges, and how far they fit
         return statuses
+    shown = residuals[(residuals["kind"] == "edge") & residuals["used"]]
+    shown = shown[~np.isin(shown["reason"], (LAID, PARTLY))]
     laid, beyond = (
         table[(table["kind"] == "edge") & (table["reason"] == reason)]
         for table, reason in ((residuals, LAID), (dropped, BEYOND))
@@ -204,10 +207,12 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
     for key, (wavelength, sigma) in edge_errors(
         mask, opt.model, crv, ids, statuses, instrument, laid, beyond
     ).items():
-        # What others say of an edge that its own light nowhere shows is less than it seems:
-        # the slit is known where that edge is off the frame.
-        best = np.where(sigma > 0, sigma, np.inf).min(axis=1)
-        limit = np.where(best <= _EDGE_SEEN, KNOWN, 0.0)[:, np.newaxis]
+        # What others say of an edge that its own light hardly shows is less than it seems: if they
+        # do not know it well, the slit is known where that edge is off the frame.
+        mine = shown[shown["slit"] == key]
+        seen = np.array([np.sum(mine["t"] == t) >= _EDGE_POINTS for t in (0.0, 1.0)])
+        seen |= np.where(sigma > 0, sigma, np.inf).min(axis=1) <= _EDGE_SEEN
+        limit = np.where(seen, KNOWN, 0.0)[:, np.newaxis]
         if not statuses[key].ok or np.all(sigma <= limit):
             continue
         low, high = longest_known(wavelength, np.all(sigma <= limit, axis=0))

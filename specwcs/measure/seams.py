@@ -38,8 +38,11 @@ NEAR_END = 2.0
 LEAST_BLUR = 0.1
 """Of the light on the pixels, px."""
 
-GAP_ERROR = 0.1
+GAP_ERROR = 0.05
 """How well the gap is known before, px: slits are cut so."""
+
+BLURRED_GAP = 0.05
+"""What an error of the blur makes of a gap, px."""
 
 SCATTERED = 0.05
 """How well the light between slits is known, in units of that in them: a step that moves and a
@@ -191,8 +194,12 @@ class _Fit:
             good &= (bends[0] > 0) & (np.abs(place) <= REACH)
             bend = np.where(good, bends[0], np.inf)
             follow = bends[1] / bend
-            stiff = np.sum(np.maximum(bends[2] - bends[1] * follow, 0)[good]) + 2 / GAP_ERROR**2
-            pull = np.sum((slopes[1] - slopes[0] * follow)[good]) + 2 * opened / GAP_ERROR**2
+            told = np.sum(np.maximum(bends[2] - bends[1] * follow, 0)[good])
+            # The blur is not quite as modelled, in all bins alike.
+            share = 1 / (1 + told * BLURRED_GAP**2 / 2)
+            stiff = told * share + 2 / GAP_ERROR**2
+            pull = np.sum((slopes[1] - slopes[0] * follow)[good]) * share
+            pull += 2 * opened / GAP_ERROR**2
             widen = np.clip(-pull / stiff, -STEP, STEP)
             move = np.clip(slopes[0] / bend + follow * widen, -STEP, STEP)
             opened, place = opened + widen, place - move
