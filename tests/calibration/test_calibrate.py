@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from specwcs import Calibration, FitError, InputError, LineCatalog, Mask, calibrate
-from specwcs.simulate import example, lamp, wrong
+from specwcs.simulate import Observation, example, lamp, longslit, wrong
 
 DIRECTIONS = ("LR", "RL", "BU", "UB")
 
@@ -52,6 +52,25 @@ def test_curved_longslit(direction):
     assert cal.good() == list(obs.mask)
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
     assert cases.rms(cases.edge_errors(obs, cal)) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("direction", "fill", "shift"), [("BU", 1.3, 0.0), ("RL", 1.0, 6.0)])
+def test_a_longslit_is_calibrated_where_it_is_on_the_frame(direction, fill, shift):
+    """Both ends beyond the frame; one end that leaves it, the other one seen."""
+    shape = (300, 640) if direction == "RL" else (640, 300)
+    offset = (0.0, shift) if direction == "RL" else (shift, 0.0)
+    obs = example(direction, shape, 1, "longslit", offset=offset, rotation=0.5)
+    obs = Observation(
+        obs.spectrograph, longslit(obs.instrument, fill=fill), obs.instrument, obs.passband
+    )
+    cal = _run(obs)
+    assert cal.good() == ["1"]
+    errors = cases.wavelength_errors(obs, cal)["1"]
+    assert cases.rms({"1": errors}) < 0.08
+    assert np.mean(np.isfinite(errors)) > 0.8
+    edges = cases.edge_errors(obs, cal, band=cal.slits["1"].known)["1"]
+    assert np.abs(edges).max(initial=0.0) < 0.3
 
 
 @pytest.mark.slow

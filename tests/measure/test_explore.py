@@ -1,0 +1,116 @@
+"""From a few slits to all, and what rivals leave open, on exact peaks of a known law."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from specwcs.measure import explore
+from specwcs.measure.polish import polish
+from specwcs.measure.solution import DEGREE, LineTable, PeakTable, Solution
+from specwcs.measure.vote import Prior
+
+LENGTH, DISPERSION, FWHM, SLITS = 1000, 2.0, 3.0, 8
+OFFSET = np.array([-300.0, 120.0, -40.0, 260.0, -180.0, 30.0, 200.0, -90.0])
+ROW = np.linspace(-400.0, 400.0, SLITS)
+ROTATION = 0.03
+"""Of the mask: it shifts slits along the dispersion by their row."""
+
+
+def truth():
+    """Series of all slits, Å: one shape, and the constant that the mask's place gives."""
+    series = np.zeros((SLITS, DEGREE + 1))
+    series[:, 0] = 6000.0 - DISPERSION * (OFFSET + ROTATION * ROW)
+    series[:, 1:3] = DISPERSION * (LENGTH - 1) / 2, 12.0
+    return series
+
+
+def prior():
+    return Prior(DISPERSION, 6000.0, OFFSET, ROW, LENGTH)
+
+
+def solution(series):
+    return Solution(series, LENGTH, False, prior().place)
+
+
+@pytest.fixture(scope="module")
+def arc():
+    """Peaks of 28 of 60 random lines, at their exact columns, and the lines."""
+    rng = np.random.default_rng(7)
+    wavelength = np.sort(rng.uniform(4200.0, 7800.0, 60))
+    weight = np.ones((3, len(wavelength)))
+    lines = LineTable(wavelength, weight, np.zeros(60, int), np.full(60, np.nan))
+    slit, p = [], []
+    for i in range(SLITS):
+        columns = solution(truth()).column(i, wavelength)
+        columns = columns[(columns > 0) & (columns < LENGTH - 1)][:28]
+        slit += [i] * len(columns)
+        p += list(columns)
+    n = len(p)
+    grade = np.full(n, 1)
+    return PeakTable(np.array(slit), np.array(p), np.full(n, 0.03), np.ones(n), grade), lines
+
+
+def miss(found, peaks):
+    """Largest error of each slit at its peaks, px."""
+    error = found.wavelength(peaks.slit, peaks.p) - solution(truth()).wavelength(
+        peaks.slit, peaks.p
+    )
+    return np.array([np.abs(error[peaks.slit == i]).max() for i in range(SLITS)]) / DISPERSION
+
+
+def test_slits_join_where_the_rotation_of_the_mask_puts_them(arc):
+    peaks, lines = arc
+    some = np.array([1, 2, 3, 4, 5])  # the others lie farther out than all of these
+    few = replace(solution(truth()[some]), place=prior().place[some])
+    assert miss(explore._join(few, some, prior(), peaks, lines, FWHM), peaks).max() < 0.05
+    far = np.abs(ROTATION * ROW[[0, 7]]).min()
+    constants = explore._constants(few, some, prior())
+    assert far > 10  # px, which no straight line in the offset knows of
+    assert np.abs(constants - truth()[:, 0]).max() < 3 * DISPERSION
+
+
+def test_slits_that_do_not_fit_join_again(arc):
+    peaks, lines = arc
+    series = truth()
+    series[6:, 0] += 17 * DISPERSION
+    series[6:, 2] -= 9.0
+    wrong = polish(solution(series), peaks, lines, FWHM)
+    assert np.all(miss(wrong, peaks)[6:] > 2)  # polishing does not find them by itself
+    found = explore._join_again(wrong, prior(), peaks, lines, FWHM)
+    assert miss(found, peaks).max() < 0.05
+    assert found.score > wrong.score
+
+
+def test_a_solution_that_fits_everywhere_stays(arc):
+    peaks, lines = arc
+    right = polish(solution(truth()), peaks, lines, FWHM)
+    assert explore._join_again(right, prior(), peaks, lines, FWHM) is right
+
+
+def test_rivals_that_agree_at_the_peaks_are_no_others(arc):
+    """Beyond the lines two solutions may differ as they like; a slit with few lines, too."""
+    peaks, lines = arc
+    right = polish(solution(truth()), peaks, lines, FWHM)
+    other = right.coefficients.copy()
+    other[7, 0] += 30 * DISPERSION
+    rival = replace(right, coefficients=other, score=right.score - 1.0)
+    contrast, agreed = explore._rivals([right, rival], peaks)
+    assert contrast == np.inf
+    assert not agreed.any()  # the last slit has as many peaks as the others
+    few = peaks.take((peaks.slit < 7) | (np.arange(len(peaks.p)) % 10 == 0))
+    thin = polish(right, few, lines, FWHM)
+    contrast, agreed = explore._rivals([thin, replace(rival, score=thin.score - 1.0)], few)
+    assert contrast == np.inf
+    assert agreed.all()
+    shifted = replace(right, coefficients=right.coefficients + 5 * DISPERSION * np.eye(1, 6)[0])
+    shifted = replace(shifted, score=right.score - 1.0)
+    assert explore._rivals([right, shifted], peaks)[0] == pytest.approx(1.0)
+
+
+def test_without_a_match_nothing_is_sure(arc):
+    peaks, _ = arc
+    none = replace(solution(truth()), line=np.full(len(peaks.p), -1), score=0.0)
+    contrast, agreed = explore._rivals([none], peaks)
+    assert contrast == 0
+    assert not agreed.any()
