@@ -14,7 +14,7 @@ KNOWN = 0.11
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
 # Nor where a single line decides by more than this, px: it may be another, or two.
 _SINGLE = 0.12
-_BEYOND = 2.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
+_BEYOND = 3.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
