@@ -220,16 +220,13 @@ class _SlitLines:
         def joined(measured, other):
             return np.concatenate([np.broadcast_to(measured, (n_t, n)).ravel(), other])
 
-        # Points count as independent, but a neighbour pulls a line alike along the slit.
-        others = np.maximum(self.used.sum(axis=0) - 1, 0)
-        blend = np.sqrt(1 + _ALIKE * others) * self.blend
         return _table(
             slit=np.full(n_t * n + len(p0), self.name),
             t=joined(track.t[:, None], np.full(len(p0), 0.5)),
             wavelength=joined(self.choice.wavelength, wavelength0),
             p=joined(self.p, p0),
             q=joined(track.q, blank),
-            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + blend**2), blank),
+            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
             snr=joined(found.snr, blank),
             fwhm=joined(found.width * self.fwhm, blank),
             used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
@@ -318,8 +315,6 @@ def _floor(slits):
     return max(floor, _FLOOR)
 
 
-# Share of the variance of blends that the points of a line have in common.
-_ALIKE = 0.2
 # Median of the absolute value of a standard normal deviate.
 _MEDIAN = 0.6745
 

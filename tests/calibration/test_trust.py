@@ -145,7 +145,7 @@ def test_a_slit_is_known_as_far_as_its_edges_were_seen(direction):
     part = solve(obs.instrument, obs.mask, markers[~unseen], medium="air")
     (key,) = part.good()
     (low, high), (least, most) = part.slits[key].known, whole.slits[key].known
-    assert least <= low < high <= most
+    assert least - 0.1 < low < high < most + 0.1  # the traces say where lines are, to 0.1 Å
     assert 0.4 < (high - low) / (most - least) < 0.9
     assert cases.rms(cases.edge_errors(obs, part, band=(low, high))) < 0.05
 
