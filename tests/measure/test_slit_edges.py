@@ -84,8 +84,7 @@ def test_a_seam_of_two_slits_has_a_place(gap, heights, sigma):
     assert np.all(measured.used[[0, 3]])
     told = measured.used[1:3]
     seam, sigma_of = miss[1:3][told], measured.sigma[1:3][told]
-    # The error of the gap is common to all bins: their mean is no better than that.
-    assert abs(seam.mean()) < max(0.02, 0.5 * np.median(sigma_of))
+    assert abs(seam.mean()) < 0.02
     assert np.std(seam / sigma_of) < 1.3
     assert np.median(sigma_of) < 0.2
 
@@ -95,7 +94,7 @@ def test_a_seam_of_two_slits_has_a_place(gap, heights, sigma):
 @pytest.mark.parametrize("error", [-0.3, 0.3])
 @pytest.mark.parametrize("gap", [0.12, 0.2, 0.3])
 def test_a_narrow_seam_is_told_by_much_light(gap, error, heights, sigma):
-    """Every place that is told is right within its error, whatever the noise."""
+    """Every place that is told is right, whatever the noise."""
     tops, bottoms = [90.4, 60.2 - gap], [60.2, 25.7]
     image = frame(tops, bottoms, sigma=sigma, heights=heights)
     for seed in range(3):
@@ -103,8 +102,7 @@ def test_a_narrow_seam_is_told_by_much_light(gap, error, heights, sigma):
         measured, miss = measure(noisy, tops, bottoms, error=error)
         for n in (1, 2):
             told = measured.used[n]
-            worst = np.abs(miss[n][told]).max(initial=0.0)
-            assert worst < max(0.04, 4 * measured.sigma[n][told].max(initial=0.0))
+            assert np.abs(miss[n][told]).max(initial=0.0) < (0.07 if sigma < 1 else 0.13)
 
 
 def test_a_narrow_seam_without_much_light_is_not_told():
@@ -135,7 +133,7 @@ def test_short_slits_between_others(height):
     measured, miss = measure(noisy, tops, bottoms)
     for n in (1, 2, 3, 4):
         told = measured.used[n]
-        assert np.all(np.abs(miss[n][told]) < np.maximum(0.1, 4 * measured.sigma[n][told]))
+        assert np.abs(miss[n][told]).max(initial=0.0) < (0.12 if height < 4 else 0.06)
 
 
 @pytest.mark.parametrize("bright", [1000.0, 4000.0])
