@@ -25,7 +25,6 @@ from .local import LocalTerms, deviations
 
 __all__ = ["FAR", "fit_likely"]
 
-_FACTORS = (1.0, 3.0, 10.0)  # of the likely sizes of terms, to choose from
 _ROUNDS, _TOLD = 6, 3.0  # in which they are estimated; terms that must be known for that
 _WORTHWHILE = 0.97  # another must lower the held-out error at least to this share
 _FEW_SLITS = 4
@@ -190,7 +189,8 @@ def _likeliest(system, usable):
         return held_out_rms(*with_prior(*sample, partitions, known))
 
     least = _evident_factor(system, some)
-    scores = {factor: score(factor) for factor in sorted({max(f, least) for f in _FACTORS})}
+    factors = sorted({max(factor, least) for factor in system.prior.factors})
+    scores = {factor: score(factor) for factor in factors}
     best = min(scores, key=scores.get)
     if not scores[best] < _WORTHWHILE * scores[least]:
         best = least
@@ -209,7 +209,8 @@ def _evident_factor(system, some):
     of an instrument that bends so much is more than of another. The evidence is maximised as in
     `~specwcs.calibration.local.deviations`.
     """
-    points, factor = system.points, _FACTORS[0]
+    points, factors = system.points, system.prior.factors
+    factor = factors[0]
     told, noise = system.prior.limited(system.terms), 1.0
     n = len(points.values[some])
     for _ in range(_ROUNDS):
@@ -221,9 +222,9 @@ def _evident_factor(system, some):
         of = rows[told] / error[told, None]
         determined = np.sum(1 - np.sum(linalg.solve_triangular(r, of.T, trans="T") ** 2, axis=0))
         if determined < _TOLD:
-            return _FACTORS[0]
+            return factors[0]
         size = factor * np.sqrt(np.sum((of @ found) ** 2) / determined)
-        factor = float(np.clip(size, _FACTORS[0], _FACTORS[-1]))
+        factor = float(np.clip(size, factors[0], factors[-1]))
         chi2 = np.sum(((values - design @ found) / sigma)[:n] ** 2)
         noise *= np.sqrt(max(chi2 / max(n - np.sum(q[:n] ** 2), 1.0), noise**-2))
     return factor

@@ -12,7 +12,14 @@ from numpy.polynomial import chebyshev
 
 from specwcs.models.field import scale
 
-__all__ = ["CURVATURE", "DISPERSION", "POSITION", "Smoothness"]
+__all__ = [
+    "CURVATURE",
+    "DISPERSION",
+    "MOVED_ACROSS",
+    "MOVED_ALONG",
+    "POSITION",
+    "Smoothness",
+]
 
 _ANY = 10.0  # in practice no limit
 _HIGHER = 0.7  # size of a term, in that of the one an order lower in the field
@@ -55,6 +62,21 @@ CURVATURE = Sizes(
 """Deviation across the dispersion, by distance along it."""
 
 
+MOVED_ALONG = Sizes(
+    own=(_ANY, 1.5e-3, 3e-4, 1e-4, 1e-4),
+    change=(_ANY, 5e-4, 2e-4, 1e-4, 1e-4),
+    constant=(_ANY, 3e-3, 3e-4, 1e-4),
+)
+"""By how much the distance along the dispersion changes from one night to another."""
+
+MOVED_ACROSS = Sizes(
+    own=(_ANY, 1.5e-3, 3e-4, 1e-4),
+    change=(_ANY, 5e-4, 2e-4, 1e-4),
+    constant=(_ANY, 3e-3, 3e-4, 1e-4),
+)
+"""The same of the deviation across the dispersion."""
+
+
 @dataclass(frozen=True)
 class Smoothness:
     """Expected sizes of the terms of a field polynomial.
@@ -70,6 +92,8 @@ class Smoothness:
         Where the constant is what OPT leaves: the local coordinate, scaled.
     factor : float
         By which all sizes are larger.
+    factors : tuple of float
+        From which that may be chosen, least first.
     """
 
     sizes: Sizes
@@ -78,6 +102,7 @@ class Smoothness:
     reach: tuple
     reference: float
     factor: float = 1.0
+    factors: tuple = (1.0, 3.0, 10.0)
 
     @classmethod
     def over(cls, sizes, frame, reach, points, domain, reference):

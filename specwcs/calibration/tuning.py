@@ -12,43 +12,26 @@ from threadpoolctl import threadpool_limits
 
 from specwcs.errors import FitError, InputError
 from specwcs.inputs import LineCatalog
-from specwcs.markers import Markers
-from specwcs.measure import arc_spectra, find_traces
+from specwcs.measure import arc_spectra, recognise, retrace
 from specwcs.measure.borders import LAID, PARTLY
-from specwcs.measure.predicted import (
-    Expected,
-    edge_miss,
-    find_shift,
-    measure_expected,
-    stands_out,
-)
+from specwcs.measure.lines import NOT_LISTED
 from specwcs.measure.reduce import canonical_data
-from specwcs.models import CurvatureModel, DispersionModel
 
 from .field_fit import fit_field
 from .fitter import residual_table
-from .measured import edge_markers, frame_of, model_traces
+from .measured import arc_lines, edge_markers, frame_of, model_traces
 from .moved import moved
 from .points import Points
 from .provenance import provenance, sources_of
+from .smoothness import MOVED_ACROSS, MOVED_ALONG, Smoothness
 
 __all__ = ["tune"]
 
-# Highest degrees of what may change: of the traces by a flat, by the ends of lines, which show
-# each edge at one place; and of the wavelengths by an arc, by the sky.
-_CRV, _CRV_LINES, _IDS_ARC, _IDS_SKY = (2, 1, 1), (0, 1, 1), (3, 2, 2), (1, 1, 1)
-# A neighbour nearer than this, FWHM, with this part of a line's intensity makes it a blend.
-_NEAR, _RELATIVE = 1.6, 0.03
-# Of the lines that should be bright: this many are looked for in a slit, and so many of those
-# that a slit shows must agree for the night to be one of this calibration.
-_BRIGHTEST, _AGREE = 40, 0.5
-# A line is a blend if it is further off the others than so many robust standard deviations, px.
-_ODD, _ODD_LEAST = 2.5, 0.03
+# Highest degrees of what may change: of the traces; of the wavelengths by an arc, by the sky.
+_CRV, _IDS = (2, 1, 1), {"arc": (3, 2, 2), "sky": (1, 1, 1)}
 # px: what changed may leave no more than this (median of a slit), or the slit contradicts it;
 # of all slits this part at most.
 _CONTRADICTS, _MOST = 1.0, 0.4
-# Between two nights nothing moves by more than this, px, but by another set-up.
-_FARTHEST = 30.0
 
 
 # The matrices are small: more than one BLAS thread only waits for the other.
@@ -99,21 +82,15 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
     for frame in frames.values():
         if frame is not None:
             calibration.check_frame(frame)
-    night, notes, tables = calibration, [], []
-    if frames["flat"] is not None:
-        say("measuring the edges of the slits")
-        night, notes, tables = _tune_traces(night, frames["flat"])
-    for kind, highest in (("arc", _IDS_ARC), ("sky", _IDS_SKY)):
-        if frames[kind] is None:
-            continue
-        say("measuring the lines")
-        lines = _catalog(calibration, catalog, kind)
-        label = {"arc": "the arc", "sky": "the sky"}[kind]
-        if frames["flat"] is None:
-            night, said, table = _tune_traces_by_lines(night, frames[kind], lines, label)
+    say("measuring the edges of the slits")
+    by = next(kind for kind in frames if frames[kind] is not None)
+    night, notes, tables = _tune_traces(calibration, frames[by], by)
+    for kind in ("arc", "sky"):
+        if frames[kind] is not None:
+            say("measuring the lines")
+            lines = _catalog(calibration, catalog, kind)
+            night, said, table = _tune_wavelengths(night, frames[kind], lines, kind)
             notes, tables = notes + said, tables + table
-        night, said, table = _tune_wavelengths(night, frames[kind], lines, highest, label)
-        notes, tables = notes + said, tables + table
     return _finish(calibration, night, frames, tables, notes)
 
 
@@ -127,9 +104,10 @@ def _catalog(calibration, catalog, kind):
         return catalog.to_medium(calibration.medium)
     if kind == "sky":
         return LineCatalog.read("sky").to_medium(calibration.medium)
-    table = calibration.residuals
-    used = np.asarray(table["used"]) & (np.asarray(table["kind"]) == "line")
-    wavelength = np.unique(table["wavelength"].value[used])
+    tables = [t[t["kind"] == "line"] for t in (calibration.residuals, calibration.dropped)]
+    rests = [t["wavelength"].value[t["reason"] != NOT_LISTED] for t in tables]
+    wavelength = np.unique(np.concatenate(rests))
+    wavelength = wavelength[np.isfinite(wavelength)]
     if not len(wavelength):
         raise InputError("the calibration has no lines", "", "Give the lines of the arc: catalog")
     n = len(wavelength)
@@ -141,31 +119,8 @@ def _catalog(calibration, catalog, kind):
 # -- the traces -------------------------------------------------------------------------------
 
 
-def _tune_traces(cal, frame):
-    """Tune CRV by the edges of the slits on a flat."""
-    try:
-        found = find_traces(frame, cal.mask, cal.instrument)
-    except FitError as error:
-        msg = f"the flat contradicts the calibration: {error} Is it of another mask?"
-        raise FitError(msg) from error
-    same = [traces for traces in found if traces.flip_v == _flips(cal)[1] or len(cal.mask) == 1]
-    if not same:
-        msg = "the flat shows the mask mirrored across the dispersion. Is it of another mask?"
-        raise FitError(msg)
-    edges = edge_markers(same[0], cal.instrument)
-    seen = np.asarray(edges["used"]) & ~np.isin(edges["reason"], (LAID, PARTLY))
-    edges = edges[seen & np.isin(edges["slit"], cal.good())]
-    return _with_edges(cal, edges, "the flat", _CRV)
-
-
-def _flips(cal):
-    """Whether the mask is mirrored along and across the dispersion."""
-    flips = cal.opt.x_flipped, cal.opt.y_flipped
-    return flips if cal.instrument.direction.along_x else flips[::-1]
-
-
-def _with_edges(cal, edges, label, highest):
-    """Tune CRV by edges.
+def _tune_traces(cal, frame, kind):
+    """Tune CRV by the edges of the slits on a frame.
 
     Returns
     -------
@@ -174,39 +129,21 @@ def _with_edges(cal, edges, label, highest):
     tables : list of QTable
         Of residuals.
     """
-    points, miss = _edge_points(cal, edges)
-    model, fit, notes = _change(CurvatureModel, cal.crv, points, miss, highest, f"CRV by {label}")
-    covariance = cal.covariance | {"crv": _joined(cal, "crv", model, fit)}
-    tuned = replace(cal, crv=cal.crv.plus(model), covariance=covariance)
-    return tuned, notes, [residual_table(edges, fit.residuals, fit.used)]
-
-
-def _tune_traces_by_lines(cal, frame, catalog, label):
-    """Tune CRV by where the lines of a frame end: at the edges of the slits."""
-    night = _Night(cal, frame, catalog, label)
-    direction, shape = cal.instrument.direction, cal.instrument.shape
-    parts = []
-    for key, lines in night.expected.items():
-        geometry = cal.geometry(key, extrapolate=True)
-        for t, step in ((0.0, 0.02), (1.0, -0.02)):
-            at, within = (
-                direction.canonical_pixel(
-                    *geometry.pixel(lines.wavelength, np.full(len(lines.p), place)), shape
-                )
-                for place in (t, t + step)
-            )
-            slope = (within[0] - at[0]) / (within[1] - at[1])
-            inward = int(np.sign(np.median(within[1] - at[1])))
-            p = at[0] + night.shift
-            miss, sigma = edge_miss(night.image, p, at[1], slope, inward, night.spectra.fwhm)
-            if np.isfinite(miss):
-                middle = float(np.median(p))
-                q = float(np.interp(middle, p, at[1])) + miss
-                x, y = direction.detector_pixel(middle, q, shape)
-                parts.append(Markers.of("edge", key, t, x, y, sigma=sigma))
-    if not parts:
-        return cal, [f"CRV stays: {label} does not show the edges of the slits."], []
-    return _with_edges(cal, Markers.join(parts), label, _CRV_LINES)
+    traces = model_traces(cal.opt, cal.crv, cal.mask, cal.instrument)
+    traces = retrace(frame, traces, cal.instrument, objects=kind == "sky")
+    if traces is None and kind == "flat" and len(cal.mask) > 1:
+        msg = (
+            "the flat contradicts the calibration: the edges of the slits are nowhere near where "
+            "they are expected. Is it of another mask?"
+        )
+        raise FitError(msg)
+    edges = None if traces is None else edge_markers(traces, cal.instrument)
+    if edges is not None:
+        seen = np.asarray(edges["used"]) & ~np.isin(edges["reason"], (LAID, PARTLY))
+        edges = edges[seen & np.isin(edges["slit"], cal.good())]
+    if edges is None or not len(edges):
+        return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], []
+    return _with_change(cal, "crv", edges, _edge_points(cal, edges), _CRV, f"CRV by the {kind}")
 
 
 def _edge_points(cal, edges):
@@ -224,98 +161,52 @@ def _edge_points(cal, edges):
         trace = cal.geometry(str(key), extrapolate=True).trace
         expected = direction.split(*trace.pixel_from_trace(d[mine], t[mine]))[1]
         miss[mine] = across - expected
-    points = Points(x0, y0, d, miss, edges["sigma"].value, slits, t)
-    return points, miss
+    return Points(x0, y0, d, miss, edges["sigma"].value, slits, t)
 
 
 # -- the wavelengths --------------------------------------------------------------------------
 
 
-class _Night:
-    """Spectra of a frame, the lines that they should show, and by how much these moved."""
-
-    def __init__(self, cal, frame, catalog, label):
-        instrument = cal.instrument
-        data, variance, bad = canonical_data(frame, instrument)
-        self.image = data, variance, ~bad
-        self.traces = model_traces(cal.opt, cal.crv, cal.mask, instrument)
-        self.spectra = arc_spectra(data, variance, bad, self.traces, instrument)
-        slits = [key for key in cal.good() if not cal.mask[key].reference]
-        expected = {key: _expected(cal, key, catalog, self.spectra.fwhm) for key in slits}
-        self.expected = {key: lines for key, lines in expected.items() if len(lines.p)}
-        if not self.expected:
-            msg = f"no line that stands alone falls on a calibrated slit: {label} tells nothing."
-            raise FitError(msg)
-        spectra = self.spectra.by_flip[int(_flips(cal)[0])]
-        self.shift, contrast = find_shift(spectra, self.expected, self.spectra.fwhm)
-        if not stands_out(contrast):
-            msg = (
-                f"{label} contradicts the calibration: its lines are nowhere within "
-                f"{_FARTHEST:.0f} px of where they are expected. Is it of another grating, or of "
-                "other lamps?"
-            )
-            raise FitError(msg)
-
-
-def _tune_wavelengths(cal, frame, catalog, highest, label):
-    """Tune IDS by lines whose places the calibration predicts."""
-    night, parts = _Night(cal, frame, catalog, label), []
-    for key, lines in night.expected.items():
-        tilt = _tilt(cal.geometry(key, extrapolate=True), cal, np.median(lines.wavelength))
-        lines = replace(lines, p=lines.p + night.shift)
-        found = measure_expected(night.image, night.traces, key, lines, tilt, night.spectra.fwhm)
-        if found is not None and len(found.p):
-            parts.append(_line_markers(cal, key, found))
-    if not parts:
-        msg = f"no line is seen where it is expected: {label} tells nothing."
+def _tune_wavelengths(cal, frame, catalog, kind):
+    """Tune IDS by lines that are recognised."""
+    instrument = cal.instrument
+    traces = model_traces(cal.opt, cal.crv, cal.mask, instrument)
+    spectra = arc_spectra(*canonical_data(frame, instrument), traces, instrument)
+    slits = [key for key in cal.good() if not cal.mask[key].reference]
+    known = {key: _known(cal, key) for key in slits}
+    lines = recognise(spectra, traces, known, catalog, _flips(cal)[0])
+    if lines.status == "no lines":
+        msg = f"the {kind} tells nothing: {lines.reason}. Give one with more light."
         raise FitError(msg)
-    markers = Markers.join(parts)
-    points, miss = _line_points(cal, markers)
-    model, fit, notes = _change(DispersionModel, cal.ids, points, miss, highest, f"IDS by {label}")
-    _check_lines(markers, fit, night.expected, label)
-    covariance = cal.covariance | {"ids": _joined(cal, "ids", model, fit)}
-    tuned = replace(cal, ids=cal.ids.plus(model), covariance=covariance)
-    return tuned, notes, [residual_table(markers, fit.residuals, fit.used)]
+    if not lines.ok:
+        msg = (
+            f"the {kind} contradicts the calibration: {lines.reason}. Is it of another grating, or "
+            "of other lamps?"
+        )
+        raise FitError(msg)
+    markers = arc_lines(frame, traces, lines, catalog, instrument)
+    markers = markers[np.asarray(markers["used"])]
+    if not len(markers):
+        msg = f"no line is measured: the {kind} tells nothing."
+        raise FitError(msg)
+    points = _line_points(cal, markers)
+    return _with_change(cal, "ids", markers, points, _IDS[kind], f"IDS by the {kind}")
 
 
-def _expected(cal, key, catalog, fwhm):
-    """Return the lines of a slit that stand alone, where the calibration has them."""
-    geometry = cal.geometry(key)
-    low, high = geometry.dispersion.wavelength_domain
-    near = catalog.select(low, high)
-    wavelength = np.asarray(near.wavelength, float)
-    x, y = geometry.pixel(wavelength, np.full(len(wavelength), 0.5))
-    p, q = cal.instrument.direction.canonical_pixel(x, y, cal.instrument.shape)
-    length = cal.instrument.direction.split(*cal.instrument.shape[::-1])[0]
-    intensity = np.asarray(near.intensity, float)
-    known = np.where(np.isfinite(intensity) & (intensity > 0), intensity, 1.0)
-    apart = np.abs(p[:, None] - p) / fwhm
-    rival = (apart < _NEAR) & (known > _RELATIVE * known[:, None])
-    np.fill_diagonal(rival, False)
-    use = ~rival.any(axis=1) & (np.asarray(near.flag) == 1) & (p > 2) & (p < length - 3)
-    use &= np.isfinite(q)
-    index = np.flatnonzero(use)
-    index = index[np.argsort(-known[index], kind="stable")[:_BRIGHTEST]]
-    index = index[np.argsort(p[index])]
-    weight = (known[index] / known[index].max(initial=1e-9)) ** 0.3
-    return Expected(wavelength[index], p[index], weight)
+def _flips(cal):
+    """Whether the mask is mirrored along and across the dispersion."""
+    flips = cal.opt.x_flipped, cal.opt.y_flipped
+    return flips if cal.instrument.direction.along_x else flips[::-1]
 
 
-def _tilt(geometry, cal, wavelength):
-    """Return how lines lie along the dispersion, px, as a function of t."""
-    direction, shape = cal.instrument.direction, cal.instrument.shape
-
-    def along(t):
-        t = np.asarray(t, float)
-        x, y = geometry.pixel(np.full(t.shape, wavelength), t)
-        return direction.canonical_pixel(x, y, shape)[0]
-
-    return along
-
-
-def _line_markers(cal, key, found):
-    x, y = cal.instrument.direction.detector_pixel(found.p, found.q, cal.instrument.shape)
-    return Markers.of("line", key, found.t, x, y, wavelength=found.wavelength, sigma=found.sigma)
+def _known(cal, key):
+    """Return the wavelengths of the columns in the middle of a slit, Å; NaN where not known."""
+    geometry, direction, shape = cal.geometry(key), cal.instrument.direction, cal.instrument.shape
+    length = direction.split(*shape[::-1])[0]
+    wavelength = np.linspace(*geometry.dispersion.wavelength_domain, length)
+    x, y = geometry.pixel(wavelength, np.full(length, 0.5))
+    p, _ = direction.canonical_pixel(x, y, shape)
+    return np.interp(np.arange(length), p, wavelength, left=np.nan, right=np.nan)
 
 
 def _line_points(cal, markers):
@@ -328,46 +219,42 @@ def _line_points(cal, markers):
         d, t[mine] = geometry.trace.trace_from_pixel(x[mine], y[mine])
         x0[mine], y0[mine] = cal.opt(*cal.mask[str(key)].curve(t[mine]))
         miss[mine] = d - geometry.dispersion.distance_from_wavelength(wavelength[mine], t[mine])
-    points = Points(x0, y0, wavelength, miss, markers["sigma"].value, slits, t, lines=True)
-    return points, miss
-
-
-def _steady(cal, markers):
-    """Whether markers are of lines that move as lines do: blends of a wide sky do not."""
-    _, miss = _line_points(cal, markers)
-    wavelength, slits = markers["wavelength"].value, np.asarray(markers["slit"])
-    # Relative to the median of each slit: slits may move apart, lines of one may not.
-    for key in np.unique(slits):
-        miss[slits == key] -= np.nanmedian(miss[slits == key])
-    lines = np.unique(wavelength)
-    off = np.array([np.nanmedian(miss[wavelength == w]) for w in lines])
-    limit = max(_ODD * 1.4826 * np.nanmedian(np.abs(off)), _ODD_LEAST)
-    return np.isin(wavelength, lines[np.abs(off) < limit])
-
-
-def _check_lines(markers, fit, expected, label):
-    """Refuse a night whose lines agree by chance only."""
-    slits, used = np.asarray(markers["slit"]), fit.used & (np.abs(fit.residuals) < _CONTRADICTS)
-    wavelength = markers["wavelength"].value
-    seen = sum(len(np.unique(wavelength[(slits == key) & used])) for key in np.unique(slits))
-    wanted = sum(min(len(lines.p), 5) for lines in expected.values())
-    if seen < _AGREE * wanted:
-        msg = (
-            f"{label} contradicts the calibration: {seen} lines are where they are expected, of "
-            f"{wanted} that should be. Is it of another grating, or of other lamps?"
-        )
-        raise FitError(msg)
+    return Points(x0, y0, wavelength, miss, markers["sigma"].value, slits, t, lines=True)
 
 
 # -- the change of a model --------------------------------------------------------------------
 
 
-def _change(cls, model, points, miss, highest, what):
-    """Fit what changed, over the domains of the model.
+def _with_change(cal, name, markers, points, highest, what):
+    """Add what changed to a model.
 
     Returns
     -------
-    model, fit
+    Calibration
+    notes : list of str
+    tables : list of QTable
+        Of residuals.
+    """
+    change, covariance, residuals, used, notes = _change(cal, name, points, highest, what)
+    tuned = replace(
+        cal,
+        **{name: getattr(cal, name).plus(change)},
+        covariance=cal.covariance | {name: _joined(cal, name, change, covariance)},
+    )
+    return tuned, notes, [residual_table(markers, residuals, used)]
+
+
+def _change(cal, name, points, highest, what):
+    """Fit what changed of a model, over its domains.
+
+    Returns
+    -------
+    model : FieldPolynomial
+    covariance : ndarray
+        Of its parameters.
+    residuals : ndarray
+        px.
+    used : ndarray of bool
     notes : list of str
 
     Raises
@@ -375,37 +262,40 @@ def _change(cls, model, points, miss, highest, what):
     FitError
         If nothing was measured, or too many slits do not follow.
     """
-    domains = {name: getattr(model, name) for name in ("domain", "x_domain", "y_domain")}
-    finite = np.isfinite(miss)
+    model, (ny, nx) = getattr(cal, name), cal.instrument.shape
+    domains = {axis: getattr(model, axis) for axis in ("domain", "x_domain", "y_domain")}
+    finite = points.finite
     if not finite.any():
         msg = f"{what}: nothing that was measured is where the calibration can compare it."
         raise FitError(msg)
-    lowest = (0, 0, 0)
-    limits = lowest, tuple(min(a, b) for a, b in zip(highest, model.degrees, strict=True))
-    try:
-        change, fit, _, notes = fit_field(cls, points, limits, what=what, **domains)
-    except FitError:
-        change, fit, _, notes = fit_field(cls, points, (lowest, lowest), what=what, **domains)
+    frame = 0.5 * cal.instrument.direction.split(nx, ny)[0]
+    sizes, length = MOVED_ACROSS, 0.5 * np.ptp(model.domain)
+    if points.lines:
+        sizes, length = MOVED_ALONG, 0.5 * np.ptp(model(nx / 2, ny / 2, np.array(model.domain)))
+    smooth = Smoothness(sizes, frame, max(length, 1.0), (nx / 2, ny / 2), 0.0, factors=(1.0,))
+    degrees = tuple(min(a, b) for a, b in zip(highest, model.degrees, strict=True))
+    change, fit, _, notes = fit_field(
+        type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth, **domains
+    )
+    # What slits deviate by, besides, is an error of the night's measurements.
+    residuals = points.values - change(points.x, points.y, points.u)
     slits = np.unique(points.slit[finite])
-    off = [
-        key for key in slits
-        if np.median(np.abs(fit.residuals[finite & (points.slit == key)])) > _CONTRADICTS
-    ]  # fmt: skip
-    if len(off) > _MOST * len(slits) or abs(np.median(miss[finite])) > _FARTHEST:
+    miss = [np.median(np.abs(residuals[finite & (points.slit == key)])) for key in slits]
+    off = slits[np.array(miss) > _CONTRADICTS]
+    if len(off) > _MOST * len(slits):
         msg = (
             f"{what} contradicts the calibration: after what moved by "
-            f"{np.median(miss[finite]):+.1f} px, {len(off)} of {len(slits)} slits are still off by "
-            f"more than {_CONTRADICTS:g} px. Is it of another mask, or another grating?"
+            f"{np.median(points.values[finite]):+.1f} px, {len(off)} of {len(slits)} slits are "
+            f"still off by more than {_CONTRADICTS:g} px. Is it of another mask, or another "
+            "grating?"
         )
         raise FitError(msg)
-    return (
-        change,
-        fit,
-        [*notes, *(f"{what}: slit {key} does not follow the others." for key in off)],
-    )
+    notes = [*notes, *(f"{what}: slit {key} does not follow the others." for key in off)]
+    n = len(change.parameters)
+    return change, fit.covariance[:n, :n], residuals, fit.used, notes
 
 
-def _joined(cal, name, change, fit):
+def _joined(cal, name, change, covariance):
     """Covariance of the sum of a model and its change; local terms stay the last."""
     model, old = getattr(cal, name), cal.covariance[name]
     total = model.plus(change)
@@ -414,7 +304,7 @@ def _joined(cal, name, change, fit):
     place = np.concatenate([model.places_in(total), np.arange(n, len(joined))])
     joined[np.ix_(place, place)] = old
     place = change.places_in(total)
-    joined[np.ix_(place, place)] += fit.covariance
+    joined[np.ix_(place, place)] += covariance
     return joined
 
 

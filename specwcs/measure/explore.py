@@ -64,6 +64,14 @@ class Verdict:
     agreed: np.ndarray
     peaks: object
 
+    @property
+    def explained(self):
+        """Share of the brightest peaks that have a line, in the median slit: some are dark."""
+        bright = self.peaks.grade < 2
+        n = np.bincount(self.peaks.slit[bright])
+        known = np.bincount(self.peaks.slit[bright], self.best.line[bright] >= 0)
+        return float(np.median(known[n > 0] / n[n > 0]))
+
 
 def search(peaks_by_flip, lines, prior, fwhm):
     """Find the solution, for one or both flips of the mask.

@@ -257,7 +257,7 @@ def _without_odd_edges(measured, edges, samples, fit, limits):
     edge, column = np.nonzero(measured.used)
     if not len(edge):
         return measured, samples, fit
-    miss = _median_by_edge(fit.residual[: len(edge)], edge, len(edges))  # those laid follow
+    miss = median_by_edge(fit.residual[: len(edge)], edge, len(edges))  # those laid follow
     spread = 1.4826 * np.nanmedian(np.abs(miss))
     odd = np.abs(np.nan_to_num(miss)) > max(WHOLE_EDGE, 5 * spread)
     reason = measured.reason.copy()
@@ -270,7 +270,7 @@ def _without_odd_edges(measured, edges, samples, fit, limits):
     return replace(measured, used=reason == "", reason=reason), samples, fit
 
 
-def _median_by_edge(residual, group, n_edges):
+def median_by_edge(residual, group, n_edges):
     """Return the median residual of each edge, NaN where there is none."""
     return np.array(
         [np.median(residual[group == n]) if np.any(group == n) else np.nan for n in range(n_edges)]
@@ -279,7 +279,7 @@ def _median_by_edge(residual, group, n_edges):
 
 def _offsets(names, residual, group):
     """How far the two ends of each slit are off the field: where one is unknown, the other's."""
-    ends = _median_by_edge(residual, group, 2 * len(names)).reshape(-1, 2)
+    ends = median_by_edge(residual, group, 2 * len(names)).reshape(-1, 2)
     ends = np.where(np.isnan(ends), ends[:, ::-1], ends)
     return {str(name): tuple(pair) for name, pair in zip(names, np.nan_to_num(ends), strict=True)}
 

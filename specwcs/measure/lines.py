@@ -15,7 +15,10 @@ from specwcs.measure.tracking import follow
 from specwcs.measure.verify import hold_out_lines
 from specwcs.threads import each
 
-__all__ = ["measure_lines"]
+__all__ = ["NOT_LISTED", "measure_lines"]
+
+NOT_LISTED = "not in the catalogue"
+"""Why a line that the spectra show is not used."""
 
 # A line is a blend if its neighbours leave its position open by more than this, px, or pull it by
 # more than this, FWHM; the pull is known to this part. A neighbour is named if it has this part
@@ -123,7 +126,7 @@ class _Choice:
         # Of equal wavelengths, one for each species, the flag of any counts.
         flagged = np.isin(wavelength, catalog.wavelength[catalog.flag != 1])
         reason[flagged] = "flagged in the catalogue"
-        reason[~np.isin(wavelength, catalog.wavelength)] = "not in the catalogue"
+        reason[~np.isin(wavelength, catalog.wavelength)] = NOT_LISTED
         measured = reason == ""
         use = listed[measured]
         self.p, self.wavelength = p[measured] + lamp.pull[use], wavelength[measured]

@@ -150,6 +150,8 @@ class Solution:
         Log-likelihood of the peaks above chance.
     line : ndarray of int, shape (n_peaks,), or None
         Index of the most probable line of each peak; -1 where it has none.
+    before : Solution or None
+        What is known from before: fits change it by as little as one night differs from another.
     """
 
     coefficients: np.ndarray
@@ -158,6 +160,7 @@ class Solution:
     place: np.ndarray
     score: float = -np.inf
     line: np.ndarray | None = None
+    before: "Solution | None" = None
 
     def x(self, p):
         """Column, px, to the argument of the series: -1 … 1 over the frame."""

@@ -20,6 +20,8 @@ __all__ = ["Verified", "hold_out_lines", "line_distance", "verify"]
 _BLEND, _RELATIVE = 1.2, 0.3
 # So many lines must stand alone; where fewer do, peaks are lines to this error, FWHM.
 _CLEAR, _BLENDED = 6, 0.2
+# The same where the wavelengths were known before.
+_CLEAR_KNOWN = 2
 # A held-out line may be off by so many standard deviations, and always by this much, px.
 _SIGMAS, _TOLERANCE = 4.0, 0.1
 # Expected errors count for no less than this part of themselves, however well the lines agree.
@@ -115,7 +117,8 @@ def verify(solution, peaks, lines, trusted, fwhm):
         if not added.any():
             break
         best = _best_degree(best.fitted.solution, peaks, lines, line, best.used | added)
-    if best is None or len(np.unique(best.line[best.used])) < _CLEAR:
+    clear = _CLEAR if solution.before is None else _CLEAR_KNOWN
+    if best is None or len(np.unique(best.line[best.used])) < clear:
         return _from_blends(solution, peaks, lines, own, fwhm)
     return best
 
@@ -155,9 +158,10 @@ def _best_degree(solution, peaks, lines, line, used):
     """Converge at every degree that the lines allow; a higher one must earn its place."""
     n = len(np.unique(line[used]))
     best = None
-    for degree in range(min(_START, n - 2), min(DEGREE, n - 3) + 1):
-        if degree < 1:
-            continue
+    degrees = range(max(min(_START, n - 2), 1), min(DEGREE, n - 3) + 1)
+    if solution.before is not None:  # what is known holds the terms that few lines do not tell
+        degrees = (DEGREE,) if n else ()
+    for degree in degrees:
         trial = _converge(solution, peaks, lines, line, used, degree)
         trial = _trim(trial, solution, peaks, lines)
         gains = best is None or trial.scatter < _GAIN * best.scatter

@@ -7,7 +7,7 @@ on the changes, keep the ends of spectra from running away, and say how far the 
 be trusted there. One slit cannot bend by itself to fit a wrong line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -22,6 +22,11 @@ __all__ = ["WavelengthFit", "fit"]
 _CURVATURE = {2: 0.05, 3: 0.006, 4: 0.002, 5: 0.0006}
 _CHANGE = {1: 0.03, 2: 0.01, 3: 0.004}
 _OWN = {1: 5e-4, 2: 2e-4}
+# The same of what changes from one night to another, F from the first term on; and the constants
+# of single slits, px.
+_MOVED = {1: 2e-3, 2: 4e-4, 3: 2e-4, 4: 1e-4, 5: 1e-4}
+_MOVED_CHANGE = {1: 1e-3, 2: 3e-4, 3: 2e-4}
+_MOVED_SLIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def fit(solution, peaks, target, weight, degree, basis=None):
     Parameters
     ----------
     solution : Solution
-        Gives the frame, the scale, and the constant of slits without a line.
+        Gives the frame, the scale, the constant of slits without a line, and what is known from
+        before.
     peaks : PeakTable
     target : ndarray, shape (n,)
         Wavelengths, Å.
@@ -106,12 +112,14 @@ def fit(solution, peaks, target, weight, degree, basis=None):
     design = _design(solution, peaks.slit, basis[:, : degree + 1])
     normal = (design * weight[:, None]).T @ design
     normal[np.diag_indices_from(normal)] += _precision(solution, degree)
-    right = design.T @ (weight * target / scale)
-    # A slit without lines keeps its constant.
-    right[:n_slits] += _LOOSE * solution.coefficients[:, 0] / scale
+    start = 0.0 if solution.before is None else solution.before.wavelength(peaks.slit, peaks.p)
+    target = (target - start) / scale
+    right = design.T @ (weight * target)
+    if solution.before is None:  # a slit without lines keeps its constant
+        right[:n_slits] += _LOOSE * solution.coefficients[:, 0] / scale
     covariance = np.linalg.inv(normal)
     value = covariance @ right
-    residual = target / scale - design @ value
+    residual = target - design @ value
     series = np.zeros_like(solution.coefficients)
     series[:, 0] = value[:n_slits]
     series[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
@@ -119,7 +127,10 @@ def fit(solution, peaks, target, weight, degree, basis=None):
         smooth, own = np.split(value[n_slits + degree :], [len(_CHANGE) * _PLACES])
         series[:, list(_CHANGE)] += _places(solution) @ smooth.reshape(len(_CHANGE), -1).T
         series[:, list(_OWN)] += own.reshape(len(_OWN), n_slits).T
-    fitted = Solution(series * scale, solution.length, solution.flip_u, solution.place)
+    series *= scale
+    if solution.before is not None:
+        series += solution.before.coefficients
+    fitted = replace(solution, coefficients=series, score=-np.inf, line=None)
     return WavelengthFit(fitted, degree, covariance, design, residual, weight)
 
 
@@ -154,9 +165,12 @@ def _design(solution, slit, basis):
 def _precision(solution, degree):
     """Prior precision of each parameter, px^-2."""
     n_slits, half = len(solution.coefficients), 0.5 * solution.length
-    precision = [np.full(n_slits + 1, _LOOSE)]
-    precision += [np.full(1, (_CURVATURE[k] * half) ** -2) for k in range(2, degree + 1)]
+    new = solution.before is None
+    terms, change = (_CURVATURE, _CHANGE) if new else (_MOVED, _MOVED_CHANGE)
+    constant = _LOOSE if new else _MOVED_SLIT**-2
+    sizes = [terms[k] * half if k in terms else _LOOSE**-0.5 for k in range(1, degree + 1)]
+    precision = [np.full(n_slits, constant), np.array(sizes) ** -2.0]
     if n_slits > 1:
-        precision += [np.full(_PLACES, (size * half) ** -2) for size in _CHANGE.values()]
+        precision += [np.full(_PLACES, (size * half) ** -2) for size in change.values()]
         precision += [np.full(n_slits, (size * half) ** -2) for size in _OWN.values()]
     return np.concatenate(precision)

@@ -1,6 +1,5 @@
 """Blind identification: right, or not at all."""
 
-import importlib
 from dataclasses import replace
 
 import arc_cases
@@ -19,7 +18,8 @@ from arc_cases import (
 from specwcs.errors import InputError
 from specwcs.inputs import LineCatalog
 from specwcs.measure import arc_spectra, identify
-from specwcs.measure.solution import PeakTable
+from specwcs.measure.explore import Verdict
+from specwcs.measure.solution import PeakTable, Solution
 from specwcs.simulate import lamp, wrong
 
 
@@ -176,9 +176,9 @@ def test_mask_of_slits_with_its_flip(direction, flipx):
 
 
 def test_slits_that_are_dark_do_not_count_against_the_catalogue():
-    module = importlib.import_module("specwcs.measure.identify")
     slit = np.repeat([0, 1, 3], 10)  # slit 2 has no peaks
     n = np.zeros(30)
     peaks = PeakTable(slit, n, n, n, np.zeros(30, int))
     line = np.where(slit == 1, -1, np.where(np.arange(30) % 10 < 6, 5, -1))
-    assert module._explained(line, peaks) == pytest.approx(0.6)
+    best = Solution(np.zeros((4, 6)), 10, False, np.zeros((4, 2)), line=line)
+    assert Verdict(best, 0.0, n > 0, peaks).explained == pytest.approx(0.6)

@@ -1,0 +1,192 @@
+"""Slit edges measured again on a frame of another night, which has moved by some pixels."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from specwcs.measure.edges import measure_edges
+from specwcs.measure.find import NO_LIGHT, WHOLE_EDGE, median_by_edge, slit_light
+from specwcs.measure.reduce import canonical_data, reduce_frame
+from specwcs.measure.traces import MaskEdges, domain, edge_table
+
+__all__ = ["retrace"]
+
+# Farthest shift looked for, its steps, and the blur of the edges it is looked for with, px.
+_FARTHEST, _STEP, _BLUR = 30.0, 0.5, 1.5
+_BINS = 32  # along the dispersion
+# So many standard errors of an edge in a bin are as good as more, and so is what only so many
+# rows reach, as a part of the number of edges: a star, a bright line.
+_CLEAR, _STRONG = 8.0, 0.5
+# So often edges are measured, and what moved is fitted to them; it has settled below this, px.
+_ROUNDS, _SETTLED = 4, 0.2
+# px; what moved is told by so many edges, and half of them are nearer than this to where it
+# puts them: what is found by chance lies anywhere in the window of a measurement.
+_FEWEST, _AGREE = 3, 0.6
+# The light between lines: a percentile of the columns around.
+_CONTINUUM = 30, (1, 31)
+# Distances from an edge at which objects in the slit are looked for, px.
+_INSIDE = np.arange(2.0, 10.0)
+# What moved is held to nothing by this error, px, and edges off by more than this, px, count less.
+_STIFF, _ODD = 10.0, 0.2
+_SIGMAS = 5.0  # by which an edge is off the others that is left out
+
+
+def retrace(image, traces, instrument, *, objects=False):
+    """Measure the edges of slits whose places were known before the frame moved.
+
+    Parameters
+    ----------
+    image : CCDData or tuple of ndarray
+        As for `find_traces`: any frame on which light fills the slits somewhere.
+    traces : Traces
+        Of before.
+    instrument : Instrument
+    objects : bool, optional
+        Whether there may be objects in the slits: then only the light of lines counts, and only
+        where it outshines them.
+
+    Returns
+    -------
+    Traces or None
+        With the edges of the frame, and else as before; None if the edges are not seen where
+        they should be.
+    """
+    reduced = reduce_frame(*canonical_data(image, instrument))
+    continuum = None
+    if objects:
+        continuum = ndimage.percentile_filter(reduced.data, *_CONTINUUM, mode="nearest")
+        reduced = replace(reduced, data=reduced.data - continuum)
+    edges = MaskEdges.of(traces.mask, traces.direction, traces.flip_v)
+    columns = np.linspace(0, reduced.shape[1] - 1, _BINS)
+    shift = _shift(reduced, traces.field, edges)
+    limits = domain(edges, reduced.shape)
+    field = _MovedField(traces.field, limits, np.array([shift, 0.0, 0.0, 0.0]))
+    for _ in range(_ROUNDS):
+        q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], columns)
+        light = slit_light(reduced, q, columns)
+        lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2) if np.any(light > 0) else None
+        if lit is None or not lit.any():
+            return None
+        measured = measure_edges(reduced, field, edges, _scale(field, edges, columns), lit)
+        if continuum is not None:
+            measured = _outshining(measured, reduced, continuum)
+        edge, column = np.nonzero(measured.used)
+        if len(edge) < _FEWEST:
+            return None
+        p, q = measured.p[edge, column], measured.q[edge, column]
+        terms = field.terms(edges.u[edge], edges.v[edge], p)
+        miss = q - field(edges.u[edge], edges.v[edge], p)
+        change = _robust_plane(terms, miss)
+        field = replace(field, moved=field.moved + change)
+        if np.abs(change).sum() < _SETTLED:
+            break
+    miss = miss - terms @ change
+    if np.median(np.abs(miss)) > _AGREE:
+        return None
+    measured = _without_odd_edges(measured, edge, miss)
+    on = np.isfinite(measured.q)
+    edge, _ = np.nonzero(on)
+    table = edge_table(
+        slit=np.array(list(traces.mask))[edges.slit[edge]], t=edges.t[edge], p=measured.p[on],
+        q=measured.q[on], sigma=measured.sigma[on], used=measured.used[on],
+        reason=measured.reason[on],
+    )  # fmt: skip
+    return replace(traces, edges=table)
+
+
+def _outshining(measured, reduced, continuum):
+    """Leave out the edges beside which an object in the slit is brighter than the lines."""
+    bins = np.argmin(np.abs(reduced.p[:, np.newaxis] - measured.p[0]), axis=1)
+    light, objects = (
+        np.stack([data[:, bins == k].mean(axis=1) for k in range(measured.p.shape[1])])
+        for data in (reduced.data, continuum)
+    )
+    # Ends t = 0, at the larger q, and t = 1 alternate.
+    inward = np.where(np.arange(len(measured.q)) % 2, 1, -1)[:, np.newaxis]
+    other = measured.q[np.arange(len(measured.q)) ^ 1]
+    inside = np.minimum(_INSIDE[:, np.newaxis, np.newaxis], np.abs(other - measured.q) - _INSIDE[0])
+    row = np.clip(np.rint(measured.q + inward * inside), 0, len(reduced.data) - 1).astype(int)
+    column = np.broadcast_to(np.arange(len(light)), row.shape)
+    hidden = np.median(light[column, row], axis=0) < np.ptp(objects[column, row], axis=0)
+    reason = np.where(hidden & measured.used, "outshone by an object", measured.reason)
+    return replace(measured, used=measured.used & ~hidden, reason=reason)
+
+
+def _shift(reduced, field, edges):
+    """Shift across the dispersion, px, at which the edges of all slits are seen best."""
+    light, variance, p = reduced.profiles(max(1, len(reduced.p) // _BINS))
+    rise = ndimage.gaussian_filter1d(light, _BLUR, axis=1, order=1, mode="nearest")
+    noise = ndimage.gaussian_filter1d(variance, _BLUR, axis=1, mode="nearest")
+    noise = np.sqrt(noise / (4 * np.sqrt(np.pi) * _BLUR**3))
+    # No edge counts more than another, so that a star does not, and what is fainter counts less.
+    clear = rise / np.maximum(noise, 1e-300)
+    strong = np.quantile(np.abs(clear), 1 - _STRONG * len(edges) / clear.shape[1])
+    clear = np.clip(clear / max(strong, _CLEAR), -1.0, 1.0)
+    q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p)
+    column = np.broadcast_to(np.arange(len(p)), q.shape)
+    shifts = np.arange(-_FARTHEST, _FARTHEST + _STEP, _STEP)
+    seen = [
+        edges.sign @ ndimage.map_coordinates(clear, [column, q + shift], order=1, cval=0.0)
+        for shift in shifts
+    ]
+    return float(shifts[np.argmax(np.sum(seen, axis=1))])
+
+
+def _without_odd_edges(measured, edge, miss):
+    """Leave out the edges that did not move with the others."""
+    size = np.abs(median_by_edge(miss, edge, len(measured.q)))
+    odd = np.nan_to_num(size) > max(WHOLE_EDGE, _SIGMAS * 1.4826 * np.nanmedian(size))
+    reason = np.where(odd[:, np.newaxis] & measured.used, "off the others", measured.reason)
+    return replace(measured, used=measured.used & ~odd[:, np.newaxis], reason=reason)
+
+
+@dataclass(frozen=True)
+class _MovedField:
+    """A field of traces, shifted, stretched and turned.
+
+    Attributes
+    ----------
+    field : callable
+        Rows, px, by u, v (mm) and p (px).
+    domain : ndarray, shape (3, 2)
+        Of u, v and p.
+    moved : ndarray, shape (4,)
+        Shift, stretch, turn, and turn of the mask: px over the domain.
+    """
+
+    field: object
+    domain: np.ndarray
+    moved: np.ndarray
+
+    def terms(self, u, v, p):
+        """Return what `moved` is multiplied with, shape (..., 4)."""
+        u, v, p = np.broadcast_arrays(u, v, p)
+        scaled = [
+            (x - low) / max(high - low, 1e-9) - 0.5
+            for x, (low, high) in zip((v, p, u), self.domain[[1, 2, 0]], strict=True)
+        ]
+        return np.stack([np.ones(u.shape), *scaled], axis=-1)
+
+    def __call__(self, u, v, p):
+        return self.field(u, v, p) + self.terms(u, v, p) @ self.moved
+
+
+def _robust_plane(terms, miss):
+    """Fit what moved; a little stiffness keeps what the edges do not tell."""
+    stiff = np.eye(terms.shape[1]) / _STIFF
+    weight = np.ones(len(miss))
+    for _ in range(5):
+        value = np.linalg.lstsq(
+            np.vstack([terms * weight[:, np.newaxis], stiff]),
+            np.append(miss * weight, np.zeros(len(stiff))), rcond=None,
+        )[0]  # fmt: skip
+        weight = 1 / np.maximum(np.abs(miss - terms @ value) / _ODD, 1.0)
+    return value
+
+
+def _scale(field, edges, p):
+    """Scale across the dispersion, px per mm."""
+    low, high = edges.v.min(), edges.v.max()
+    ends = field(edges.u.mean(), np.array([low, high])[:, np.newaxis], p).mean(axis=1)
+    return float((ends[1] - ends[0]) / (high - low))
