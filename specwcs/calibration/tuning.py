@@ -27,8 +27,8 @@ from .smoothness import MOVED_ACROSS, MOVED_ALONG, Smoothness
 
 __all__ = ["tune"]
 
-# Highest degrees of what may change: of the traces; of the wavelengths by an arc, by the sky.
-_CRV, _IDS = (2, 1, 1), {"arc": (3, 2, 2), "sky": (1, 1, 1)}
+# Highest degrees of what may change of the traces, and of the wavelengths.
+_CRV, _IDS = (2, 1, 1), (3, 2, 2)
 # px: what changed may leave no more than this (median of a slit), or the slit contradicts it;
 # of all slits this part at most.
 _CONTRADICTS, _MOST = 1.0, 0.4
@@ -130,7 +130,7 @@ def _tune_traces(cal, frame, kind):
         Of residuals.
     """
     traces = model_traces(cal.opt, cal.crv, cal.mask, cal.instrument)
-    traces = retrace(frame, traces, cal.instrument, objects=kind == "sky")
+    traces = retrace(frame, traces, cal.instrument, cal.good(), objects=kind == "sky")
     if traces is None and kind == "flat" and len(cal.mask) > 1:
         msg = (
             "the flat contradicts the calibration: the edges of the slits are nowhere near where "
@@ -190,7 +190,7 @@ def _tune_wavelengths(cal, frame, catalog, kind):
         msg = f"no line is measured: the {kind} tells nothing."
         raise FitError(msg)
     points = _line_points(cal, markers)
-    return _with_change(cal, "ids", markers, points, _IDS[kind], f"IDS by the {kind}")
+    return _with_change(cal, "ids", markers, points, _IDS, f"IDS by the {kind}")
 
 
 def _flips(cal):

@@ -20,19 +20,21 @@ _BINS = 32  # along the dispersion
 _CLEAR, _STRONG = 8.0, 0.5
 # So often edges are measured, and what moved is fitted to them; it has settled below this, px.
 _ROUNDS, _SETTLED = 4, 0.2
-# px; what moved is told by so many edges, and half of them are nearer than this to where it
-# puts them: what is found by chance lies anywhere in the window of a measurement.
-_FEWEST, _AGREE = 3, 0.6
+# What moved is told by so many points. So many of the edges that should be seen are nearer than
+# this, px, to where it puts them.
+_FEWEST, _SEEN, _AGREE = 3, 0.5, 0.6
 # The light between lines: a percentile of the columns around.
 _CONTINUUM = 30, (1, 31)
 # Distances from an edge at which objects in the slit are looked for, px.
 _INSIDE = np.arange(2.0, 10.0)
-# What moved is held to nothing by this error, px, and edges off by more than this, px, count less.
-_STIFF, _ODD = 10.0, 0.2
+_RAMP = 0.3  # px: from such an extent of its ends across the dispersion a slit is tilted
+# Stretch and turns are about so small; and edges off by more than this, px, count less.
+_STIFF, _ODD = np.array([0.002, 0.004, 0.004]), 0.2
+_OUTSHONE, _TILTED = "outshone by an object", "tilted: its lines run out of the bin"
 _SIGMAS = 5.0  # by which an edge is off the others that is left out
 
 
-def retrace(image, traces, instrument, *, objects=False):
+def retrace(image, traces, instrument, slits, *, objects=False):
     """Measure the edges of slits whose places were known before the frame moved.
 
     Parameters
@@ -42,6 +44,8 @@ def retrace(image, traces, instrument, *, objects=False):
     traces : Traces
         Of before.
     instrument : Instrument
+    slits : sequence of str
+        Those that had light.
     objects : bool, optional
         Whether there may be objects in the slits: then only the light of lines counts, and only
         where it outshines them.
@@ -59,32 +63,38 @@ def retrace(image, traces, instrument, *, objects=False):
         reduced = replace(reduced, data=reduced.data - continuum)
     edges = MaskEdges.of(traces.mask, traces.direction, traces.flip_v)
     columns = np.linspace(0, reduced.shape[1] - 1, _BINS)
-    shift = _shift(reduced, traces.field, edges)
-    limits = domain(edges, reduced.shape)
-    field = _MovedField(traces.field, limits, np.array([shift, 0.0, 0.0, 0.0]))
+    expected = np.repeat(np.isin(list(traces.mask), slits), 2)
+    field = _MovedField(traces.field, domain(edges, reduced.shape), np.zeros(4))
+    stiff = _stiff(field, edges, columns)
+    field.moved[0] = _shift(reduced, field, edges)
     for _ in range(_ROUNDS):
         q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], columns)
         light = slit_light(reduced, q, columns)
         lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2) if np.any(light > 0) else None
         if lit is None or not lit.any():
             return None
-        measured = measure_edges(reduced, field, edges, _scale(field, edges, columns), lit)
+        scale = _scale(field, edges, columns)
+        measured = measure_edges(reduced, field, edges, scale, lit)
         if continuum is not None:
             measured = _outshining(measured, reduced, continuum)
+            measured = _without_tilted(measured, edges.ramp * scale)
         edge, column = np.nonzero(measured.used)
         if len(edge) < _FEWEST:
             return None
         p, q = measured.p[edge, column], measured.q[edge, column]
         terms = field.terms(edges.u[edge], edges.v[edge], p)
-        miss = q - field(edges.u[edge], edges.v[edge], p)
-        change = _robust_plane(terms, miss)
-        field = replace(field, moved=field.moved + change)
-        if np.abs(change).sum() < _SETTLED:
+        before, away = field.moved, q - traces.field(edges.u[edge], edges.v[edge], p)
+        field = replace(field, moved=_robust_fit(terms, away, edge, stiff))
+        if np.abs(field.moved - before).sum() < _SETTLED:
             break
-    miss = miss - terms @ change
-    if np.median(np.abs(miss)) > _AGREE:
+    miss = away - terms @ field.moved
+    size = np.abs(median_by_edge(miss, edge, len(edges)))
+    rows = field(edges.u, edges.v, columns[_BINS // 2])
+    expected &= (rows > 0) & (rows < len(reduced.data) - 1)
+    expected &= ~np.any(np.isin(measured.reason, (_OUTSHONE, _TILTED)), axis=1) | (size < _AGREE)
+    if np.sum(size[expected] < _AGREE) < _SEEN * expected.sum():
         return None
-    measured = _without_odd_edges(measured, edge, miss)
+    measured = _without_odd_edges(measured, size)
     on = np.isfinite(measured.q)
     edge, _ = np.nonzero(on)
     table = edge_table(
@@ -109,7 +119,7 @@ def _outshining(measured, reduced, continuum):
     row = np.clip(np.rint(measured.q + inward * inside), 0, len(reduced.data) - 1).astype(int)
     column = np.broadcast_to(np.arange(len(light)), row.shape)
     hidden = np.median(light[column, row], axis=0) < np.ptp(objects[column, row], axis=0)
-    reason = np.where(hidden & measured.used, "outshone by an object", measured.reason)
+    reason = np.where(hidden & measured.used, _OUTSHONE, measured.reason)
     return replace(measured, used=measured.used & ~hidden, reason=reason)
 
 
@@ -133,12 +143,26 @@ def _shift(reduced, field, edges):
     return float(shifts[np.argmax(np.sum(seen, axis=1))])
 
 
-def _without_odd_edges(measured, edge, miss):
-    """Leave out the edges that did not move with the others."""
-    size = np.abs(median_by_edge(miss, edge, len(measured.q)))
+def _without_tilted(measured, ramp):
+    """Leave out the ends of tilted slits where others tell: a line runs out of its bin there."""
+    tilted = ramp > _RAMP
+    if not measured.used[~tilted].any():
+        return measured
+    return _without(measured, tilted, _TILTED)
+
+
+def _without(measured, edges, reason):
+    """Leave out some of the edges."""
+    out = edges[:, np.newaxis] & measured.used
+    return replace(
+        measured, used=measured.used & ~out, reason=np.where(out, reason, measured.reason)
+    )
+
+
+def _without_odd_edges(measured, size):
+    """Leave out the edges that did not move with the others; `size` is how far they are off."""
     odd = np.nan_to_num(size) > max(WHOLE_EDGE, _SIGMAS * 1.4826 * np.nanmedian(size))
-    reason = np.where(odd[:, np.newaxis] & measured.used, "off the others", measured.reason)
-    return replace(measured, used=measured.used & ~odd[:, np.newaxis], reason=reason)
+    return _without(measured, odd, "off the others")
 
 
 @dataclass(frozen=True)
@@ -172,17 +196,24 @@ class _MovedField:
         return self.field(u, v, p) + self.terms(u, v, p) @ self.moved
 
 
-def _robust_plane(terms, miss):
-    """Fit what moved; a little stiffness keeps what the edges do not tell."""
-    stiff = np.eye(terms.shape[1]) / _STIFF
-    weight = np.ones(len(miss))
+def _robust_fit(terms, away, edge, stiff):
+    """Fit what moved; each edge counts once, and what the edges do not tell stays small."""
+    share = 1 / np.sqrt(np.bincount(edge)[edge]) / _ODD
+    weight = share
     for _ in range(5):
         value = np.linalg.lstsq(
-            np.vstack([terms * weight[:, np.newaxis], stiff]),
-            np.append(miss * weight, np.zeros(len(stiff))), rcond=None,
+            np.vstack([terms * weight[:, np.newaxis], np.diag(1 / stiff)]),
+            np.append(away * weight, np.zeros(len(stiff))), rcond=None,
         )[0]  # fmt: skip
-        weight = 1 / np.maximum(np.abs(miss - terms @ value) / _ODD, 1.0)
+        weight = share / np.maximum(np.abs(away - terms @ value) / _ODD, 1.0)
     return value
+
+
+def _stiff(field, edges, columns):
+    """How much shift, stretch and turns may be, px, 1 sigma."""
+    scale = abs(_scale(field, edges, columns))
+    size = np.array([scale * np.ptp(edges.v), np.ptp(columns), scale * np.ptp(edges.u)])
+    return np.append(_FARTHEST, np.maximum(_STIFF * size, 0.1))
 
 
 def _scale(field, edges, p):

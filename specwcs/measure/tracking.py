@@ -160,6 +160,8 @@ def _nominal_slope(traces, name, p, t, nominal, k, trend):
 
 def _smooth_shift(found, p, t, shift):
     """Fit the shift of the clear lines by a polynomial in t and p; robustly."""
+    if len(t) < 2:  # the slit is nearly off the frame
+        return shift
     weight = ((found.snr > _LEADER) & np.isfinite(found.p) & (found.good > 0.8)).astype(float)
     scale = np.ptp(p) or 1.0
     x = 2 * (p - p.min()) / scale - 1
