@@ -63,8 +63,8 @@ CURVATURE = Sizes(
 
 
 MOVED_ALONG = Sizes(
-    own=(_ANY, 1.5e-3, 3e-4, 1e-4, 1e-4),
-    change=(_ANY, 5e-4, 2e-4, 1e-4, 1e-4),
+    own=(_ANY, 5e-4, 2e-4, 1e-4, 1e-4),
+    change=(_ANY, 3e-4, 1e-4, 1e-4, 1e-4),
     constant=(_ANY, 3e-3, 3e-4, 1e-4),
 )
 """By how much the distance along the dispersion changes from one night to another."""

@@ -16,6 +16,7 @@ from specwcs.measure import arc_spectra, recognise, retrace
 from specwcs.measure.borders import LAID, PARTLY
 from specwcs.measure.lines import NOT_LISTED
 from specwcs.measure.reduce import canonical_data
+from specwcs.measure.retrace import ODD
 
 from .field_fit import fit_field
 from .fitter import residual_table
@@ -32,6 +33,8 @@ _CRV, _IDS = (2, 1, 1), (3, 2, 2)
 # px: what changed may leave no more than this (median of a slit), or the slit contradicts it;
 # of all slits this part at most.
 _CONTRADICTS, _MOST = 1.0, 0.4
+# A slit that is off by more than this, px and standard deviations of a point, is flagged.
+_OFF, _SIGMAS = 0.3, 3.0
 
 
 # The matrices are small: more than one BLAS thread only waits for the other.
@@ -139,11 +142,23 @@ def _tune_traces(cal, frame, kind):
         raise FitError(msg)
     edges = None if traces is None else edge_markers(traces, cal.instrument)
     if edges is not None:
+        cal = _at_fault(cal, dict.fromkeys(_astray(edges), f"its edges are {ODD} on the {kind}"))
         seen = np.asarray(edges["used"]) & ~np.isin(edges["reason"], (LAID, PARTLY))
         edges = edges[seen & np.isin(edges["slit"], cal.good())]
     if edges is None or not len(edges):
         return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], []
     return _with_change(cal, "crv", edges, _edge_points(cal, edges), _CRV, f"CRV by the {kind}")
+
+
+def _astray(edges):
+    """Return the slits both of whose edges are where the others do not put them."""
+    seen = edges[edges["used"] | (edges["reason"] == ODD)]
+    astray = []
+    for key in np.unique(seen["slit"]):
+        mine = seen[seen["slit"] == key]
+        if len(np.unique(mine["t"])) == 2 and not mine["used"].any():
+            astray.append(str(key))
+    return astray
 
 
 def _edge_points(cal, edges):
@@ -184,6 +199,17 @@ def _tune_wavelengths(cal, frame, catalog, kind):
             "of other lamps?"
         )
         raise FitError(msg)
+    odd = {
+        key: f"{slit.reason} of the {kind}" for key, slit in lines.slits.items()
+        if slit.status == "not identified"
+    }  # fmt: skip
+    if len(odd) > _MOST * len(lines.slits):
+        msg = (
+            f"the {kind} contradicts the calibration: in {len(odd)} of {len(lines.slits)} slits "
+            "its lines are elsewhere. Is it of another grating, or of other lamps?"
+        )
+        raise FitError(msg)
+    cal = _at_fault(cal, odd)
     markers = arc_lines(frame, traces, lines, catalog, instrument)
     markers = markers[np.asarray(markers["used"])]
     if not len(markers):
@@ -236,8 +262,12 @@ def _with_change(cal, name, markers, points, highest, what):
         Of residuals.
     """
     change, covariance, residuals, used, notes = _change(cal, name, points, highest, what)
+    faults = {
+        key: f"{what}: it is off by {off:+.2f} px from what the others say"
+        for key, off in _odd_slits(points, residuals).items()
+    }
     tuned = replace(
-        cal,
+        _at_fault(cal, faults),
         **{name: getattr(cal, name).plus(change)},
         covariance=cal.covariance | {name: _joined(cal, name, change, covariance)},
     )
@@ -290,9 +320,29 @@ def _change(cal, name, points, highest, what):
             "grating?"
         )
         raise FitError(msg)
-    notes = [*notes, *(f"{what}: slit {key} does not follow the others." for key in off)]
     n = len(change.parameters)
     return change, fit.covariance[:n, :n], residuals, fit.used, notes
+
+
+def _odd_slits(points, residuals):
+    """Return the slits that did not move with the others, and by how much they are off, px."""
+    odd = {}
+    for key in np.unique(points.slit):
+        mine = points.finite & (points.slit == key)
+        if mine.any():
+            off, sigma = np.median(residuals[mine]), np.median(points.sigma[mine])
+            if abs(off) > max(_OFF, _SIGMAS * sigma):
+                odd[str(key)] = off
+    return odd
+
+
+def _at_fault(cal, reasons):
+    """Flag slits that the night contradicts."""
+    slits = cal.slits | {
+        key: replace(cal.slits[key], flag="doubtful", reason=reason)
+        for key, reason in reasons.items()
+    }
+    return replace(cal, slits=slits)
 
 
 def _joined(cal, name, change, covariance):

@@ -22,8 +22,9 @@ _FARTHEST, _STEP, _POLISHED = 30.0, 1.5, 6
 # Shifts that differ by more than this are different, px.
 _SAME = 1.5
 # A solution must be likelier than chance by this much, and so much likelier than other shifts,
-# in natural logarithms; the lines of the catalogue must be so much of the brightest peaks.
-_CHANCE, _CHANCE_PER_PEAK, _CONTRAST, _EXPLAINED = 8.0, 0.7, 5.0, 0.5
+# in natural logarithms. So much of the brightest peaks must be lines of the catalogue, or so many
+# of its lines be seen.
+_CHANCE, _CHANCE_PER_PEAK, _CONTRAST, _EXPLAINED, _SHOWN = 8.0, 0.7, 5.0, 0.5, 0.7
 _FEWEST = Fewest(lines=2, in_slit=1)
 # Fewer peaks agree by chance.
 _FEWEST_PEAKS = 4
@@ -63,7 +64,7 @@ def recognise(arcs, traces, known, catalog, flip_u=False):
     low, high = (f(f(known[n][np.isfinite(known[n])]) for n in names) for f in (min, max))
     lines = LineTable.from_catalog(catalog, low, high)
     verdict = _search(before, task.tables[flip_u], lines, arcs.fwhm)
-    return task.settle(verdict, lines, _doubt(verdict))
+    return task.settle(verdict, lines, _doubt(verdict, lines))
 
 
 def _where_known(spectrum, wavelength):
@@ -129,19 +130,35 @@ def _moved(solution, before):
     return float(np.median(away / before.dispersion(slit, middle)))
 
 
-def _doubt(verdict):
+def _doubt(verdict, lines):
     """Say why the lines are not recognised; nothing where they are."""
-    chance = _CHANCE + _CHANCE_PER_PEAK * len(verdict.peaks.p)
-    if not verdict.best.score > chance:
+    best, peaks = verdict.best, verdict.peaks
+    chance = _CHANCE + _CHANCE_PER_PEAK * np.sum(best.line >= 0)
+    if not best.score > chance:
         return (
             f"at no shift within {_FARTHEST:.0f} px its lines fit better than by chance "
-            f"(log-likelihood {verdict.best.score:.0f}, {chance:.0f} needed)"
+            f"(log-likelihood {best.score:.0f}, {chance:.0f} needed)"
         )
     if verdict.contrast < _CONTRAST:
         return (
             f"another shift is nearly as likely (log-likelihood lower by "
             f"{verdict.contrast:.1f}, {_CONTRAST:g} needed)"
         )
-    if verdict.explained < _EXPLAINED:
-        return f"the catalogue explains only {verdict.explained:.0%} of the brightest peaks"
+    seen = _seen(best, peaks, lines)
+    if verdict.explained < _EXPLAINED and seen < _SHOWN:
+        return (
+            f"the catalogue explains only {verdict.explained:.0%} of the brightest peaks, and "
+            f"{seen:.0%} of its lines are seen"
+        )
     return ""
+
+
+def _seen(solution, peaks, lines):
+    """Share of the lines that should be on the spectra that have a peak, in the median slit."""
+    share = []
+    for i in np.unique(peaks.slit):
+        p = solution.column(i, lines.wavelength)
+        on = (p > peaks.p[peaks.slit == i].min() - 1) & (p < peaks.p[peaks.slit == i].max() + 1)
+        found = np.unique(solution.line[(peaks.slit == i) & (solution.line >= 0)])
+        share.append(len(found) / max(on.sum(), 1))
+    return float(np.median(share))

@@ -10,7 +10,10 @@ from specwcs.measure.find import NO_LIGHT, WHOLE_EDGE, median_by_edge, slit_ligh
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import MaskEdges, domain, edge_table
 
-__all__ = ["retrace"]
+__all__ = ["ODD", "retrace"]
+
+ODD = "off the others"
+"""Why an edge is not used that did not move with the others."""
 
 # Farthest shift looked for, its steps, and the blur of the edges it is looked for with, px.
 _FARTHEST, _STEP, _BLUR = 30.0, 0.5, 1.5
@@ -162,7 +165,7 @@ def _without(measured, edges, reason):
 def _without_odd_edges(measured, size):
     """Leave out the edges that did not move with the others; `size` is how far they are off."""
     odd = np.nan_to_num(size) > max(WHOLE_EDGE, _SIGMAS * 1.4826 * np.nanmedian(size))
-    return _without(measured, odd, "off the others")
+    return _without(measured, odd, ODD)
 
 
 @dataclass(frozen=True)

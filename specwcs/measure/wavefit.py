@@ -24,8 +24,8 @@ _CHANGE = {1: 0.03, 2: 0.01, 3: 0.004}
 _OWN = {1: 5e-4, 2: 2e-4}
 # The same of what changes from one night to another, F from the first term on; and the constants
 # of single slits, px.
-_MOVED = {1: 2e-3, 2: 4e-4, 3: 2e-4, 4: 1e-4, 5: 1e-4}
-_MOVED_CHANGE = {1: 1e-3, 2: 3e-4, 3: 2e-4}
+_MOVED = {1: 1e-3, 2: 3e-4, 3: 2e-4, 4: 1e-4, 5: 1e-4}
+_MOVED_CHANGE = {1: 5e-4, 2: 2e-4, 3: 1e-4}
 _MOVED_SLIT = 2.0
 
 
