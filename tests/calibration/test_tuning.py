@@ -67,17 +67,26 @@ def test_what_moved_is_told(few):
     assert [row["slit"] for row in night.provenance["moved"]] == list(cal.mask)
 
 
-def test_five_lines_of_the_sky_tell_both_shifts(few):
-    direction, cal = few
-    obs = small(direction, 1.7, -0.6)
-    sky = LineCatalog.read("sky").to_medium("air").select(5500.0, 8900.0)
-    bright = np.sort(np.argsort(-sky.intensity)[:5])
-    five = LineCatalog(
-        *(np.asarray(a)[bright] for a in (sky.wavelength, sky.label, sky.flag, sky.intensity)),
-        "air",
-    )
-    night = tune(cal, sky=obs.science(5), catalog=five)
-    np.testing.assert_allclose(found(cal, night), truly_moved(small(direction), obs), atol=0.03)
+def isolated(catalog, n, reach):
+    """The n lines that outshine their neighbours within some Angstrom most."""
+    wavelength, light = np.asarray(catalog.wavelength), np.asarray(catalog.intensity)
+    near = np.abs(wavelength - wavelength[:, None]) < reach
+    best = np.sort(np.argsort(-(light**2) / (near @ light))[:n])
+    names = ("wavelength", "label", "flag", "intensity")
+    return LineCatalog(*(np.asarray(getattr(catalog, name))[best] for name in names), "air")
+
+
+@pytest.mark.parametrize("direction", ["LR", "UB"])
+def test_five_lines_of_the_sky_tell_both_shifts(direction):
+    shape = (240, 2048) if Direction(direction).along_x else (2048, 240)
+    options = {"shape": shape, "n_slits": 5, "seed": 4, "line_curvature": 0.5}
+    before = example(direction, offset=(30.0, -5.0), **options)
+    obs = example(direction, offset=(31.7, -5.6), **options)
+    frames = {"flat": before.flat(1), "arc": before.arc(lamp(), 2)}
+    cal = calibrate(before.instrument, before.mask, **frames, catalog=lamp())
+    sky = isolated(LineCatalog.read("sky").to_medium("air").select(5500.0, 8900.0), 5, 12.0)
+    night = tune(cal, sky=obs.science(5), catalog=sky)
+    np.testing.assert_allclose(found(cal, night), truly_moved(before, obs), atol=0.03)
 
 
 def test_what_is_not_told_stays(few):
