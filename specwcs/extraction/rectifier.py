@@ -161,13 +161,14 @@ class Rectifier:
         that reads it is masked.
         """
         data, variance, bad = self._planes(frame)
-        planes = [plane.ravel() for plane in (data, variance, bad.astype(float))]
+        planes = [plane.ravel() for plane in (data, variance, bad)]
+        where = np.flatnonzero(bad)
         size = (len(self.t), len(self.wavelength))
         data, variance, mask = np.empty(size), np.empty(size), np.empty(size, bool)
         first = 0
         for strip in self._each():
             part = slice(first, first + strip.shape[1])
-            data[:, part], variance[:, part], mask[:, part] = strip.resample(*planes)
+            data[:, part], variance[:, part], mask[:, part] = strip.resample(*planes, where)
             first = part.stop
         if np.isnan(data).all():
             raise InputError("the slit falls off the detector")
@@ -287,13 +288,14 @@ class _Strip:
         n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
         self.along = overlap_matrix(columns, 1, start, 1, n_pixels, kernel)
 
-    def resample(self, data, variance, bad):
+    def resample(self, data, variance, bad, where):
         """Resample a flat cut-out.
 
         Parameters
         ----------
         data, variance, bad : ndarray, shape (pixels,)
-            `bad` is 1 for a bad pixel, else 0.
+        where : ndarray of int
+            The bad pixels.
 
         Returns
         -------
@@ -304,10 +306,11 @@ class _Strip:
         if off:
             first_pass[self._beyond] = np.nan
         data = (self.across @ first_pass).reshape(self.shape)
-        along, across = _squared(self.along), _squared(self.across)
-        variance, bad = ((across @ (along @ p)).reshape(self.shape) for p in (variance, bad))
-        mask = bad > 0
-        mask |= self.partial
+        variance = _squared(self.across) @ (_squared(self.along) @ variance)
+        variance = variance.reshape(self.shape)
+        mask = _reads(self.along, self.shape[1], bad, where)
+        mask = _reads(self.across, self.shape[1], mask, np.flatnonzero(mask))
+        mask = self.partial | mask.reshape(self.shape)
         if off:
             beyond = np.isnan(data)
             variance[beyond] = np.nan
@@ -338,6 +341,26 @@ def _squared(factor):
     squared = copy(factor)  # which shares the indices
     squared.data = factor.data**2
     return squared
+
+
+def _reads(factor, n, bad, where):
+    """Whether each bin of a factor, in lines of n, reads one of a few pixels.
+
+    Parameters
+    ----------
+    bad : ndarray of bool
+        The pixels.
+    where : ndarray of int, ascending
+        Their indices.
+    """
+    shape = (-1, n, factor.indices.size // factor.shape[0])
+    indices, weights = factor.indices.reshape(shape), factor.data.reshape(shape)
+    first = np.searchsorted(where, indices[..., 0].min(axis=1))
+    last = np.searchsorted(where, indices[..., -1].max(axis=1), side="right")
+    lines = np.flatnonzero(first < last)
+    reads = np.zeros(indices.shape[:2], bool)
+    reads[lines] = np.any(bad[indices[lines]] & (weights[lines] != 0), axis=2)
+    return reads.ravel()
 
 
 def _mean_correlation(factor, lag):
