@@ -274,19 +274,25 @@ class _Strip:
         wing = WING[kernel]
         first_row = int(np.floor(rows[0].min())) - wing
         rows -= first_row
-        height = int(rows.max() + np.diff(rows, axis=0).max()) + 2 * wing + 2
+        low, high = rows.min(axis=1), rows.max(axis=1)
+        height = int(high[-1] + np.diff(rows, axis=0).max()) + 2 * wing + 2
         self.shape = (len(t_edges) - 1, n)
         self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, kernel)
         columns = trace.columns(wavelength_edges, first_row, height) + 0.5
         raw_row = np.arange(first_row, first_row + height)[:, np.newaxis]
-        self._beyond = _beyond(columns, raw_row, detector.shape, wing).ravel()
-        self.partial = _cut_rows(rows)
+        self._beyond = _beyond(columns, raw_row, detector.shape, wing)
+        self._partial = _cut_rows(rows)
         # Bins beyond the detector shrink to nothing, in the padding.
-        columns = np.clip(columns, -1.0, detector.shape[1] + 1.0) + _PAD
+        np.clip(columns, -1.0, detector.shape[1] + 1.0, out=columns)
+        columns += _PAD
         kept = np.clip(raw_row, detector.rows.start, detector.rows.stop - 1)
         start = (kept - detector.rows.start) * detector.width
         n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
         self.along = overlap_matrix(columns, 1, start, 1, n_pixels, kernel)
+        # What each line of bins reads of the flat image, at most: from where to where.
+        self._reach_along = self.along.indices.reshape(height, -1)[:, [0, -1]].T
+        ends = (low[:-1].astype(int) - wing, high[1:].astype(int) + wing + 1)
+        self._reach_across = n * np.array(ends)
 
     def resample(self, data, variance, bad, where):
         """Resample a flat cut-out.
@@ -302,16 +308,14 @@ class _Strip:
         data, variance, mask : ndarray, shape (position, wavelength)
         """
         first_pass = self.along @ data
-        off = self._beyond.any()
-        if off:
-            first_pass[self._beyond] = np.nan
+        first_pass[self._beyond] = np.nan
         data = (self.across @ first_pass).reshape(self.shape)
         variance = _squared(self.across) @ (_squared(self.along) @ variance)
         variance = variance.reshape(self.shape)
-        mask = _reads(self.along, self.shape[1], bad, where)
-        mask = _reads(self.across, self.shape[1], mask, np.flatnonzero(mask))
-        mask = self.partial | mask.reshape(self.shape)
-        if off:
+        mask = _reads(self.along, self._reach_along, bad, where)
+        mask = _reads(self.across, self._reach_across, mask, np.flatnonzero(mask))
+        mask = self._partial | mask.reshape(self.shape)
+        if len(self._beyond):
             beyond = np.isnan(data)
             variance[beyond] = np.nan
             mask |= beyond
@@ -331,9 +335,12 @@ class _Strip:
 
 
 def _beyond(columns, raw_row, shape, wing):
-    """Whether a bin of the first pass reads beyond the detector, with the kernel's wings."""
+    """Which bins of the first pass read beyond the detector, with the kernel's wings."""
+    first, last = columns[:, 0].min(), columns[:, -1].max()
+    if wing <= first and last <= shape[1] - wing and 0 <= raw_row[0] and raw_row[-1] < shape[0]:
+        return np.array([], int)
     off = (columns[:, :-1] < wing) | (columns[:, 1:] > shape[1] - wing)
-    return off | (raw_row < 0) | (raw_row >= shape[0])
+    return np.flatnonzero(off | (raw_row < 0) | (raw_row >= shape[0]))
 
 
 def _squared(factor):
@@ -343,21 +350,24 @@ def _squared(factor):
     return squared
 
 
-def _reads(factor, n, bad, where):
-    """Whether each bin of a factor, in lines of n, reads one of a few pixels.
+def _reads(factor, reach, bad, where):
+    """Whether each bin of a factor reads one of a few pixels.
 
     Parameters
     ----------
+    reach : tuple of ndarray, shape (lines,)
+        The first and the last pixel that a line of bins may read.
     bad : ndarray of bool
         The pixels.
     where : ndarray of int, ascending
         Their indices.
     """
-    shape = (-1, n, factor.indices.size // factor.shape[0])
+    n_before, n_until = (
+        np.searchsorted(where, a, side) for a, side in zip(reach, ("left", "right"))
+    )
+    lines = np.flatnonzero(n_before < n_until)
+    shape = (len(n_before), factor.shape[0] // len(n_before), -1)
     indices, weights = factor.indices.reshape(shape), factor.data.reshape(shape)
-    first = np.searchsorted(where, indices[..., 0].min(axis=1))
-    last = np.searchsorted(where, indices[..., -1].max(axis=1), side="right")
-    lines = np.flatnonzero(first < last)
     reads = np.zeros(indices.shape[:2], bool)
     reads[lines] = np.any(bad[indices[lines]] & (weights[lines] != 0), axis=2)
     return reads.ravel()
