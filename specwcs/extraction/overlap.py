@@ -77,6 +77,7 @@ def _weights(terms, pixel, step, bins):
     groups = [flat_reach == n for n in range(span + 1)]
     usual = int(np.argmax([np.count_nonzero(group) for group in groups]))
     others = [(n, np.flatnonzero(group)) for n, group in enumerate(groups) if n != usual]
+    others = [(n, few) for n, few in others if few.size]
 
     def term(m, where):
         return 1.0 if m < 0 else terms[m][where] if m < len(terms) else 0.0

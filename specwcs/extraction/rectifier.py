@@ -337,7 +337,7 @@ class _Strip:
 def _beyond(columns, raw_row, shape, wing):
     """Which bins of the first pass read beyond the detector, with the kernel's wings."""
     first, last = columns[:, 0].min(), columns[:, -1].max()
-    if wing <= first and last <= shape[1] - wing and 0 <= raw_row[0] and raw_row[-1] < shape[0]:
+    if first >= wing and last <= shape[1] - wing and raw_row[0] >= 0 and raw_row[-1] < shape[0]:
         return np.array([], int)
     off = (columns[:, :-1] < wing) | (columns[:, 1:] > shape[1] - wing)
     return np.flatnonzero(off | (raw_row < 0) | (raw_row >= shape[0]))
@@ -362,11 +362,10 @@ def _reads(factor, reach, bad, where):
     where : ndarray of int, ascending
         Their indices.
     """
-    n_before, n_until = (
-        np.searchsorted(where, a, side) for a, side in zip(reach, ("left", "right"))
-    )
-    lines = np.flatnonzero(n_before < n_until)
-    shape = (len(n_before), factor.shape[0] // len(n_before), -1)
+    first, last = reach
+    before, until = np.searchsorted(where, first), np.searchsorted(where, last, side="right")
+    lines = np.flatnonzero(before < until)
+    shape = (len(first), factor.shape[0] // len(first), -1)
     indices, weights = factor.indices.reshape(shape), factor.data.reshape(shape)
     reads = np.zeros(indices.shape[:2], bool)
     reads[lines] = np.any(bad[indices[lines]] & (weights[lines] != 0), axis=2)
