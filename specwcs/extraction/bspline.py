@@ -37,11 +37,13 @@ class BSplineFit:
         Of the finest knots, about.
     levels : int
         How many spacings there are to choose from, each twice as coarse as the one before.
+    ends : tuple of float, optional
+        Where the spline begins and ends; by default at the outermost points.
     """
 
-    def __init__(self, x, spacing, levels=1):
+    def __init__(self, x, spacing, levels=1, ends=None):
         self.levels = levels
-        self.low, high = float(x.min()), float(x.max())
+        self.low, high = (float(end) for end in ends or (x.min(), x.max()))
         coarsest = 2 ** (levels - 1)
         self.n = coarsest * max(int(np.ceil((high - self.low) / (spacing * coarsest))), 1)
         self.spacing = max((high - self.low) / self.n, np.finfo(float).tiny)
@@ -84,7 +86,7 @@ class BSplineFit:
         ----------
         values : ndarray
             Of the shape of x.
-        where : tuple of ndarray of int
+        where : index
             The points.
         sign : float
             -1 takes them out.
@@ -142,33 +144,21 @@ class BSplineFit:
         bands, right = self._equations(level)
         self._factors[level] = cholesky_banded(bands, lower=True, check_finite=False)
         coefficients = cho_solve_banded((self._factors[level], True), right, check_finite=False)
-        number = 2**level
-        coarse = _BASIS.T @ np.stack([coefficients[a : a + self.n // number] for a in range(4)])
-        power = np.empty((4, self.n))
-        for child in range(number):
-            power[:, child::number] = _within(child, number)[:4, :4].T @ coarse
-        return power
+        n = self.n // 2**level
+        coarse = _BASIS.T @ np.stack([coefficients[a : a + n] for a in range(4)])
+        fine = (_split(2**level) @ coarse).reshape(-1, 4, n)
+        return fine.transpose(1, 2, 0).reshape(4, self.n)
 
     def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
-        number, n = 2**level, self.n // 2**level
-        shares = [_within(child, number) for child in range(number)]
-        moments = sum(s @ self._moments[:, k::number] for k, s in enumerate(shares))
-        sums = sum(s[:4, :4] @ self._sums[:, k::number] for k, s in enumerate(shares))
-        size = n + 3
-        bands, right = np.zeros((4, size)), np.zeros(size)
+        moments, sums = (_merged(sums, 2**level) for sums in (self._moments, self._sums))
+        n = moments.shape[1]
+        smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
+        bands, right = smooth * _stiffness(n + 3), np.zeros(n + 3)
         for a, part in enumerate(_BASIS @ sums):
             right[a : a + n] += part
         for (a, b), part in zip(_PAIRS, _PRODUCTS @ moments, strict=True):
             bands[b - a, a : a + n] += part
-        smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
-        ends = np.zeros((3, size))  # bands of the second differences' squares
-        for k, own in enumerate((1.0, -2.0, 1.0)):
-            for m, other in enumerate((1.0, -2.0, 1.0)):
-                if m >= k:
-                    ends[m - k, k : size - 2 + k] += own * other
-        bands[:3] += smooth * ends
-        bands[0] += 1e-9 * smooth
         return bands, right
 
     def __call__(self, where=...):
@@ -205,13 +195,13 @@ class BSplineFit:
 
         Returns
         -------
-        tuple of ndarray of int
+        ndarray of int
+            Their indices in the flat array.
         """
         places = np.array([0.0, 0.5, 1.0])[:, None] ** np.arange(4)
         change = np.abs(places @ (self._power - self._before)).max(axis=0)
         moved = change > share * np.sqrt(variance(places[1] @ self._power))
-        found = np.flatnonzero(np.repeat(moved, _PARTS).take(self._part.ravel()))
-        return np.unravel_index(found, self._part.shape)
+        return np.flatnonzero(np.repeat(moved, _PARTS).take(self._part.ravel()))
 
     def interval(self, where):
         """Return which of the finest intervals points are in."""
@@ -235,8 +225,16 @@ class BSplineFit:
 
     def at(self, x):
         """Evaluate the spline at other places; beyond its range at its ends."""
+        return self.line(x)[0]
+
+    def line(self, x):
+        """Return value and slope of the spline at other places."""
         (value, slope), (part, place) = self._in_parts(), self._at(x)
-        return value[part] + slope[part] * place
+        slope = slope.take(part)
+        place *= slope
+        place += value.take(part)
+        slope *= _PARTS / self.spacing
+        return place, slope
 
     def _at(self, x):
         place = (x - self.low) * (_PARTS / self.spacing)
@@ -288,3 +286,34 @@ def _within(child, number):
     return np.array(
         [[comb(k, j) * child ** max(k - j, 0) / number**k for j in powers] for k in powers]
     )
+
+
+@lru_cache
+def _merging(size, number):
+    """Matrix from sums of so many powers in the parts of an interval to those in the whole."""
+    return np.hstack([_within(child, number)[:size, :size] for child in range(number)])
+
+
+def _merged(sums, number):
+    """Return the sums over intervals of so many of the finest ones each."""
+    size, n = sums.shape
+    parts = sums.reshape(size, n // number, number).transpose(2, 0, 1)
+    return _merging(size, number) @ parts.reshape(size * number, -1)
+
+
+@lru_cache
+def _split(number):
+    """Matrix from the powers of a cubic in an interval to those in its parts, one after another."""
+    return np.vstack([_within(child, number)[:4, :4].T for child in range(number)])
+
+
+@lru_cache
+def _stiffness(size):
+    """Lower bands of the matrix of squared second differences, and a trifle that makes it regular."""
+    bands = np.zeros((4, size))
+    for k, own in enumerate((1.0, -2.0, 1.0)):
+        for m, other in enumerate((1.0, -2.0, 1.0)):
+            if m >= k:
+                bands[m - k, k : size - 2 + k] += own * other
+    bands[0] += 1e-9
+    return bands

@@ -98,7 +98,7 @@ class ObjectPixels:
         self._own -= self._low
         self.inside = self._take(pixels.inside) & ~self.beyond
         self.good = self.inside & ~self._take(pixels.bad) & ~self._take(others)
-        self._noise = pixels.noise_of(self.place)
+        self._noise = pixels.noise[self.place]
         self._take_variance(0.0)
         self._window = self._fading()
         self._wings = _WINGS * (self._window < 1)
