@@ -141,16 +141,21 @@ class _Fit:
 
     def __init__(self, pixels, sky, objects):
         self.pixels, self.sky, self.objects = pixels, sky, objects
-        self._where = np.flatnonzero(sky)
-        self._column = self._where % sky.shape[1]
-        self._u, self.data, self.noise = pixels.u[sky], pixels.data[sky], pixels.noise[sky]
+        columns = np.arange(sky.shape[1])
+        self._column = np.broadcast_to(columns, sky.shape)[sky]
+        self.data, self.noise = pixels.data[sky], pixels.noise[sky]
         self._place = 2 * pixels.t[sky] - 1
         inner = pixels.u[pixels.inside]
-        self.spline = BSplineFit(self._u, _FINEST, _LEVELS, (inner.min(), inner.max()))
-        self._some = np.flatnonzero(self._column % max(1, sky.size // _SAMPLE) == 0)
+        self.spline = BSplineFit(pixels.u[sky], _FINEST, _LEVELS, (inner.min(), inner.max()))
+        some = columns % max(1, sky.size // _SAMPLE) == 0
+        self._some = np.flatnonzero(some.take(self._column))
         noise = self.noise[self._some]
         self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
-        self._cell_edges = np.linspace(0, sky.shape[1], _CELLS + 1).astype(int)
+        # The cells that the slit function is found on are runs of pixels; empty ones are not there.
+        edges = np.linspace(0, len(columns), _CELLS + 1).astype(int)[:-1]
+        number = np.add.reduceat(sky, edges, axis=1, dtype=np.intp).ravel()
+        self._cell = np.flatnonzero(number)
+        self._starts = np.cumsum(number)[self._cell] - number[self._cell]
         self._shapes, self.shape = [], np.ones(self.data.shape)
         self.used = np.ones(self.data.shape, bool)
         self.light, self.square, self.miss = np.empty((3, self.data.size))
@@ -269,18 +274,14 @@ class _Fit:
         level, used = self.spline(), self.used.astype(float)
         weight = used * level
         weight /= self.noise(level)
-        # Cells are runs of the pixels; those of no pixel are not there.
-        number = np.add.reduceat(self.sky, self._cell_edges[:-1], axis=1, dtype=np.intp).ravel()
-        cell = np.flatnonzero(number)
-        starts = np.cumsum(number[cell]) - number[cell]
         own, seen, t, count = (
-            np.add.reduceat(plane, starts)
+            np.add.reduceat(plane, self._starts)
             for plane in (weight * level, weight * self.light, used * self._place, used)
         )
         known = (count > 0) & (own > 0)
         if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
             return
-        along = np.linspace(-1, 1, _CELLS)[cell[known] % _CELLS]
+        along = np.linspace(-1, 1, _CELLS)[self._cell[known] % _CELLS]
         # What is common to all t is the sky's own: it is fitted, and left to the spline.
         terms = _terms(along, t[known] / count[known])
         excess, root = seen[known] / own[known] - 1, np.sqrt(own[known])
@@ -301,32 +302,38 @@ class _Fit:
         powers = np.polynomial.chebyshev.chebval(u, fitted.reshape(-1, _ORDER_U).T)
         self._shapes.append(powers)
         for part in self._blocks():
-            own = powers[:, self._column[part]]
+            own = powers.take(self._column[part], axis=1)
             self.shape[part] = _shaped(self.shape[part], own, self._place[part])
 
     def result(self):
         """Return the sky."""
-        pixels, (rows, columns) = self.pixels, self.sky.shape
-        model = self.spline() * self.shape
-        variance = self.noise(model)
-        square = np.sum((self.data - model)[self.used] ** 2 / variance[self.used])
-        column, known = self._column[self.used], np.count_nonzero(self.used)
-        sizes, number = np.bincount(column, variance[self.used], columns), np.bincount(column, minlength=columns)
+        pixels, spline, used = self.pixels, self.spline, self.used
+        self.model, self.slope = np.zeros((2, *self.sky.shape))
+        level, slope = spline(), spline.slope()
+        level *= self.shape
+        self.model[self.sky], self.slope[self.sky] = level, slope
+        variance = self.noise(level)[used]
+        square = np.sum((self.data[used] - level[used]) ** 2 / variance)
+        chi2 = square / variance.size if pixels.known_noise else np.nan
+        self._elsewhere()
+        column, n = self._column[used], self.sky.shape[1]
+        sizes, number = np.bincount(column, variance, n), np.bincount(column, minlength=n)
         sizes = np.divide(sizes, number, out=np.zeros_like(sizes), where=number > 0)
-        sizes *= self.spline.variance_factor(pixels.strip.columns)
-        self.model, self.slope = np.empty((2, rows, columns))
-        step = max(1, _CACHED // columns)
-        for part in (np.s_[first : first + step] for first in range(0, rows, step)):
-            u = np.where(pixels.inside[part], pixels.u[part], self.spline.low)
-            self.model[part], self.slope[part] = self.spline.line(u)
-            shape, place = np.ones(u.shape), 2 * pixels.t[part] - 1
-            for powers in self._shapes:
-                shape = _shaped(shape, powers, place)
-            self.model[part] *= shape
-        chi2 = square / known if pixels.known_noise else np.nan
-        hit = self._plane(self._grown(~self.used, 1.0))
+        sizes *= spline.variance_factor(pixels.strip.columns)
+        hit = self._plane(self._grown(~used, 1.0))
         self._follow_ends(hit)
-        return Sky(self.model, self.slope, sizes, self._plane(self.used), hit, float(chi2))
+        return Sky(self.model, self.slope, sizes, self._plane(used), hit, float(chi2))
+
+    def _elsewhere(self):
+        """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
+        pixels = self.pixels
+        rest = pixels.inside & ~self.sky
+        level, self.slope[rest] = self.spline.line(pixels.u[rest])
+        column = np.broadcast_to(np.arange(rest.shape[1]), rest.shape)[rest]
+        shape, place = np.ones(level.shape), 2 * pixels.t[rest] - 1
+        for powers in self._shapes:
+            shape = _shaped(shape, powers.take(column, axis=1), place)
+        self.model[rest] = level * shape
 
     def _follow_ends(self, hit):
         """Let the model fall off as the light does at both ends of the slit, and past them.
@@ -338,15 +345,15 @@ class _Fit:
         """
         pixels = self.pixels
         reach = np.minimum(_END, _SHORT * pixels.length)
+        length = np.broadcast_to(pixels.length, self.sky.shape)
         for t in (pixels.t, 1.0 - pixels.t):
-            end = _places(pixels.inside & (t <= reach / pixels.length))
+            end = pixels.inside & (t <= reach / pixels.length)
             level, slope = self.spline.line(pixels.u[end])
-            share = _tent(t[end] * pixels.length[end[1]])
-            free, data = ~pixels.bad[end] & ~self.sky[end], pixels.data[end]
+            share, data, noise = _tent(t[end] * length[end]), pixels.data[end], pixels.noise[end]
+            free = ~pixels.bad[end] & ~self.sky[end]
             used = free & (level > 0)
             if np.count_nonzero(used) < 4 * len(_END_KNOTS):
                 continue
-            noise = pixels.noise[end]
             weight = level**2 / noise(self.model[end])
             ratio = np.clip(data[used] / level[used], 0.0, 2.0)
             weighted = share[:, used] * weight[used]
@@ -363,13 +370,11 @@ def _shaped(shape, powers, place):
     """Refine a slit function by a polynomial of the place along the slit, from the first power."""
     change = 0.0
     for power in reversed(powers):
-        change = (change + power) * place
-    return np.clip(shape * (1 + change), 0.5, 2.0)
-
-
-def _places(mask):
-    """Return the indices where a mask is true, as `numpy.nonzero` does in more time."""
-    return np.unravel_index(np.flatnonzero(mask), mask.shape)
+        change = change + power
+        change *= place
+    change += 1.0
+    change *= shape
+    return np.clip(change, 0.5, 2.0, out=change)
 
 
 def _tent(distance):
