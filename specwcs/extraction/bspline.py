@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import comb
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.linalg import LinAlgError, block_diag, lapack
 from scipy.ndimage import maximum_filter1d
 
 __all__ = ["BSplineFit"]
@@ -53,7 +53,8 @@ class BSplineFit:
     def clear(self):
         """Take all points out."""
         # Sums over the points of an interval, times powers of their place in it.
-        self._moments, self._sums = np.zeros((7, self.n)), np.zeros((4, self.n))
+        self._all = np.zeros((11, self.n))
+        self._moments, self._sums = self._all[:7], self._all[7:]
         self._power = np.zeros((4, self.n))
 
     def add(self, values, weights=None, where=...):
@@ -72,12 +73,9 @@ class BSplineFit:
         if weights is not None:
             weights = weights[where].ravel()
             values = values * weights
-        count, total = (
-            np.bincount(part, sizes, self.n * _PARTS).reshape(self.n, _PARTS).T
-            for sizes in (weights, values)
-        )
-        self._moments += _POWERS @ count
-        self._sums += _POWERS[:4] @ total
+        for sums, sizes in ((self._moments, weights), (self._sums, values)):
+            total = np.bincount(part, sizes, self.n * _PARTS).astype(float, copy=False)
+            sums += _POWERS[: len(sums)] @ total.reshape(self.n, _PARTS).T
 
     def change(self, values, where, sign):
         """Add a few points of weight 1, or take them out again.
@@ -141,34 +139,44 @@ class BSplineFit:
 
     def _fitted(self, level):
         """Fit the spline of a level: powers of the place in each of the finest intervals."""
-        bands, right = self._equations(level)
-        self._factors[level] = cholesky_banded(bands, lower=True, check_finite=False)
-        coefficients = cho_solve_banded((self._factors[level], True), right, check_finite=False)
         n = self.n // 2**level
-        coarse = _BASIS.T @ np.stack([coefficients[a : a + n] for a in range(4)])
-        fine = (_split(2**level) @ coarse).reshape(-1, 4, n)
-        return fine.transpose(1, 2, 0).reshape(4, self.n)
+        bands, right = self._equations(level)
+        self._factors[level], coefficients, failed = lapack.dpbsv(bands, right, lower=True)
+        if failed:
+            raise LinAlgError("the points do not determine the spline")
+        fine = _powers(2**level) @ np.stack([coefficients[a : a + n] for a in range(4)])
+        return fine.reshape(-1, 4, n).transpose(1, 2, 0).reshape(4, self.n)
 
     def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
-        moments, sums = (_merged(sums, 2**level) for sums in (self._moments, self._sums))
-        n = moments.shape[1]
-        smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
+        number, n = 2**level, self.n // 2**level
+        parts = self._all.reshape(11, n, number).transpose(2, 0, 1).reshape(11 * number, n)
+        products = _products(number) @ parts
+        smooth = _SMOOTH * max(self.count.sum() / n, 1e-30)
         bands, right = smooth * _stiffness(n + 3), np.zeros(n + 3)
-        for a, part in enumerate(_BASIS @ sums):
-            right[a : a + n] += part
-        for (a, b), part in zip(_PAIRS, _PRODUCTS @ moments, strict=True):
+        for (a, b), part in zip(_PAIRS, products[: len(_PAIRS)], strict=True):
             bands[b - a, a : a + n] += part
+        for a, part in enumerate(products[len(_PAIRS) :]):
+            right[a : a + n] += part
         return bands, right
 
     def __call__(self, where=...):
         """Evaluate the spline at its points, or some of them."""
-        value, slope = self._in_parts()
-        part = self._part[where]
-        result = slope.take(part)
-        result *= self._place[where]
-        result += value.take(part)
-        return result
+        return self._line(self._part[where], self._place[where])[0]
+
+    def line(self, where=...):
+        """Return value and slope of the spline at its points, or some of them."""
+        value, slope = self._line(self._part[where], self._place[where])
+        slope *= _PARTS / self.spacing
+        return value, slope
+
+    def _line(self, part, place):
+        """Value, and slope a short part, of places in short parts."""
+        values, slopes = self._in_parts()
+        slope = slopes.take(part)
+        value = slope * place
+        value += values.take(part)
+        return value, slope
 
     def _in_parts(self):
         """Value at the start, and change, of the straight line that does in each short part."""
@@ -212,12 +220,6 @@ class BSplineFit:
         """Sum of the weights of the points in each of the finest intervals."""
         return self._moments[0]
 
-    def slope(self, where=...):
-        """Return the derivative of the spline at its points, or some of them."""
-        result = self._in_parts()[1].take(self._part[where])
-        result *= _PARTS / self.spacing
-        return result
-
     @property
     def n_coefficients(self):
         """Number of coefficients that the spline has."""
@@ -225,16 +227,13 @@ class BSplineFit:
 
     def at(self, x):
         """Evaluate the spline at other places; beyond its range at its ends."""
-        return self.line(x)[0]
+        return self.line_at(x)[0]
 
-    def line(self, x):
+    def line_at(self, x):
         """Return value and slope of the spline at other places."""
-        (value, slope), (part, place) = self._in_parts(), self._at(x)
-        slope = slope.take(part)
-        place *= slope
-        place += value.take(part)
+        value, slope = self._line(*self._at(x))
         slope *= _PARTS / self.spacing
-        return place, slope
+        return value, slope
 
     def _at(self, x):
         place = (x - self.low) * (_PARTS / self.spacing)
@@ -264,15 +263,15 @@ class BSplineFit:
         factor = np.pad(self._factors[level], ((0, 0), (3, _REACH)))
         factor[0, -_REACH:] = 1.0
         n = self.n // 2**level
-        place = np.clip((np.asarray(x, float) - self.low) / (self.spacing * 2**level), 0, n)
+        place = np.clip((x - self.low) / (self.spacing * 2**level), 0, n)
         interval = np.minimum(place, n - 1).astype(np.intp)
         basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
         solved = []
         for k in range(_REACH):
             row = basis[k] if k < 4 else 0.0
             for m, before in enumerate(solved[:-4:-1], start=1):
-                row = row - factor[m, interval + 3 + k - m] * before
-            solved.append(row / factor[0, interval + 3 + k])
+                row = row - factor[m, 3 + k - m :].take(interval) * before
+            solved.append(row / factor[0, 3 + k :].take(interval))
         return np.sum(np.square(solved), axis=0)
 
 
@@ -289,22 +288,19 @@ def _within(child, number):
 
 
 @lru_cache
-def _merging(size, number):
-    """Matrix from sums of so many powers in the parts of an interval to those in the whole."""
-    return np.hstack([_within(child, number)[:size, :size] for child in range(number)])
+def _products(number):
+    """Matrix from the sums in the parts of an interval to sums of the points times the splines.
 
-
-def _merged(sums, number):
-    """Return the sums over intervals of so many of the finest ones each."""
-    size, n = sums.shape
-    parts = sums.reshape(size, n // number, number).transpose(2, 0, 1)
-    return _merging(size, number) @ parts.reshape(size * number, -1)
+    First the products of the pairs of splines, then the values times each spline.
+    """
+    parts = (_within(child, number) for child in range(number))
+    return np.hstack([block_diag(_PRODUCTS @ part, _BASIS @ part[:4, :4]) for part in parts])
 
 
 @lru_cache
-def _split(number):
-    """Matrix from the powers of a cubic in an interval to those in its parts, one after another."""
-    return np.vstack([_within(child, number)[:4, :4].T for child in range(number)])
+def _powers(number):
+    """Matrix from the coefficients of the splines in an interval to the powers in its parts."""
+    return np.vstack([_within(child, number)[:4, :4].T @ _BASIS.T for child in range(number)])
 
 
 @lru_cache

@@ -173,7 +173,7 @@ class _Fit:
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
         self._use(np.flatnonzero(~self.used), True)
         hit = np.zeros_like(self.used)
-        hit[self._worst(self._far())] = True
+        hit[self._worst(np.arange(hit.size))] = True
         self._use(np.flatnonzero(self._grown(hit, self.scatter)), False)
         self._find_shape()
         self._take_all()
@@ -197,7 +197,7 @@ class _Fit:
 
     def _evaluate(self, rough, where):
         """Find how far pixels are off the spline, squared; `rough` is as for `_reject`."""
-        level, slope = self.spline(where), self.spline.slope(where)
+        level, slope = self.spline.line(where)
         model = level * self.shape[where]
         variance = self.noise[where](model)
         miss = np.subtract(self.data[where], model, out=model)
@@ -219,23 +219,18 @@ class _Fit:
         self.spline.solve(knots)
         for part in self._blocks():
             self._evaluate(rough, part)
-        far = self._far()
+        far = self.used & (np.abs(self.square) > _CLIP**2)
         for _ in range(_ROUNDS):
             some = self.miss[self._some[self.used[self._some]]]
             self.scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
-            out = self._worst(far)
+            out = self._worst(np.flatnonzero(far))
             if not len(out):
                 break
             self._use(out, False)
             self.spline.solve(knots)
             moved = self.spline.moved(self._variance, _MOVED)
             self._evaluate(rough, moved)
-            off = self.used[moved] & (np.abs(self.square[moved]) > _CLIP**2)
-            far = np.union1d(far, moved[off])
-
-    def _far(self):
-        """Return the indices of pixels that are used, and far off."""
-        return np.flatnonzero(self.used & (np.abs(self.square) > _CLIP**2))
+            far[moved] |= np.abs(self.square[moved]) > _CLIP**2
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""
@@ -286,15 +281,16 @@ class _Fit:
         terms = _terms(along, t[known] / count[known])
         excess, root = seen[known] / own[known] - 1, np.sqrt(own[known])
         for _ in range(_ROUNDS):
-            design = terms.T * root[:, None]
-            fitted = np.linalg.lstsq(design, excess * root, rcond=None)[0]
+            weighted = terms * root
+            matrix = weighted @ weighted.T
+            fitted = np.linalg.lstsq(matrix, weighted @ (excess * root), rcond=None)[0]
             miss = np.abs(excess - fitted @ terms) * root
             far = miss > _CLIP * max(1.0, 1.4826 * np.median(miss[root > 0]))
             if not far.any():
                 break
             root[far] = 0.0
         fitted = fitted[_ORDER_U:]
-        covariance = np.linalg.pinv(design.T @ design)[_ORDER_U:, _ORDER_U:]
+        covariance = np.linalg.pinv(matrix)[_ORDER_U:, _ORDER_U:]
         # As far as it is more than noise (the estimator of James and Stein).
         gain = fitted @ np.linalg.pinv(covariance) @ fitted
         fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
@@ -309,7 +305,7 @@ class _Fit:
         """Return the sky."""
         pixels, spline, used = self.pixels, self.spline, self.used
         self.model, self.slope = np.zeros((2, *self.sky.shape))
-        level, slope = spline(), spline.slope()
+        level, slope = spline.line()
         level *= self.shape
         self.model[self.sky], self.slope[self.sky] = level, slope
         variance = self.noise(level)[used]
@@ -328,7 +324,7 @@ class _Fit:
         """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
         pixels = self.pixels
         rest = pixels.inside & ~self.sky
-        level, self.slope[rest] = self.spline.line(pixels.u[rest])
+        level, self.slope[rest] = self.spline.line_at(pixels.u[rest])
         column = np.broadcast_to(np.arange(rest.shape[1]), rest.shape)[rest]
         shape, place = np.ones(level.shape), 2 * pixels.t[rest] - 1
         for powers in self._shapes:
@@ -348,7 +344,7 @@ class _Fit:
         length = np.broadcast_to(pixels.length, self.sky.shape)
         for t in (pixels.t, 1.0 - pixels.t):
             end = pixels.inside & (t <= reach / pixels.length)
-            level, slope = self.spline.line(pixels.u[end])
+            level, slope = self.spline.line_at(pixels.u[end])
             share, data, noise = _tent(t[end] * length[end]), pixels.data[end], pixels.noise[end]
             free = ~pixels.bad[end] & ~self.sky[end]
             used = free & (level > 0)
