@@ -221,6 +221,11 @@ class BSplineFit:
         return self._moments[0]
 
     @property
+    def mixed(self):
+        """Whether knots were chosen, and finer ones somewhere."""
+        return len(self._factors) > 1
+
+    @property
     def n_coefficients(self):
         """Number of coefficients that the spline has."""
         return float(np.sum(0.5**self._chosen))
@@ -249,29 +254,24 @@ class BSplineFit:
         ----------
         x : ndarray, shape (m,)
         """
-        chosen = self._chosen[self._at(x)[0] // _PARTS]
-        factor = np.empty(len(x))
-        for level in np.unique(chosen):
-            factor[chosen == level] = self._variance_factor(x[chosen == level], int(level))
-        return factor
-
-    def _variance_factor(self, x, level):
-        """With L the factor of the normal matrix and b the basis at x: the square of b / L.
-
-        What is farther away has no part in it.
-        """
-        factor = np.pad(self._factors[level], ((0, 0), (3, _REACH)))
-        factor[0, -_REACH:] = 1.0
-        n = self.n // 2**level
-        place = np.clip((x - self.low) / (self.spacing * 2**level), 0, n)
-        interval = np.minimum(place, n - 1).astype(np.intp)
+        # With L the factor of the normal matrix and b the basis at x, it is the square of b / L.
+        level = self._chosen[self._at(x)[0] // _PARTS].astype(np.intp)
+        number = self.n // 2**level
+        place = np.clip((x - self.low) / (self.spacing * 2**level), 0, number)
+        interval = np.minimum(place, number - 1).astype(np.intp)
         basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
+        factors, starts = [], np.zeros(self.levels, int)
+        for k, factor in self._factors.items():
+            starts[k] = sum(part.shape[1] for part in factors)
+            factors.append(np.pad(factor, ((0, 0), (3, _REACH))))
+            factors[-1][0, -_REACH:] = 1.0
+        factor, first = np.hstack(factors), starts[level] + interval + 3
         solved = []
-        for k in range(_REACH):
+        for k in range(_REACH):  # what is farther away has no part in it
             row = basis[k] if k < 4 else 0.0
             for m, before in enumerate(solved[:-4:-1], start=1):
-                row = row - factor[m, 3 + k - m :].take(interval) * before
-            solved.append(row / factor[0, 3 + k :].take(interval))
+                row = row - factor[m].take(first + (k - m)) * before
+            solved.append(row / factor[0].take(first + k))
         return np.sum(np.square(solved), axis=0)
 
 
@@ -305,7 +305,7 @@ def _powers(number):
 
 @lru_cache
 def _stiffness(size):
-    """Lower bands of the matrix of squared second differences, and a trifle that makes it regular."""
+    """Lower bands of the matrix of squared second differences, made regular by a trifle."""
     bands = np.zeros((4, size))
     for k, own in enumerate((1.0, -2.0, 1.0)):
         for m, other in enumerate((1.0, -2.0, 1.0)):
