@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import comb
 
 import numpy as np
-from scipy.linalg import LinAlgError, block_diag, lapack
+from scipy.linalg import LinAlgError, lapack
 from scipy.ndimage import maximum_filter1d
 
 __all__ = ["BSplineFit"]
@@ -53,8 +53,7 @@ class BSplineFit:
     def clear(self):
         """Take all points out."""
         # Sums over the points of an interval, times powers of their place in it.
-        self._all = np.zeros((11, self.n))
-        self._moments, self._sums = self._all[:7], self._all[7:]
+        self._moments, self._sums = np.zeros((7, self.n)), np.zeros((4, self.n))
         self._power = np.zeros((4, self.n))
 
     def add(self, values, weights=None, where=...):
@@ -150,13 +149,15 @@ class BSplineFit:
     def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
         number, n = 2**level, self.n // 2**level
-        parts = self._all.reshape(11, n, number).transpose(2, 0, 1).reshape(11 * number, n)
-        products = _products(number) @ parts
+        products, splines = (
+            matrix @ sums.reshape(len(sums), n, number).transpose(2, 0, 1).reshape(-1, n)
+            for matrix, sums in zip(_sums(number), (self._moments, self._sums), strict=True)
+        )
         smooth = _SMOOTH * max(self.count.sum() / n, 1e-30)
         bands, right = smooth * _stiffness(n + 3), np.zeros(n + 3)
-        for (a, b), part in zip(_PAIRS, products[: len(_PAIRS)], strict=True):
+        for (a, b), part in zip(_PAIRS, products, strict=True):
             bands[b - a, a : a + n] += part
-        for a, part in enumerate(products[len(_PAIRS) :]):
+        for a, part in enumerate(splines):
             right[a : a + n] += part
         return bands, right
 
@@ -288,13 +289,14 @@ def _within(child, number):
 
 
 @lru_cache
-def _products(number):
-    """Matrix from the sums in the parts of an interval to sums of the points times the splines.
+def _sums(number):
+    """Matrices from sums of powers in the parts of an interval to what its points give in all.
 
-    First the products of the pairs of splines, then the values times each spline.
+    To sums of the products of pairs of splines, and to sums of the values times each spline.
     """
-    parts = (_within(child, number) for child in range(number))
-    return np.hstack([block_diag(_PRODUCTS @ part, _BASIS @ part[:4, :4]) for part in parts])
+    parts = [_within(child, number) for child in range(number)]
+    pairs = np.hstack([_PRODUCTS @ part for part in parts])
+    return pairs, np.hstack([_BASIS @ part[:4, :4] for part in parts])
 
 
 @lru_cache

@@ -247,13 +247,14 @@ class _Slit:
         share = pixels.inside & (pixels.from_ends() >= 0.5)
         used = share & ~pixels.bad
         bins = Bins(pixels.u, pixels.along(pixels.row_of(0.5))[1], self.places)
+        variance, correlation = bins.variance(pixels.variance * used)
         seen, whole = bins.sum(used.astype(float)), bins.sum(share.astype(float))
         sums = extracted(
             bins.sum(pixels.data * used),
-            bins.sum(pixels.variance * used, squared=True),
+            variance,
             np.zeros(len(seen)),
             np.divide(seen, whole, out=np.zeros_like(seen), where=whole > 0),
-            bins.correlation(pixels.variance * used),
+            correlation,
         )
         half = 0.5 / float(np.median(pixels.length))
         meta = {"sky": False, "t_range": (half, 1 - half)}

@@ -81,8 +81,15 @@ class PixelNoise:
     error: np.ndarray | float
 
     def __getitem__(self, where):
-        parts = (self.floor, self.slope, self.error)
-        return PixelNoise(*(part[where] if np.ndim(part) else part for part in parts))
+        return self._part(lambda plane: plane[where])
+
+    def take(self, where):
+        """Return that of some pixels by their flat indices."""
+        return self._part(lambda plane: plane.take(where))
+
+    def _part(self, cut):
+        planes = (self.floor, self.slope, self.error)
+        return PixelNoise(*(cut(plane) if np.ndim(plane) else plane for plane in planes))
 
     def __call__(self, model):
         """Return the variance of the pixels for a model of their signal."""

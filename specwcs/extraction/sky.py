@@ -362,10 +362,10 @@ class _Fit:
             used = free & (level > 0)
             if np.count_nonzero(used) < 4 * len(_END_KNOTS):
                 continue
-            weight = level**2 / noise(self.model[end])
-            ratio = np.clip(data[used] / level[used], 0.0, 2.0)
-            weighted = share[:, used] * weight[used]
-            matrix = weighted @ share[:, used].T + 1e-9 * np.eye(len(_END_KNOTS))
+            ratio = np.divide(data, level, out=np.zeros_like(data), where=used)
+            np.clip(ratio, 0.0, 2.0, out=ratio)
+            weighted = share * (used * level**2 / noise(self.model[end]))
+            matrix = weighted @ share.T + 1e-9 * np.eye(len(_END_KNOTS))
             model = level * (np.linalg.solve(matrix, weighted @ ratio) @ share)
             self.model[end] = model
             # The light falls off steeply there: what a tenth more would do is no cosmic ray.
