@@ -13,8 +13,8 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from specwcs.errors import InputError
 
 from .bspline import BSplineFit
+from .exposure import variance_of
 from .pixels import PhotonNoise, SlitPixels
-from .rectifier import variance_of
 from .rectify import for_each_slit, warn_skipped
 
 __all__ = ["FlatField", "flat_field"]

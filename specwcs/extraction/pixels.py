@@ -12,7 +12,7 @@ from astropy import units as u
 from specwcs.errors import InputError
 from specwcs.wcs.strip import SlitStrip
 
-from .rectifier import variance_of
+from .exposure import variance_of
 
 __all__ = ["NEIGHBOUR", "PhotonNoise", "PixelNoise", "SlitPixels", "beside", "grown"]
 
