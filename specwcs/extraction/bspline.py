@@ -4,7 +4,7 @@ With so many points an interval (a spectrum seen in a hundred rows) sorting them
 intervals is the whole cost; the equations are banded. Knots may be finer where that pays.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import comb
 
 import numpy as np
@@ -20,6 +20,13 @@ _PRODUCTS = np.array([np.convolve(_BASIS[a], _BASIS[b]) for a, b in _PAIRS])
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
 _MIDDLES = (np.arange(_PARTS) + 0.5) / _PARTS
 _POWERS = _MIDDLES ** np.arange(7)[:, None]
+_START, _POWER = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
+_FIRST, _SECOND = (  # derivatives of the powers at the start of each part
+    factor * _START ** np.maximum(_POWER - k, 0) / _PARTS**k
+    for k, factor in ((1, _POWER), (2, _POWER * (_POWER - 1)))
+)
+# The straight line that does in a part: its start and its slope.
+_LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
@@ -173,23 +180,20 @@ class BSplineFit:
 
     def _line(self, part, place):
         """Value, and slope a short part, of places in short parts."""
-        values, slopes = self._in_parts()
-        slope = slopes.take(part)
-        value = slope * place
-        value += values.take(part)
+        if part.size < self.n:  # so few are looked at one by one
+            power = self._power.take(part // _PARTS, axis=1)
+            value, slope = (
+                np.einsum("km,km->m", power, line.take(part % _PARTS, axis=1)) for line in _LINES
+            )
+        else:
+            value, slope = (table.take(part) for table in self._in_parts())
+        value += slope * place
         return value, slope
 
     def _in_parts(self):
-        """Value at the start, and change, of the straight line that does in each short part."""
+        """Value at the start, and slope, of the straight line that does in each short part."""
         if self._tables is None:
-            start, power = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
-            first, second = (  # derivatives of the powers
-                f * start ** np.maximum(power - k, 0)
-                for k, f in ((1, power), (2, power * (power - 1)))
-            )
-            bend = second / _PARTS**2
-            lines = (start**power - bend / 16, first / _PARTS + bend / 2)
-            self._tables = [(self._power.T @ line).ravel() for line in lines]
+            self._tables = [(self._power.T @ line).ravel() for line in _LINES]
         return self._tables
 
     def moved(self, variance, share):
@@ -210,11 +214,15 @@ class BSplineFit:
         places = np.array([0.0, 0.5, 1.0])[:, None] ** np.arange(4)
         change = np.abs(places @ (self._power - self._before)).max(axis=0)
         moved = change > share * np.sqrt(variance(places[1] @ self._power))
-        return np.flatnonzero(np.repeat(moved, _PARTS).take(self._part.ravel()))
+        return np.flatnonzero(moved.take(self._interval))
 
     def interval(self, where):
-        """Return which of the finest intervals points are in."""
-        return self._part[where] // _PARTS
+        """Return which of the finest intervals points of the flat array are in."""
+        return self._interval[where]
+
+    @cached_property
+    def _interval(self):
+        return self._part.ravel() // _PARTS
 
     @property
     def count(self):

@@ -353,25 +353,25 @@ class _Fit:
         """
         pixels = self.pixels
         reach = np.minimum(_END, _SHORT * pixels.length)
-        length = np.broadcast_to(pixels.length, self.sky.shape)
         for t in (pixels.t, 1.0 - pixels.t):
-            end = pixels.inside & (t <= reach / pixels.length)
-            level, slope = self.spline.line_at(pixels.u[end])
-            share, data, noise = _tent(t[end] * length[end]), pixels.data[end], pixels.noise[end]
-            free = ~pixels.bad[end] & ~self.sky[end]
+            end = np.flatnonzero(pixels.inside & (t <= reach / pixels.length))
+            level, slope = self.spline.line_at(pixels.u.take(end))
+            share = _tent(t.take(end) * pixels.length.take(end % t.shape[1]))
+            data, noise = pixels.data.take(end), pixels.noise.take(end)
+            free = ~(pixels.bad | self.sky).take(end)
             used = free & (level > 0)
             if np.count_nonzero(used) < 4 * len(_END_KNOTS):
                 continue
             ratio = np.divide(data, level, out=np.zeros_like(data), where=used)
             np.clip(ratio, 0.0, 2.0, out=ratio)
-            weighted = share * (used * level**2 / noise(self.model[end]))
+            weighted = share * (used * level**2 / noise(self.model.take(end)))
             matrix = weighted @ share.T + 1e-9 * np.eye(len(_END_KNOTS))
             model = level * (np.linalg.solve(matrix, weighted @ ratio) @ share)
-            self.model[end] = model
+            self.model.flat[end] = model
             # The light falls off steeply there: what a tenth more would do is no cosmic ray.
             error = np.sqrt(noise(model) + (MISPLACED * slope) ** 2)
             far = np.abs(data - model) > _CLIP * (error + _STEEP * model)
-            hit[end] |= free & ~self.objects[end] & far
+            hit.flat[end[far & free & ~self.objects.take(end)]] = True
 
 
 def _shaped(shape, powers, place):
