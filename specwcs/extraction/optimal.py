@@ -128,7 +128,7 @@ class ObjectPixels:
         profile = profile * self.inside
         # Negative noise counts here: left out, the noise of the wings would add up.
         total = profile.sum(axis=0)
-        profile = np.divide(profile, total, out=np.zeros_like(profile), where=total > 0)
+        profile *= _over(1.0, total)
         return np.maximum(profile, 0.0, out=profile)
 
     def _weighted(self, used):
@@ -137,7 +137,7 @@ class ObjectPixels:
         weight /= self.variance
         total = np.einsum("rn,rn->n", weight, self.profile)
         flux = np.einsum("rn,rn->n", weight, self.data)
-        return np.divide(flux, total, out=np.zeros_like(flux), where=total > 0), total
+        return _over(flux, total), total
 
     def _fit_profile(self):
         """Let the profile follow the data, as far as these tell."""
@@ -151,13 +151,12 @@ class ObjectPixels:
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
             used = self.good & ~self.cosmics & (flux > 0)
             weight = flux**2 * used / self.variance
-            ratio = np.divide(self.data, flux, out=np.zeros_like(self.data), where=used)
+            ratio = self.data * _over(1.0, flux)
             shape = _fitted(spline, ratio, weight)
             if self.snr > _CHANGING:
                 u = np.linspace(-1, 1, flux.size)
-                miss = np.where(used, (ratio - shape) * u, 0.0)
-                miss, weight = _over(miss, u**2), weight * u**2
-                shape = shape + u * _fitted(spline, miss, weight)
+                slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
+                shape += u * _fitted(spline, slope, weight * u**2)
             self.profile = self._normalised(shape * self._window)
 
     def _fading(self):
@@ -206,8 +205,8 @@ class ObjectPixels:
         flux = median_filter(self._weighted(self.good)[0], _SMOOTH_OVER)
         deviation = self._deviation(flux)
         sharp = deviation > _CLIP
-        row, column = np.nonzero(sharp)
-        own, last = deviation[row, column], deviation.shape[1] - 1
+        row, column = np.divmod(np.flatnonzero(sharp), sharp.shape[1])
+        own, last = deviation[row, column], sharp.shape[1] - 1
         for step, border in ((-1, 0), (1, last)):
             beside = deviation[row, np.clip(column + step, 0, last)]
             beside[column == border] = 0.0
@@ -362,7 +361,7 @@ def _fitted(spline, values, weight):
 
 
 def _over(a, b):
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+    return np.divide(a, b, out=np.zeros_like(b), where=b > 0)
 
 
 def _smooth(weighted):

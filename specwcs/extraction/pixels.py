@@ -93,13 +93,13 @@ class PixelNoise:
 
     def __call__(self, model):
         """Return the variance of the pixels for a model of their signal."""
-        model = np.maximum(model, 0.0)
-        variance = model * self.slope
-        variance += self.floor
+        signal = np.maximum(model, 0.0)
+        variance = self.floor
         if np.ndim(self.error) or self.error:
-            model *= self.error
-            variance += np.square(model, out=model)
-        return variance
+            variance = variance + (signal * self.error) ** 2
+        signal *= self.slope
+        signal += variance
+        return signal
 
 
 class SlitPixels:
