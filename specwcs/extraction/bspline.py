@@ -181,9 +181,9 @@ class BSplineFit:
     def _line(self, part, place):
         """Value, and slope a short part, of places in short parts."""
         if part.size < self.n:  # so few are looked at one by one
-            power = self._power.take(part // _PARTS, axis=1)
+            power, own = self._power.take(part // _PARTS, axis=1), part % _PARTS
             value, slope = (
-                np.einsum("km,km->m", power, line.take(part % _PARTS, axis=1)) for line in _LINES
+                np.einsum("k...,k...", power, line.take(own, axis=1)) for line in _LINES
             )
         else:
             value, slope = (table.take(part) for table in self._in_parts())
@@ -231,7 +231,7 @@ class BSplineFit:
 
     @property
     def mixed(self):
-        """Whether knots were chosen, and finer ones somewhere."""
+        """Whether the last solution may have finer knots than the coarsest."""
         return len(self._factors) > 1
 
     @property

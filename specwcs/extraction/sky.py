@@ -297,12 +297,11 @@ class _Fit:
             if not far.any():
                 break
             root[far] = 0.0
-        fitted, (own, cross) = fitted[_ORDER_U:], np.vsplit(matrix, [_ORDER_U])
-        # The inverse of its covariance, with the common terms left free.
-        inverse = (
-            cross[:, _ORDER_U:]
-            - cross[:, :_ORDER_U] @ np.linalg.pinv(own[:, :_ORDER_U]) @ own[:, _ORDER_U:]
-        )
+        fitted = fitted[_ORDER_U:]
+        # The inverse of its covariance, whatever the common terms are.
+        common, rest = np.s_[:_ORDER_U], np.s_[_ORDER_U:]
+        shared = matrix[rest, common] @ np.linalg.pinv(matrix[common, common])
+        inverse = matrix[rest, rest] - shared @ matrix[common, rest]
         # As far as it is more than noise (the estimator of James and Stein).
         gain = fitted @ inverse @ fitted
         fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
@@ -310,8 +309,8 @@ class _Fit:
         powers = np.polynomial.chebyshev.chebval(u, fitted.reshape(-1, _ORDER_U).T)
         self._shapes.append(powers)
         for part in self._blocks():
-            own = powers.take(self._column[part], axis=1)
-            self.shape[part] = _shaped(self.shape[part], own, self._place[part])
+            here = powers.take(self._column[part], axis=1)
+            self.shape[part] = _shaped(self.shape[part], here, self._place[part])
 
     def result(self):
         """Return the sky."""
