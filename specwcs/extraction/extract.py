@@ -248,9 +248,9 @@ class _Slit:
         used = share & ~pixels.bad
         bins = Bins(pixels.u, pixels.along(pixels.row_of(0.5))[1], self.places)
         variance, correlation = bins.variance(pixels.variance * used)
-        seen, whole = bins.sum(used.astype(float)), bins.sum(share.astype(float))
+        flux, seen, whole = bins.sum(pixels.data * used, used, share)
         sums = extracted(
-            bins.sum(pixels.data * used),
+            flux,
             variance,
             np.zeros(len(seen)),
             np.divide(seen, whole, out=np.zeros_like(seen), where=whole > 0),

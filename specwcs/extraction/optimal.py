@@ -6,9 +6,9 @@ exactly, and nothing is resampled.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 from scipy.ndimage import median_filter
 
 from .bspline import BSplineFit
@@ -237,16 +237,20 @@ class ObjectPixels:
         used = self.good & ~self.cosmics
         weight = self.profile * used / self.variance
         bins = Bins(self.u, self.width, edges)
-        norm = bins.sum(weight * self.profile)
-        flux = _over(bins.sum(weight * self.data), norm)
-        noise = weight**2 * self.variance
-        own, correlation = bins.variance(noise)
+        norm, flux, sky, total, seen = bins.sum(
+            weight * self.profile,
+            weight * self.data,
+            weight * self.model_sky,
+            weight,
+            self.profile * used,
+        )
+        flux, sky = _over(flux, norm), _over(sky, norm)
+        own, correlation = bins.variance(weight**2 * self.variance)
         variance = _over(own, norm**2)
         # The error of the sky is common to the pixels of a bin.
         common, width = self._in_bins(edges)
-        variance += common * _over(bins.sum(weight), norm) ** 2
-        sky = _over(bins.sum(weight * self.model_sky), norm)
-        seen = _over(bins.sum(self.profile * used), width)
+        variance += common * _over(total, norm) ** 2
+        seen = _over(seen, width)
         return extracted(flux * width, variance * width**2, sky * width, seen, correlation)
 
     def boxcar(self, edges):
@@ -270,10 +274,10 @@ class ObjectPixels:
         common, width = self._in_bins(edges)
         noise = share**2 * self.variance
         variance, correlation = bins.variance(noise)
-        variance += common * bins.sum(share) ** 2
         light = share * self.profile
-        seen = _over(bins.sum(light * used), width * light.sum() / self.profile.sum())
-        flux, sky = bins.sum(share * data), bins.sum(share * self.model_sky)
+        total, flux, sky, seen = bins.sum(share, share * data, share * self.model_sky, light * used)
+        variance += common * total**2
+        seen = _over(seen, width * light.sum() / self.profile.sum())
         return extracted(flux, variance, sky, seen, correlation)
 
     def _in_bins(self, edges):
@@ -301,23 +305,34 @@ class Bins:
         # A pixel on the first or last edge reaches beyond, as if bins went on.
         number = _continued(edges, np.arange(self.n + 1))
         low, high = (np.interp(u + side * width, *number) for side in (-0.5, 0.5))
-        first, size = np.floor(low).astype(np.intp), np.maximum(high - low, 1e-12)
-        self.parts = []
-        for m in range(int(np.ceil(size.max())) + 1):
-            share = np.minimum(high, first + m + 1.0) - np.maximum(low, first + m)
-            share = np.clip(share, 0.0, None) / size
-            # One bin more on either side takes what lies beyond.
-            self.parts.append((np.clip(first + m, -1, self.n) + 1, share))
+        size = np.maximum(high - low, 1e-12)
+        first = np.floor(low)
+        low -= first
+        high -= first
+        parts = int(np.ceil(size.max())) + 1
+        # One bin more on either side takes what lies beyond.
+        first = np.clip(first, -parts, self.n).astype(np.int32) + 1
+        shares, bins = np.empty((u.size, parts)), np.empty((u.size, parts), np.int32)
+        for m in range(parts):
+            share = np.clip(high - m, 0.0, 1.0)
+            if m == 0:
+                share -= low
+            share /= size
+            shares[:, m] = share.ravel()
+            bins[:, m] = np.clip(first + m, 0, self.n + 1).ravel()
+        self._bins, self._shares = bins.ravel(), shares
 
-    def sum(self, values):
-        """Sum values of pixels into bins, by shares; shape (n,)."""
-        return self._sum((index, values * share) for index, share in self.parts)
+    def _sums(self, shares, planes):
+        """Sum planes of pixels into bins, by some shares; shape (planes, n)."""
+        pointers = np.arange(0, self._bins.size + 1, shares.shape[1], dtype=np.int32)
+        shape = (len(shares), self.n + 2)
+        matrix = sparse.csr_array((shares.ravel(), self._bins, pointers), shape=shape)
+        stacked = np.stack([plane.ravel() for plane in planes], axis=1)
+        return (matrix.T @ stacked)[1:-1].T
 
-    def _sum(self, parts):
-        total = np.zeros(self.n + 2)
-        for index, values in parts:
-            total += np.bincount(index.ravel(), values.ravel(), self.n + 2)
-        return total[1:-1]
+    def sum(self, *planes):
+        """Sum planes of pixels into bins, by the shares of these; shape (planes, n)."""
+        return self._sums(self._shares, planes)
 
     def variance(self, variance):
         """Return the variance of bins, shape (n,), and the mean correlation of neighbours.
@@ -327,11 +342,10 @@ class Bins:
         variance : ndarray, shape (rows, columns)
             Of the pixels.
         """
-        own = self._sum((index, variance * share**2) for index, share in self.parts)
-        together = self._sum(
-            (index, variance * share * following)
-            for (index, share), (_, following) in pairwise(self.parts)
-        )
+        (own,) = self._sums(self._shares**2, [variance])
+        common = np.zeros_like(self._shares)  # to a bin and the one after it
+        np.multiply(self._shares[:, :-1], self._shares[:, 1:], out=common[:, :-1])
+        (together,) = self._sums(common, [variance])
         size = np.sqrt(own[1:] * own[:-1])
         known = size > 0
         if not known.any():
