@@ -202,14 +202,17 @@ def reduce_frame(
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, noise, flat)
         work = _Slit(slit_id, pixels, slit_grid(cal, slit_id, wavelength, medium))
         if not sky:
-            return work, work.whole()
-        return work, work.run((objects or {}).get(slit_id), method)
+            return work.whole(), None
+        result = work.run((objects or {}).get(slit_id), method)
+        # What is not pasted is let go: a slit waits for those before it with all that it holds.
+        return result, (pixels.strip, work.sky.model, pixels.inside, work.rejected)
 
     def keep(done):
-        work, result = done
-        if sky:
-            work.pixels.strip.paste(work.sky.model, model, work.pixels.inside)
-            work.pixels.strip.paste(work.rejected, cosmics, work.rejected)
+        result, planes = done
+        if planes:
+            strip, own, inside, rejected = planes
+            strip.paste(own, model, inside)
+            strip.paste(rejected, cosmics, rejected)
         return result
 
     reduced, skipped = for_each_slit(cal, frame, slits, one, keep)
