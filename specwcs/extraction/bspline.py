@@ -4,11 +4,11 @@ With so many points an interval (a spectrum seen in a hundred rows) sorting them
 intervals is the whole cost; the equations are banded. Knots may be finer where that pays.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import comb
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.linalg import LinAlgError, lapack
 from scipy.ndimage import maximum_filter1d
 
 __all__ = ["BSplineFit"]
@@ -20,6 +20,13 @@ _PRODUCTS = np.array([np.convolve(_BASIS[a], _BASIS[b]) for a, b in _PAIRS])
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
 _MIDDLES = (np.arange(_PARTS) + 0.5) / _PARTS
 _POWERS = _MIDDLES ** np.arange(7)[:, None]
+_START, _POWER = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
+_FIRST, _SECOND = (  # derivatives of the powers at the start of each part
+    factor * _START ** np.maximum(_POWER - k, 0) / _PARTS**k
+    for k, factor in ((1, _POWER), (2, _POWER * (_POWER - 1)))
+)
+# The straight line that does in a part: its start and its slope.
+_LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
@@ -37,11 +44,13 @@ class BSplineFit:
         Of the finest knots, about.
     levels : int
         How many spacings there are to choose from, each twice as coarse as the one before.
+    ends : tuple of float, optional
+        Where the spline begins and ends; by default at the outermost points.
     """
 
-    def __init__(self, x, spacing, levels=1):
+    def __init__(self, x, spacing, levels=1, ends=None):
         self.levels = levels
-        self.low, high = float(x.min()), float(x.max())
+        self.low, high = (float(end) for end in ends or (x.min(), x.max()))
         coarsest = 2 ** (levels - 1)
         self.n = coarsest * max(int(np.ceil((high - self.low) / (spacing * coarsest))), 1)
         self.spacing = max((high - self.low) / self.n, np.finfo(float).tiny)
@@ -70,12 +79,9 @@ class BSplineFit:
         if weights is not None:
             weights = weights[where].ravel()
             values = values * weights
-        count, total = (
-            np.bincount(part, sizes, self.n * _PARTS).reshape(self.n, _PARTS).T
-            for sizes in (weights, values)
-        )
-        self._moments += _POWERS @ count
-        self._sums += _POWERS[:4] @ total
+        for sums, sizes in ((self._moments, weights), (self._sums, values)):
+            total = np.bincount(part, sizes, self.n * _PARTS).astype(float, copy=False)
+            sums += _POWERS[: len(sums)] @ total.reshape(self.n, _PARTS).T
 
     def change(self, values, where, sign):
         """Add a few points of weight 1, or take them out again.
@@ -84,7 +90,7 @@ class BSplineFit:
         ----------
         values : ndarray
             Of the shape of x.
-        where : tuple of ndarray of int
+        where : index
             The points.
         sign : float
             -1 takes them out.
@@ -139,58 +145,55 @@ class BSplineFit:
 
     def _fitted(self, level):
         """Fit the spline of a level: powers of the place in each of the finest intervals."""
+        n = self.n // 2**level
         bands, right = self._equations(level)
-        self._factors[level] = cholesky_banded(bands, lower=True, check_finite=False)
-        coefficients = cho_solve_banded((self._factors[level], True), right, check_finite=False)
-        number = 2**level
-        coarse = _BASIS.T @ np.stack([coefficients[a : a + self.n // number] for a in range(4)])
-        power = np.empty((4, self.n))
-        for child in range(number):
-            power[:, child::number] = _within(child, number)[:4, :4].T @ coarse
-        return power
+        self._factors[level], coefficients, failed = lapack.dpbsv(bands, right, lower=True)
+        if failed:
+            raise LinAlgError("the points do not determine the spline")
+        fine = _powers(2**level) @ np.stack([coefficients[a : a + n] for a in range(4)])
+        return fine.reshape(-1, 4, n).transpose(1, 2, 0).reshape(4, self.n)
 
     def _equations(self, level):
         """Lower bands of the normal matrix, and the right hand side."""
         number, n = 2**level, self.n // 2**level
-        shares = [_within(child, number) for child in range(number)]
-        moments = sum(s @ self._moments[:, k::number] for k, s in enumerate(shares))
-        sums = sum(s[:4, :4] @ self._sums[:, k::number] for k, s in enumerate(shares))
-        size = n + 3
-        bands, right = np.zeros((4, size)), np.zeros(size)
-        for a, part in enumerate(_BASIS @ sums):
-            right[a : a + n] += part
-        for (a, b), part in zip(_PAIRS, _PRODUCTS @ moments, strict=True):
+        products, splines = (
+            matrix @ sums.reshape(len(sums), n, number).transpose(2, 0, 1).reshape(-1, n)
+            for matrix, sums in zip(_sums(number), (self._moments, self._sums), strict=True)
+        )
+        smooth = _SMOOTH * max(self.count.sum() / n, 1e-30)
+        bands, right = smooth * _stiffness(n + 3), np.zeros(n + 3)
+        for (a, b), part in zip(_PAIRS, products, strict=True):
             bands[b - a, a : a + n] += part
-        smooth = _SMOOTH * max(np.mean(moments[0]), 1e-30)
-        ends = np.zeros((3, size))  # bands of the second differences' squares
-        for k, own in enumerate((1.0, -2.0, 1.0)):
-            for m, other in enumerate((1.0, -2.0, 1.0)):
-                if m >= k:
-                    ends[m - k, k : size - 2 + k] += own * other
-        bands[:3] += smooth * ends
-        bands[0] += 1e-9 * smooth
+        for a, part in enumerate(splines):
+            right[a : a + n] += part
         return bands, right
 
     def __call__(self, where=...):
         """Evaluate the spline at its points, or some of them."""
-        value, slope = self._in_parts()
-        part = self._part[where]
-        result = slope.take(part)
-        result *= self._place[where]
-        result += value.take(part)
-        return result
+        return self._line(self._part[where], self._place[where])[0]
+
+    def line(self, where=...):
+        """Return value and slope of the spline at its points, or some of them."""
+        value, slope = self._line(self._part[where], self._place[where])
+        slope *= _PARTS / self.spacing
+        return value, slope
+
+    def _line(self, part, place):
+        """Value, and slope a short part, of places in short parts."""
+        if part.size < self.n:  # so few are looked at one by one
+            power, own = self._power.take(part // _PARTS, axis=1), part % _PARTS
+            value, slope = (
+                np.einsum("k...,k...", power, line.take(own, axis=1)) for line in _LINES
+            )
+        else:
+            value, slope = (table.take(part) for table in self._in_parts())
+        value += slope * place
+        return value, slope
 
     def _in_parts(self):
-        """Value at the start, and change, of the straight line that does in each short part."""
+        """Value at the start, and slope, of the straight line that does in each short part."""
         if self._tables is None:
-            start, power = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
-            first, second = (  # derivatives of the powers
-                f * start ** np.maximum(power - k, 0)
-                for k, f in ((1, power), (2, power * (power - 1)))
-            )
-            bend = second / _PARTS**2
-            lines = (start**power - bend / 16, first / _PARTS + bend / 2)
-            self._tables = [(self._power.T @ line).ravel() for line in lines]
+            self._tables = [(self._power.T @ line).ravel() for line in _LINES]
         return self._tables
 
     def moved(self, variance, share):
@@ -205,28 +208,31 @@ class BSplineFit:
 
         Returns
         -------
-        tuple of ndarray of int
+        ndarray of int
+            Their indices in the flat array.
         """
         places = np.array([0.0, 0.5, 1.0])[:, None] ** np.arange(4)
         change = np.abs(places @ (self._power - self._before)).max(axis=0)
         moved = change > share * np.sqrt(variance(places[1] @ self._power))
-        found = np.flatnonzero(np.repeat(moved, _PARTS).take(self._part.ravel()))
-        return np.unravel_index(found, self._part.shape)
+        return np.flatnonzero(moved.take(self._interval))
 
     def interval(self, where):
-        """Return which of the finest intervals points are in."""
-        return self._part[where] // _PARTS
+        """Return which of the finest intervals points of the flat array are in."""
+        return self._interval[where]
+
+    @cached_property
+    def _interval(self):
+        return self._part.ravel() // _PARTS
 
     @property
     def count(self):
         """Sum of the weights of the points in each of the finest intervals."""
         return self._moments[0]
 
-    def slope(self, where=...):
-        """Return the derivative of the spline at its points, or some of them."""
-        result = self._in_parts()[1].take(self._part[where])
-        result *= _PARTS / self.spacing
-        return result
+    @property
+    def mixed(self):
+        """Whether the last solution may have finer knots than the coarsest."""
+        return len(self._factors) > 1
 
     @property
     def n_coefficients(self):
@@ -235,8 +241,13 @@ class BSplineFit:
 
     def at(self, x):
         """Evaluate the spline at other places; beyond its range at its ends."""
-        (value, slope), (part, place) = self._in_parts(), self._at(x)
-        return value[part] + slope[part] * place
+        return self.line_at(x)[0]
+
+    def line_at(self, x):
+        """Return value and slope of the spline at other places."""
+        value, slope = self._line(*self._at(x))
+        slope *= _PARTS / self.spacing
+        return value, slope
 
     def _at(self, x):
         place = (x - self.low) * (_PARTS / self.spacing)
@@ -252,29 +263,24 @@ class BSplineFit:
         ----------
         x : ndarray, shape (m,)
         """
-        chosen = self._chosen[self._at(x)[0] // _PARTS]
-        factor = np.empty(len(x))
-        for level in np.unique(chosen):
-            factor[chosen == level] = self._variance_factor(x[chosen == level], int(level))
-        return factor
-
-    def _variance_factor(self, x, level):
-        """With L the factor of the normal matrix and b the basis at x: the square of b / L.
-
-        What is farther away has no part in it.
-        """
-        factor = np.pad(self._factors[level], ((0, 0), (3, _REACH)))
-        factor[0, -_REACH:] = 1.0
-        n = self.n // 2**level
-        place = np.clip((np.asarray(x, float) - self.low) / (self.spacing * 2**level), 0, n)
-        interval = np.minimum(place, n - 1).astype(np.intp)
+        # With L the factor of the normal matrix and b the basis at x, it is the square of b / L.
+        level = self._chosen[self._at(x)[0] // _PARTS].astype(np.intp)
+        number = self.n // 2**level
+        place = np.clip((x - self.low) / (self.spacing * 2**level), 0, number)
+        interval = np.minimum(place, number - 1).astype(np.intp)
         basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
+        factors, starts = [], np.zeros(self.levels, int)
+        for k, factor in self._factors.items():
+            starts[k] = sum(part.shape[1] for part in factors)
+            factors.append(np.pad(factor, ((0, 0), (3, _REACH))))
+            factors[-1][0, -_REACH:] = 1.0
+        factor, first = np.hstack(factors), starts[level] + interval + 3
         solved = []
-        for k in range(_REACH):
+        for k in range(_REACH):  # what is farther away has no part in it
             row = basis[k] if k < 4 else 0.0
             for m, before in enumerate(solved[:-4:-1], start=1):
-                row = row - factor[m, interval + 3 + k - m] * before
-            solved.append(row / factor[0, interval + 3 + k])
+                row = row - factor[m].take(first + (k - m)) * before
+            solved.append(row / factor[0].take(first + k))
         return np.sum(np.square(solved), axis=0)
 
 
@@ -288,3 +294,32 @@ def _within(child, number):
     return np.array(
         [[comb(k, j) * child ** max(k - j, 0) / number**k for j in powers] for k in powers]
     )
+
+
+@lru_cache
+def _sums(number):
+    """Matrices from sums of powers in the parts of an interval to what its points give in all.
+
+    To sums of the products of pairs of splines, and to sums of the values times each spline.
+    """
+    parts = [_within(child, number) for child in range(number)]
+    pairs = np.hstack([_PRODUCTS @ part for part in parts])
+    return pairs, np.hstack([_BASIS @ part[:4, :4] for part in parts])
+
+
+@lru_cache
+def _powers(number):
+    """Matrix from the coefficients of the splines in an interval to the powers in its parts."""
+    return np.vstack([_within(child, number)[:4, :4].T @ _BASIS.T for child in range(number)])
+
+
+@lru_cache
+def _stiffness(size):
+    """Lower bands of the matrix of squared second differences, made regular by a trifle."""
+    bands = np.zeros((4, size))
+    for k, own in enumerate((1.0, -2.0, 1.0)):
+        for m, other in enumerate((1.0, -2.0, 1.0)):
+            if m >= k:
+                bands[m - k, k : size - 2 + k] += own * other
+    bands[0] += 1e-9
+    return bands

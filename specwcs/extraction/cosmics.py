@@ -9,8 +9,8 @@ from astropy.nddata import CCDData
 
 from specwcs.errors import InputError
 
+from .exposure import variance_of
 from .pixels import PhotonNoise
-from .rectifier import variance_of
 
 __all__ = ["mask_cosmics"]
 

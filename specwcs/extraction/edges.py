@@ -124,8 +124,7 @@ class SampledTrace:
         )
         unit = np.clip(offset / self._half, -1.0, 1.0)
         at_nodes = np.einsum("rnk,nk->rn", _vander(unit, _NODES[1]), along @ self._lines)
-        to_rows = _vander(_to_unit(np.arange(n_rows) + first_row, span), _NODES[1])
-        return to_rows @ (_from_nodes(_NODES[1]) @ at_nodes)
+        return _to_rows(n_rows, _NODES[1]) @ at_nodes
 
 
 def _vander(unit, n):
@@ -136,6 +135,12 @@ def _vander(unit, n):
 def _from_nodes(n):
     """Matrix from values at the n nodes to Chebyshev coefficients."""
     return np.linalg.inv(_vander(chebyshev.chebpts1(n), n))
+
+
+@lru_cache
+def _to_rows(n_rows, n):
+    """Matrix from values at the n nodes to as many even places as there are rows."""
+    return _vander(np.linspace(-1.0, 1.0, n_rows), n) @ _from_nodes(n)
 
 
 def _coefficients(values):

@@ -202,14 +202,17 @@ def reduce_frame(
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, noise, flat)
         work = _Slit(slit_id, pixels, slit_grid(cal, slit_id, wavelength, medium))
         if not sky:
-            return work, work.whole()
-        return work, work.run((objects or {}).get(slit_id), method)
+            return work.whole(), None
+        result = work.run((objects or {}).get(slit_id), method)
+        # What is not pasted is let go: a slit waits for those before it with all that it holds.
+        return result, (pixels.strip, work.sky.model, pixels.inside, work.rejected)
 
     def keep(done):
-        work, result = done
-        if sky:
-            work.pixels.strip.paste(work.sky.model, model, work.pixels.inside)
-            work.pixels.strip.paste(work.rejected, cosmics, work.rejected)
+        result, planes = done
+        if planes:
+            strip, own, inside, rejected = planes
+            strip.paste(own, model, inside)
+            strip.paste(rejected, cosmics, rejected)
         return result
 
     reduced, skipped = for_each_slit(cal, frame, slits, one, keep)
@@ -247,13 +250,14 @@ class _Slit:
         share = pixels.inside & (pixels.from_ends() >= 0.5)
         used = share & ~pixels.bad
         bins = Bins(pixels.u, pixels.along(pixels.row_of(0.5))[1], self.places)
-        seen, whole = bins.sum(used.astype(float)), bins.sum(share.astype(float))
+        variance, correlation = bins.variance(pixels.variance * used)
+        flux, seen, whole = bins.sum(pixels.data * used, used, share)
         sums = extracted(
-            bins.sum(pixels.data * used),
-            bins.sum(pixels.variance * used, squared=True),
+            flux,
+            variance,
             np.zeros(len(seen)),
             np.divide(seen, whole, out=np.zeros_like(seen), where=whole > 0),
-            bins.correlation(pixels.variance * used),
+            correlation,
         )
         half = 0.5 / float(np.median(pixels.length))
         meta = {"sky": False, "t_range": (half, 1 - half)}

@@ -13,8 +13,8 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from specwcs.errors import InputError
 
 from .bspline import BSplineFit
+from .exposure import variance_of
 from .pixels import PhotonNoise, SlitPixels
-from .rectifier import variance_of
 from .rectify import for_each_slit, warn_skipped
 
 __all__ = ["FlatField", "flat_field"]
@@ -117,12 +117,12 @@ def flat_field(cal, flat, slits=None):
 
     def one(slit_id):
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, flat, noise)
-        return pixels, *_slit_flat(pixels)
+        return pixels.strip, pixels.inside, *_slit_flat(pixels)
 
     def keep(done):
-        pixels, own, sigma, scatter = done
-        pixels.strip.paste(own, response, pixels.inside)
-        pixels.strip.paste(sigma, error, pixels.inside)
+        strip, inside, own, sigma, scatter = done
+        strip.paste(own, response, inside)
+        strip.paste(sigma, error, inside)
         return scatter
 
     scatter, skipped = for_each_slit(cal, flat, slits, one, keep)

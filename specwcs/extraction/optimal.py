@@ -6,9 +6,9 @@ exactly, and nothing is resampled.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 from scipy.ndimage import median_filter
 
 from .bspline import BSplineFit
@@ -88,7 +88,6 @@ class ObjectPixels:
         self._flat = self.place[0] * n + self.place[1]
         self.offset = first + np.arange(2 * self.half + 1)[:, None] - centre
         self.model_sky = self._take(sky.model) if sky else np.zeros(self.offset.shape)
-        self.misplaced = (MISPLACED * self._take(sky.slope)) ** 2 if sky else 0.0
         self.sky_variance = sky.variance if sky else np.zeros(n)
         self.data = self._take(pixels.data) - self.model_sky
         self.u = self._take(pixels.u)
@@ -98,7 +97,11 @@ class ObjectPixels:
         self._own -= self._low
         self.inside = self._take(pixels.inside) & ~self.beyond
         self.good = self.inside & ~self._take(pixels.bad) & ~self._take(others)
-        self._noise = pixels.noise_of(self.place)
+        # Pixels that are not to be looked at are off by nothing, in units of an infinite error.
+        self.misplaced = np.where(self.good, 0.0, np.inf)
+        if sky:
+            self.misplaced += (MISPLACED * self._take(sky.slope)) ** 2
+        self._noise = pixels.noise.take(self._flat)
         self._take_variance(0.0)
         self._window = self._fading()
         self._wings = _WINGS * (self._window < 1)
@@ -111,7 +114,9 @@ class ObjectPixels:
         return plane.take(self._flat)
 
     def _take_variance(self, model):
-        self.variance = self._noise(np.maximum(model, 0) + self.model_sky)
+        signal = np.maximum(model, 0.0)
+        signal += self.model_sky
+        self.variance = self._noise(signal)
 
     # -- the profile ----------------------------------------------------------------
 
@@ -123,15 +128,16 @@ class ObjectPixels:
         profile = profile * self.inside
         # Negative noise counts here: left out, the noise of the wings would add up.
         total = profile.sum(axis=0)
-        profile = np.divide(profile, total, out=np.zeros_like(profile), where=total > 0)
+        profile *= _over(1.0, total)
         return np.maximum(profile, 0.0, out=profile)
 
     def _weighted(self, used):
         """Return flux and weight of each column, by the profile."""
-        weight = np.where(used, self.profile / self.variance, 0.0)
-        total = (weight * self.profile).sum(axis=0)
-        flux = (weight * self.data).sum(axis=0)
-        return np.divide(flux, total, out=np.zeros_like(flux), where=total > 0), total
+        weight = self.profile * used
+        weight /= self.variance
+        total = np.einsum("rn,rn->n", weight, self.profile)
+        flux = np.einsum("rn,rn->n", weight, self.data)
+        return _over(flux, total), total
 
     def _fit_profile(self):
         """Let the profile follow the data, as far as these tell."""
@@ -144,14 +150,13 @@ class ObjectPixels:
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
             used = self.good & ~self.cosmics & (flux > 0)
-            weight = np.where(used, flux**2 / self.variance, 0.0)
-            ratio = np.divide(self.data, flux, out=np.zeros_like(self.data), where=used)
-            shape = _fitted(spline, ratio, weight, used)
+            weight = flux**2 * used / self.variance
+            ratio = self.data * _over(1.0, flux)
+            shape = _fitted(spline, ratio, weight)
             if self.snr > _CHANGING:
                 u = np.linspace(-1, 1, flux.size)
-                miss = np.where(used, (ratio - shape) * u, 0.0)
-                miss, weight = _over(miss, u**2), weight * u**2
-                shape = shape + u * _fitted(spline, miss, weight, used)
+                slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
+                shape += u * _fitted(spline, slope, weight * u**2)
             self.profile = self._normalised(shape * self._window)
 
     def _fading(self):
@@ -164,16 +169,16 @@ class ObjectPixels:
     def _reject(self):
         """Find pixels that do not fit the profile, the worst of a column at a time."""
         self.cosmics = self._sharp()
-        columns = np.arange(self.data.shape[1])
         for _ in range(_ROUNDS):
             deviation = self._deviation(self._weighted(self.good & ~self.cosmics)[0])
             deviation[self.cosmics] = 0.0
-            worst = np.argmax(np.abs(deviation), axis=0)
-            bad = np.abs(deviation[worst, columns]) > _CLIP
-            if not bad.any():
+            off = np.abs(deviation)
+            columns = np.flatnonzero(off.max(axis=0) > _CLIP)
+            if not len(columns):
                 break
-            self.cosmics[worst[bad], columns[bad]] = True
-        self.cosmics = grown(self.cosmics, deviation)
+            self.cosmics[off[:, columns].argmax(axis=0), columns] = True
+        if self.cosmics.any():
+            self.cosmics = grown(self.cosmics, deviation)
         flux = self._weighted(self.good & ~self.cosmics)[0]
         self._take_variance(self._at_pixels(flux) * self.profile)
 
@@ -181,10 +186,16 @@ class ObjectPixels:
         """How far pixels are off the profile for a flux, standard deviations."""
         model = self._at_pixels(flux) * self.profile
         self._take_variance(model)
-        error = np.sqrt(self.variance + self.misplaced) + _OFF * np.abs(model)
+        error = self.variance + self.misplaced
+        np.sqrt(error, out=error)
         # In the far wings the profile is not known: they may hold a little of the light.
         error += self._wings * np.maximum(model.max(axis=0), 0.0)
-        return np.where(self.good, (self.data - model) / error, 0.0)
+        deviation = self.data - model
+        np.abs(model, out=model)
+        model *= _OFF
+        error += model
+        deviation /= error
+        return deviation
 
     def _sharp(self):
         """Pixels that stand out more sharply along the spectrum than any line does.
@@ -193,10 +204,14 @@ class ObjectPixels:
         """
         flux = median_filter(self._weighted(self.good)[0], _SMOOTH_OVER)
         deviation = self._deviation(flux)
-        beside = np.zeros_like(deviation)
-        beside[:, 1:] = deviation[:, :-1]
-        beside[:, :-1] = np.maximum(beside[:, :-1], deviation[:, 1:])
-        return (deviation > _CLIP) & (deviation > _SHARPEST * np.maximum(beside, 1.0))
+        sharp = deviation > _CLIP
+        row, column = np.divmod(np.flatnonzero(sharp), sharp.shape[1])
+        own, last = deviation[row, column], sharp.shape[1] - 1
+        for step, border in ((-1, 0), (1, last)):
+            beside = deviation[row, np.clip(column + step, 0, last)]
+            beside[column == border] = 0.0
+            sharp[row, column] &= own > _SHARPEST * np.maximum(beside, 1.0)
+        return sharp
 
     def _at_pixels(self, flux):
         """Flux at the pixels' own u, from that of columns."""
@@ -220,18 +235,22 @@ class ObjectPixels:
         Extracted
         """
         used = self.good & ~self.cosmics
-        weight = np.where(used, self.profile / self.variance, 0.0)
+        weight = self.profile * used / self.variance
         bins = Bins(self.u, self.width, edges)
-        norm = bins.sum(weight * self.profile)
-        flux = _over(bins.sum(weight * self.data), norm)
-        noise = weight**2 * self.variance
-        variance = _over(bins.sum(noise, squared=True), norm**2)
-        correlation = bins.correlation(noise)
+        norm, flux, sky, total, seen = bins.sum(
+            weight * self.profile,
+            weight * self.data,
+            weight * self.model_sky,
+            weight,
+            self.profile * used,
+        )
+        flux, sky = _over(flux, norm), _over(sky, norm)
+        own, correlation = bins.variance(weight**2 * self.variance)
+        variance = _over(own, norm**2)
         # The error of the sky is common to the pixels of a bin.
         common, width = self._in_bins(edges)
-        variance += common * _over(bins.sum(weight), norm) ** 2
-        sky = _over(bins.sum(weight * self.model_sky), norm)
-        seen = _over(bins.sum(self.profile * used), width)
+        variance += common * _over(total, norm) ** 2
+        seen = _over(seen, width)
         return extracted(flux * width, variance * width**2, sky * width, seen, correlation)
 
     def boxcar(self, edges):
@@ -254,12 +273,11 @@ class ObjectPixels:
         bins = Bins(self.u, self.width, edges)
         common, width = self._in_bins(edges)
         noise = share**2 * self.variance
-        variance = bins.sum(noise, squared=True)
-        correlation = bins.correlation(noise)
-        variance += common * bins.sum(share) ** 2
+        variance, correlation = bins.variance(noise)
         light = share * self.profile
-        seen = _over(bins.sum(light * used), width * light.sum() / self.profile.sum())
-        flux, sky = bins.sum(share * data), bins.sum(share * self.model_sky)
+        total, flux, sky, seen = bins.sum(share, share * data, share * self.model_sky, light * used)
+        variance += common * total**2
+        seen = _over(seen, width * light.sum() / self.profile.sum())
         return extracted(flux, variance, sky, seen, correlation)
 
     def _in_bins(self, edges):
@@ -287,35 +305,52 @@ class Bins:
         # A pixel on the first or last edge reaches beyond, as if bins went on.
         number = _continued(edges, np.arange(self.n + 1))
         low, high = (np.interp(u + side * width, *number) for side in (-0.5, 0.5))
-        first, size = np.floor(low).astype(np.intp), np.maximum(high - low, 1e-12)
-        self.parts = []
-        for m in range(int(np.ceil(size.max())) + 1):
-            share = np.minimum(high, first + m + 1.0) - np.maximum(low, first + m)
-            share = np.clip(share, 0.0, None) / size
-            # One bin more on either side takes what lies beyond.
-            self.parts.append((np.clip(first + m, -1, self.n) + 1, share))
+        size = np.maximum(high - low, 1e-12)
+        first = np.floor(low)
+        low -= first
+        high -= first
+        parts = int(np.ceil(size.max())) + 1
+        # One bin more on either side takes what lies beyond.
+        first = np.clip(first, -parts, self.n).astype(np.int32) + 1
+        shares, bins = np.empty((u.size, parts)), np.empty((u.size, parts), np.int32)
+        for m in range(parts):
+            share = np.clip(high - m, 0.0, 1.0)
+            if m == 0:
+                share -= low
+            share /= size
+            shares[:, m] = share.ravel()
+            bins[:, m] = np.clip(first + m, 0, self.n + 1).ravel()
+        self._bins, self._shares = bins.ravel(), shares
 
-    def sum(self, values, squared=False):
-        """Sum values of pixels into bins, by shares or their squares; shape (n,)."""
-        total = np.zeros(self.n + 2)
-        for index, share in self.parts:
-            shared = values * share
-            if squared:
-                shared *= share
-            total += np.bincount(index.ravel(), shared.ravel(), self.n + 2)
-        return total[1:-1]
+    def _sums(self, shares, planes):
+        """Sum planes of pixels into bins, by some shares; shape (planes, n)."""
+        pointers = np.arange(0, self._bins.size + 1, shares.shape[1], dtype=np.int32)
+        shape = (len(shares), self.n + 2)
+        matrix = sparse.csr_array((shares.ravel(), self._bins, pointers), shape=shape)
+        stacked = np.stack([plane.ravel() for plane in planes], axis=1)
+        return (matrix.T @ stacked)[1:-1].T
 
-    def correlation(self, variance):
-        """Return the mean correlation of neighbouring bins, for variances of the pixels."""
-        together = np.zeros(self.n + 2)
-        for (index, share), (_, following) in pairwise(self.parts):
-            together += np.bincount(
-                index.ravel(), (variance * share * following).ravel(), self.n + 2
-            )
-        own = self.sum(variance, squared=True)
+    def sum(self, *planes):
+        """Sum planes of pixels into bins, by the shares of these; shape (planes, n)."""
+        return self._sums(self._shares, planes)
+
+    def variance(self, variance):
+        """Return the variance of bins, shape (n,), and the mean correlation of neighbours.
+
+        Parameters
+        ----------
+        variance : ndarray, shape (rows, columns)
+            Of the pixels.
+        """
+        (own,) = self._sums(self._shares**2, [variance])
+        common = np.zeros_like(self._shares)  # to a bin and the one after it
+        np.multiply(self._shares[:, :-1], self._shares[:, 1:], out=common[:, :-1])
+        (together,) = self._sums(common, [variance])
         size = np.sqrt(own[1:] * own[:-1])
         known = size > 0
-        return float(np.mean(together[1:-2][known] / size[known])) if known.any() else 0.0
+        if not known.any():
+            return own, 0.0
+        return own, float(np.mean(together[:-1][known] / size[known]))
 
 
 def extracted(flux, variance, sky, seen, correlation):
@@ -332,15 +367,15 @@ def _continued(x, number):
     return x, np.concatenate([[-_BEYOND], number, [number[-1] + _BEYOND]])
 
 
-def _fitted(spline, values, weight, used):
+def _fitted(spline, values, weight):
     """Fit a spline anew to values, and evaluate it."""
     spline.clear()
-    spline.add(values, weight / max(weight.max(), 1e-300), where=used)
+    spline.add(values, weight / max(weight.max(), 1e-300))
     return spline.solve()()
 
 
 def _over(a, b):
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+    return np.divide(a, b, out=np.zeros_like(b), where=b > 0)
 
 
 def _smooth(weighted):

@@ -41,18 +41,15 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, kernel):
     scipy.sparse.csr_array, shape (bins, n_pixels)
         Each row holds the same number of entries, as many as the widest bin needs.
     """
-    pixel = edges.astype(np.int32)
-    before, after = ((slice(None),) * axis + (cut,) for cut in (slice(-1), slice(1, None)))
-    reach = pixel[after] - pixel[before]
-    terms = _TERMS[kernel](edges - pixel)
-    span = int(reach.max())
-    width = span + len(terms)
-    weights = np.empty((*reach.shape, width))
-    for m, share in enumerate(_shares(terms, reach, span, before, after)):
-        weights[..., m] = share
-    origin = stride * pixel[before]
+    whole = np.floor(edges)
+    terms = [term.ravel() for term in _TERMS[kernel](edges - whole)]
+    pixel = whole.astype(np.int32)
+    bins = np.s_[:, :-1] if axis else np.s_[:-1]
+    weights = _weights(terms, pixel, 1 if axis else edges.shape[1], bins)
+    width = weights.shape[-1]
+    origin = stride * pixel[bins]
     origin += np.asarray(start - stride * WING[kernel], np.int32)
-    indices = np.empty((*reach.shape, width), np.int32)
+    indices = np.empty(weights.shape, np.int32)
     for m in range(width):  # three times as fast as one broadcast over so short an axis
         np.add(origin, stride * m, out=indices[..., m])
     if origin.max() + stride * (width - 1) >= n_pixels:
@@ -60,28 +57,38 @@ def overlap_matrix(edges, axis, start, stride, n_pixels, kernel):
         np.minimum(indices, n_pixels - 1, out=indices)
     pointers = np.arange(0, indices.size + 1, width, dtype=np.int32)
     return sparse.csr_array(
-        (weights.ravel(), indices.ravel(), pointers), shape=(reach.size, n_pixels)
+        (weights.ravel(), indices.ravel(), pointers), shape=(origin.size, n_pixels)
     )
 
 
-def _shares(terms, reach, span, before, after):
-    """Weights of the pixels in each bin, one pixel after the other; they share their memory.
+def _weights(terms, pixel, step, bins):
+    """Find the weights of the pixels in each bin.
 
     That is the running sum at the end of the bin less that at its start: what lies below the
-    pixels of the interpolation counts in full, what lies above does not count.
+    pixels of the interpolation counts in full, what lies above does not count. The arrays are
+    flat, with the end of a bin `step` on from its start: that is fast along both axes, and
+    what it gives between the last edge of a line and the first of the next is left out.
     """
-    further = [reach == n for n in range(1, span + 1)]
-    share = np.empty(reach.shape)
+    share, reach = np.empty(pixel.shape), np.empty(pixel.shape, np.int32)
+    inner = slice(pixel.size - step)
+    flat_share, flat_reach = share.reshape(-1)[inner], reach.reshape(-1)[inner]
+    np.subtract(pixel.reshape(-1)[step:], pixel.reshape(-1)[inner], out=flat_reach)
+    span = int(reach[bins].max())
+    groups = [flat_reach == n for n in range(span + 1)]
+    usual = int(np.argmax([np.count_nonzero(group) for group in groups]))
+    others = [(n, np.flatnonzero(group)) for n, group in enumerate(groups) if n != usual]
+    others = [(n, few) for n, few in others if few.size]
+
+    def term(m, where):
+        return 1.0 if m < 0 else terms[m][where] if m < len(terms) else 0.0
+
+    weights = np.empty((*reach[bins].shape, span + len(terms)))
     for m in range(span + len(terms)):
-        share[...] = terms[m][after] if m < len(terms) else 0.0
-        for n, where in enumerate(further, start=1):
-            if m < n:
-                np.copyto(share, 1.0, where=where)
-            elif m - n < len(terms):
-                np.copyto(share, terms[m - n][after], where=where)
-        if m < len(terms):
-            share -= terms[m][before]
-        yield share
+        np.subtract(term(m - usual, slice(step, None)), term(m, inner), out=flat_share)
+        for n, few in others:
+            flat_share[few] = term(m - n, few + step) - term(m, few)
+        weights[..., m] = share[bins]
+    return weights
 
 
 def _linear(u):

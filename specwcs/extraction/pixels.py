@@ -12,13 +12,14 @@ from astropy import units as u
 from specwcs.errors import InputError
 from specwcs.wcs.strip import SlitStrip
 
-from .rectifier import variance_of
+from .exposure import variance_of
 
-__all__ = ["PhotonNoise", "SlitPixels", "grown"]
+__all__ = ["NEIGHBOUR", "PhotonNoise", "PixelNoise", "SlitPixels", "beside", "grown"]
 
 _SAMPLE = 400_000  # pixels that the relation of variance and signal is found from
 _LINEAR = 0.9  # of the scatter of the variances must follow the signal
-_NEIGHBOUR = 3.0  # standard deviations, of a pixel beside a cosmic ray that belongs to it
+NEIGHBOUR = 3.0
+"""Standard deviations, of a pixel beside a cosmic ray that belongs to it."""
 _MIN_COLUMNS = 16  # of a spectrum that can be worked on
 
 
@@ -61,6 +62,44 @@ class PhotonNoise:
         xx, xy, yy = x @ x, x @ y, y @ y
         follows = xx > 0 and xy > 0 and xy**2 > _LINEAR * xx * yy
         return cls(float(xy / xx) if follows else 0.0)
+
+
+@dataclass(frozen=True)
+class PixelNoise:
+    """The variance of pixels by their signal; an index gives that of some of them.
+
+    Parameters
+    ----------
+    floor : ndarray
+        Variance without any signal.
+    slope, error : ndarray or float
+        Variance per unit of signal; relative error, of the flat field.
+    """
+
+    floor: np.ndarray
+    slope: np.ndarray | float
+    error: np.ndarray | float
+
+    def __getitem__(self, where):
+        return self._part(lambda plane: plane[where])
+
+    def take(self, where):
+        """Return that of some pixels by their flat indices."""
+        return self._part(lambda plane: plane.take(where))
+
+    def _part(self, cut):
+        planes = (self.floor, self.slope, self.error)
+        return PixelNoise(*(cut(plane) if np.ndim(plane) else plane for plane in planes))
+
+    def __call__(self, model):
+        """Return the variance of the pixels for a model of their signal."""
+        signal = np.maximum(model, 0.0)
+        variance = self.floor
+        if np.ndim(self.error) or self.error:
+            variance = variance + (signal * self.error) ** 2
+        signal *= self.slope
+        signal += variance
+        return signal
 
 
 class SlitPixels:
@@ -133,33 +172,17 @@ class SlitPixels:
         where : index, optional
             The pixels that it is for.
         """
-        return self.noise_of(where)(model)
-
-    def noise_of(self, where):
-        """Return the function from a model of some of the pixels to their variance."""
-        if not self.known_noise:
-            variance = self.variance[where]
-            return lambda _: variance.copy()
-        floor = self.floor[where]
-        slope, error = (v[where] if np.ndim(v) else v for v in (self.slope, self.flat_error))
-
-        def variance_of_model(model):
-            model = np.maximum(model, 0.0)
-            variance = model * slope
-            variance += floor
-            if np.ndim(error) or error:
-                model *= error
-                variance += np.square(model, out=model)
-            return variance
-
-        return variance_of_model
+        return self.noise[where](model)
 
     @cached_property
-    def floor(self):
-        """Variance of the pixels without any signal."""
+    def noise(self):
+        """The `PixelNoise` of all pixels."""
+        if not self.known_noise:
+            return PixelNoise(self.variance, 0.0, 0.0)
         floor = self.variance - self.slope * np.maximum(self.data, 0.0)
         # No noise at all is a pixel's that a simulation has none for.
-        return np.maximum(floor, 1e-6 * self.variance, out=floor)
+        np.maximum(floor, 1e-6 * self.variance, out=floor)
+        return PixelNoise(floor, self.slope, self.flat_error)
 
     def from_ends(self):
         """Return the distance of the pixels to the nearer end of the slit, px."""
@@ -202,6 +225,16 @@ class SlitPixels:
         return u, np.gradient(u) - slope * np.gradient(self.strip.bottom + rows)
 
 
+def beside(hit):
+    """Whether one of the four pixels next to each is hit; shape (rows, columns)."""
+    near = np.zeros_like(hit)
+    near[1:] |= hit[:-1]
+    near[:-1] |= hit[1:]
+    near[:, 1:] |= hit[:, :-1]
+    near[:, :-1] |= hit[:, 1:]
+    return near
+
+
 def grown(hit, deviation):
     """Add to cosmic rays the pixels beside them that are bright too.
 
@@ -211,9 +244,4 @@ def grown(hit, deviation):
     deviation : ndarray, likewise
         From what is expected, standard deviations.
     """
-    near = np.zeros_like(hit)
-    near[1:] |= hit[:-1]
-    near[:-1] |= hit[1:]
-    near[:, 1:] |= hit[:, :-1]
-    near[:, :-1] |= hit[:, 1:]
-    return hit | (near & (deviation > _NEIGHBOUR))
+    return hit | (beside(hit) & (deviation > NEIGHBOUR))

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
-from astropy.nddata import StdDevUncertainty, VarianceUncertainty
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
 
 from .edges import SampledTrace
+from .exposure import PAD, Exposure
 from .overlap import WING, overlap_matrix
 
 __all__ = ["Rectifier", "Resampled"]
 
 _SAMPLES = 8  # places where the correlation of bins is found
 _LAGS = 4  # bins: the correlation of those further apart is nought
-_PAD = 4  # columns that bins beyond the detector are collapsed into, on either side
 _STRIP = 2**16  # bins worked on together, so that the work stays in the cache
 _MIN_STRIP = 64  # columns
 _DRIFT = 3.0  # px that the slit may drift across within a strip: its geometry is known 6 px beyond
@@ -160,19 +159,18 @@ class Rectifier:
         dispersion before the resampling, so that its value does not spread, and every bin
         that reads it is masked.
         """
-        data, variance, bad = self._planes(frame)
-        planes = [plane.ravel() for plane in (data, variance, bad.astype(float))]
-        size = (len(self.t), len(self.wavelength))
-        data, variance, mask = np.empty(size), np.empty(size), np.empty(size, bool)
+        exposure, size = self._exposure(frame), (len(self.t), len(self.wavelength))
+        data, mask = np.empty(size), np.empty(size, bool)
+        variance = None if frame.uncertainty is None else np.empty(size)
         first = 0
         for strip in self._each():
             part = slice(first, first + strip.shape[1])
-            data[:, part], variance[:, part], mask[:, part] = strip.resample(*planes)
+            data[:, part], own, mask[:, part] = strip.resample(exposure)
+            if variance is not None:
+                variance[:, part] = own
             first = part.stop
         if np.isnan(data).all():
             raise InputError("the slit falls off the detector")
-        if frame.uncertainty is None:
-            variance = None
         return Resampled(data, variance, mask, u.Unit(frame.unit))
 
     def variance_of_sum(self, frame, weights):
@@ -190,11 +188,10 @@ class Rectifier:
         -------
         ndarray, shape (wavelength,)
         """
-        variance = self._planes(frame)[1].ravel()
-        parts, first = [], 0
+        exposure, parts, first = self._exposure(frame), [], 0
         for strip in self._each():
             last = first + strip.shape[1]
-            parts.append(strip.variance_of_sum(variance, weights[:, first:last]))
+            parts.append(strip.variance_of_sum(exposure, weights[:, first:last]))
             first = last
         return np.concatenate(parts)
 
@@ -212,30 +209,10 @@ class Rectifier:
         places = np.linspace(0, max(len(self.wavelength) - width, 0), _SAMPLES).astype(int)
         return np.mean([self._strip(first, width).correlation() for first in places], axis=0)
 
-    def _planes(self, frame):
-        """Cut out data, variance (0 if unknown) and bad pixels, in the canonical frame, padded."""
+    def _exposure(self, frame):
         if frame.shape != self.shape:
             raise InputError(f"the frame's shape is {frame.shape}", f"Must be {self.shape}.")
-        data = self._cutout(frame.data)
-        bad = ~np.isfinite(data)
-        if frame.uncertainty is None:
-            variance = np.broadcast_to(0.0, data.shape)
-        else:
-            variance = variance_of(frame.uncertainty, self._cutout)
-            bad |= ~np.isfinite(variance)
-        if frame.mask is not None:
-            bad |= self._cutout(np.broadcast_to(frame.mask, frame.shape), bool)
-        if bad.all():
-            raise InputError("the slit has no good pixel")
-        return bridged(data, bad), bridged(variance, bad), bad
-
-    def _cutout(self, image, dtype=float):
-        """Cut the slit's rows out of a frame, repeating the last columns beyond its border."""
-        view = self.direction.canonical_image(np.asarray(image))[self._detector.rows]
-        out = np.empty((len(view), self._detector.width), dtype)
-        out[:, _PAD:-_PAD] = view
-        out[:, :_PAD], out[:, -_PAD:] = view[:, :1], view[:, -1:]
-        return out
+        return Exposure(frame, self.direction, self._detector.rows)
 
 
 @dataclass(frozen=True)
@@ -248,15 +225,10 @@ class _Detector:
     @classmethod
     def around(cls, trace, wavelength, shape):
         rows = trace.rows(wavelength, np.array([1.0, 0.0]))
-        low, high = np.floor([rows.min() - _PAD, rows.max() + _PAD + 1]).astype(int)
+        low, high = np.floor([rows.min() - PAD, rows.max() + PAD + 1]).astype(int)
         if high <= 0 or low >= shape[0]:
             raise InputError("the slit falls off the detector")
         return cls(shape, slice(max(low, 0), min(high, shape[0])))
-
-    @property
-    def width(self):
-        """Columns of the cut-out."""
-        return self.shape[1] + 2 * _PAD
 
 
 class _Strip:
@@ -273,45 +245,51 @@ class _Strip:
         wing = WING[kernel]
         first_row = int(np.floor(rows[0].min())) - wing
         rows -= first_row
-        height = int(rows.max() + np.diff(rows, axis=0).max()) + 2 * wing + 2
+        low, high = rows.min(axis=1), rows.max(axis=1)
+        height = int(high[-1] + np.diff(rows, axis=0).max()) + 2 * wing + 2
         self.shape = (len(t_edges) - 1, n)
         self.across = overlap_matrix(rows, 0, np.arange(n), n, height * n, kernel)
         columns = trace.columns(wavelength_edges, first_row, height) + 0.5
         raw_row = np.arange(first_row, first_row + height)[:, np.newaxis]
-        self._beyond = _beyond(columns, raw_row, detector.shape, wing).ravel()
-        self.partial = _cut_rows(rows)
+        self._beyond = _beyond(columns, raw_row, detector.shape, wing)
+        self._partial = _cut_rows(rows)
         # Bins beyond the detector shrink to nothing, in the padding.
-        columns = np.clip(columns, -1.0, detector.shape[1] + 1.0) + _PAD
-        kept = np.clip(raw_row, detector.rows.start, detector.rows.stop - 1)
-        start = (kept - detector.rows.start) * detector.width
-        n_pixels = (detector.rows.stop - detector.rows.start) * detector.width
+        np.clip(columns, -1.0, detector.shape[1] + 1.0, out=columns)
+        columns += PAD
+        # The window of columns that is read. What no weight is for may lie beyond it.
+        self._window = int(columns[:, 0].min()) - wing, int(columns[:, -1].max()) + wing + 1
+        width, n_rows = self._window[1] - self._window[0], detector.rows.stop - detector.rows.start
+        start = np.clip(raw_row - detector.rows.start, 0, n_rows - 1) * width - self._window[0]
+        n_pixels = n_rows * width
         self.along = overlap_matrix(columns, 1, start, 1, n_pixels, kernel)
+        # What each line of bins reads of the flat image, at most: from where to where.
+        self._reach_along = self.along.indices.reshape(height, -1)[:, [0, -1]].T
+        ends = (low[:-1].astype(int) - wing, high[1:].astype(int) + wing + 1)
+        self._reach_across = n * np.array(ends)
 
-    def resample(self, data, variance, bad):
-        """Resample a flat cut-out.
-
-        Parameters
-        ----------
-        data, variance, bad : ndarray, shape (pixels,)
-            `bad` is 1 for a bad pixel, else 0.
+    def resample(self, exposure):
+        """Resample an `Exposure`.
 
         Returns
         -------
         data, variance, mask : ndarray, shape (position, wavelength)
+            The variance is None if that of the frame is not known.
         """
+        data, variance, bad, where = exposure.window(*self._window)
         first_pass = self.along @ data
-        off = self._beyond.any()
-        if off:
-            first_pass[self._beyond] = np.nan
+        first_pass[self._beyond] = np.nan
         data = (self.across @ first_pass).reshape(self.shape)
-        along, across = _squared(self.along), _squared(self.across)
-        variance, bad = ((across @ (along @ p)).reshape(self.shape) for p in (variance, bad))
-        mask = bad > 0
-        mask |= self.partial
-        if off:
-            beyond = np.isnan(data)
-            variance[beyond] = np.nan
+        mask = _reads(self.along, self._reach_along, bad, where)
+        mask = _reads(self.across, self._reach_across, mask, np.flatnonzero(mask))
+        mask = self._partial | mask.reshape(self.shape)
+        beyond = np.isnan(data) if len(self._beyond) else None
+        if beyond is not None:
             mask |= beyond
+        if variance is not None:
+            variance = _squared(self.across) @ (_squared(self.along) @ variance)
+            variance = variance.reshape(self.shape)
+            if beyond is not None:
+                variance[beyond] = np.nan
         return data, variance, mask
 
     def correlation(self):
@@ -321,16 +299,20 @@ class _Strip:
         across = [_mean_correlation(self.across, lag * self.shape[1]) for lag in range(_LAGS)]
         return np.outer(across, along)
 
-    def variance_of_sum(self, flat, weights):
+    def variance_of_sum(self, exposure, weights):
         """Return the variance of the weighted sum of each column, shape (wavelength,)."""
+        variance = exposure.window(*self._window)[1]
         shares = (self.across.T @ weights.ravel()) ** 2
-        return (shares * (_squared(self.along) @ flat)).reshape(-1, self.shape[1]).sum(axis=0)
+        return (shares * (_squared(self.along) @ variance)).reshape(-1, self.shape[1]).sum(axis=0)
 
 
 def _beyond(columns, raw_row, shape, wing):
-    """Whether a bin of the first pass reads beyond the detector, with the kernel's wings."""
+    """Which bins of the first pass read beyond the detector, with the kernel's wings."""
+    first, last = columns[:, 0].min(), columns[:, -1].max()
+    if first >= wing and last <= shape[1] - wing and raw_row[0] >= 0 and raw_row[-1] < shape[0]:
+        return np.array([], int)
     off = (columns[:, :-1] < wing) | (columns[:, 1:] > shape[1] - wing)
-    return off | (raw_row < 0) | (raw_row >= shape[0])
+    return np.flatnonzero(off | (raw_row < 0) | (raw_row >= shape[0]))
 
 
 def _squared(factor):
@@ -338,6 +320,28 @@ def _squared(factor):
     squared = copy(factor)  # which shares the indices
     squared.data = factor.data**2
     return squared
+
+
+def _reads(factor, reach, bad, where):
+    """Whether each bin of a factor reads one of a few pixels.
+
+    Parameters
+    ----------
+    reach : tuple of ndarray, shape (lines,)
+        The first and the last pixel that a line of bins may read.
+    bad : ndarray of bool
+        The pixels.
+    where : ndarray of int, ascending
+        Their indices.
+    """
+    first, last = reach
+    before, until = np.searchsorted(where, first), np.searchsorted(where, last, side="right")
+    lines = np.flatnonzero(before < until)
+    shape = (len(first), factor.shape[0] // len(first), -1)
+    indices, weights = factor.indices.reshape(shape), factor.data.reshape(shape)
+    reads = np.zeros(indices.shape[:2], bool)
+    reads[lines] = np.any(bad[indices[lines]] & (weights[lines] != 0), axis=2)
+    return reads.ravel()
 
 
 def _mean_correlation(factor, lag):
@@ -352,49 +356,3 @@ def _mean_correlation(factor, lag):
 def _cut_rows(rows):
     """Bins that overlap a pixel which an end of the slit cuts in two; `rows`: their edges."""
     return (rows[:-1] < np.ceil(rows[0])) | (rows[1:] > np.floor(rows[-1]))
-
-
-def variance_of(uncertainty, cut):
-    """Return the variance of part of an image.
-
-    Parameters
-    ----------
-    uncertainty : astropy.nddata.NDUncertainty
-    cut : callable
-        Copies the part out of an array.
-    """
-    part = cut(uncertainty.array)
-    if isinstance(uncertainty, StdDevUncertainty):
-        return np.square(part, out=part)
-    return type(uncertainty)(part, copy=False).represent_as(VarianceUncertainty).array
-
-
-def bridged(image, bad):
-    """Replace bad pixels, in place, by a straight line along the row between the good ones.
-
-    Parameters
-    ----------
-    image : ndarray
-    bad : ndarray of bool
-        Not all of them.
-
-    Returns
-    -------
-    ndarray
-        `image`.
-    """
-    where = np.flatnonzero(bad)
-    if not (len(where) and image.flags.writeable):  # without an uncertainty, zero everywhere
-        return image
-    flat = image.ravel()
-    gap = np.flatnonzero(np.diff(where) > 1)
-    first, last = where[np.append(0, gap + 1)], where[np.append(gap, len(where) - 1)]
-    length = last - first + 1
-    left, right = flat[np.maximum(first - 1, 0)], flat[np.minimum(last + 1, len(flat) - 1)]
-    if first[0] == 0:
-        left[0] = right[0]
-    if last[-1] == len(flat) - 1:
-        right[-1] = left[-1]
-    share = (where - np.repeat(first, length) + 1) / np.repeat(length + 1, length)
-    flat[where] = (1 - share) * np.repeat(left, length) + share * np.repeat(right, length)
-    return image

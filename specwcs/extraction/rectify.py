@@ -152,15 +152,16 @@ def _mean(planes):
 def _spectrum(rectifier, planes, cal, slit_id, grid, density):
     if planes.mask.all():
         raise InputError("every pixel is masked")
-    unit, width = planes.unit, 1.0
+    data, variance, unit = planes.data, planes.variance, planes.unit
     if density:
-        unit, width = planes.unit / u.AA, np.diff(grid.edges)
-    variance = planes.variance
+        width = np.diff(grid.edges)
+        data, unit = data / width, unit / u.AA
+        variance = None if variance is None else variance / width**2
     slit = cal.mask[slit_id]
     return Spectrum(
-        flux=planes.data / width * unit,
+        flux=data << unit,  # which does not copy it
         spectral_axis=grid.centres * u.AA,
-        uncertainty=None if variance is None else VarianceUncertainty(variance / width**2),
+        uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
         mask=planes.mask,
         meta={
             "slit": slit_id,

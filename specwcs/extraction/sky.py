@@ -14,7 +14,7 @@ from scipy.ndimage import maximum_filter1d
 from specwcs.errors import InputError
 
 from .bspline import BSplineFit
-from .pixels import grown
+from .pixels import NEIGHBOUR, beside
 
 __all__ = ["MISPLACED", "Sky", "fit_sky", "rough_sky"]
 
@@ -128,25 +128,37 @@ def fit_sky(pixels, objects):
             f"Must be at least {_MIN_ROWS}",
             "Extract the slit without sky subtraction, or rectify it",
         )
-    u = np.where(pixels.inside, pixels.u, pixels.u[pixels.inside].min())
-    fit = _Fit(pixels, u, sky, objects)
+    fit = _Fit(pixels, sky, objects)
     fit.run()
     return fit.result()
 
 
 class _Fit:
-    """The fit of the sky of one slit."""
+    """The fit of the sky of one slit.
 
-    def __init__(self, pixels, u, sky, objects):
+    Arrays are one-dimensional: the pixels of the sky, row by row.
+    """
+
+    def __init__(self, pixels, sky, objects):
         self.pixels, self.sky, self.objects = pixels, sky, objects
-        self._some = np.s_[:, :: max(1, sky.size // _SAMPLE)]
-        self.spline = BSplineFit(u, _FINEST, _LEVELS)
-        some = self._some
-        self.floor = float(np.median(pixels.floor[some][sky[some]]))
-        slope = np.broadcast_to(pixels.slope, sky.shape)
-        self.per_count = float(np.median(slope[some]))
-        self.shape, self.used = np.ones(sky.shape), sky.copy()
-        self.light, self.deviation, self.miss = np.zeros((3, *sky.shape))
+        columns = np.arange(sky.shape[1])
+        self._column = np.broadcast_to(columns, sky.shape)[sky]
+        self.data, self.noise = pixels.data[sky], pixels.noise[sky]
+        self._place = 2 * pixels.t[sky] - 1
+        inner = pixels.u[pixels.inside]
+        self.spline = BSplineFit(pixels.u[sky], _FINEST, _LEVELS, (inner.min(), inner.max()))
+        some = columns % max(1, sky.size // _SAMPLE) == 0
+        self._some = np.flatnonzero(some.take(self._column))
+        noise = self.noise[self._some]
+        self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
+        # The cells that the slit function is found on are runs of pixels; empty ones are not there.
+        edges = np.linspace(0, len(columns), _CELLS + 1).astype(int)[:-1]
+        number = np.add.reduceat(sky, edges, axis=1, dtype=np.intp).ravel()
+        self._cell = np.flatnonzero(number)
+        self._starts = np.cumsum(number)[self._cell] - number[self._cell]
+        self._shapes, self.shape = [], np.ones(self.data.shape)
+        self.used = np.ones(self.data.shape, bool)
+        self.light, self.square, self.miss = np.empty((3, self.data.size))
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
@@ -159,25 +171,23 @@ class _Fit:
         self._reject(None, _COARSE)
         self._reject(self._variance, 0.0)
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
-        self._use(_places(self.sky & ~self.used), True)
-        hit = np.zeros_like(self.sky)
-        hit[self._worst(self._far())] = True
-        self._use(_places(self.sky & grown(hit, self.deviation / np.sqrt(self.scatter))), False)
+        self._use(np.flatnonzero(~self.used), True)
+        hit = np.zeros_like(self.used)
+        hit[self._worst(np.arange(hit.size))] = True
+        self._use(np.flatnonzero(self._grown(hit, self.scatter)), False)
         self._find_shape()
         self._take_all()
         self._reject(self._variance, 0.0)
 
     def _blocks(self):
-        """Yield whole rows of the slit, so few that the work on them stays in the cache."""
-        rows, columns = self.sky.shape
-        step = max(1, _CACHED // columns)
-        for first in range(0, rows, step):
-            yield np.s_[first : first + step]
+        """Yield parts of the pixels, so few that the work on them stays in the cache."""
+        for first in range(0, self.data.size, _CACHED):
+            yield np.s_[first : first + _CACHED]
 
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
         self.spline.clear()
-        np.divide(self.pixels.data, self.shape, out=self.light)
+        np.divide(self.data, self.shape, out=self.light)
         self.spline.add(self.light, where=self.used)
 
     def _use(self, where, use):
@@ -186,18 +196,25 @@ class _Fit:
         self.used[where] = use
 
     def _evaluate(self, rough, where):
-        """Find the deviation of pixels from the spline; `rough` is as for `_reject`."""
-        pixels, level, slope = self.pixels, self.spline(where), self.spline.slope(where)
+        """Find how far pixels are off the spline, squared, with the sign.
+
+        `miss` counts in variances of the pixel, `square` in those of what it may be off by in
+        all; `rough` is as for `_reject`.
+        """
+        level, slope = self.spline.line(where)
         model = level * self.shape[where]
-        variance = pixels.variance_for(model, where)
-        miss = pixels.data[where] - model
-        self.miss[where] = miss**2 / variance
+        variance = self.noise[where](model)
+        miss = np.subtract(self.data[where], model, out=model)
+        square = np.abs(miss)
+        square *= miss
+        self.miss[where] = square / variance
         slope *= MISPLACED + rough
         variance += np.square(slope, out=slope)
         if rough:
             level *= rough
             variance += np.square(level, out=level)
-        self.deviation[where] = miss / np.sqrt(variance, out=variance)
+        square /= variance
+        self.square[where] = square
 
     def _reject(self, knots, rough):
         """Leave out what is far off, the worst first, until nothing is.
@@ -207,24 +224,18 @@ class _Fit:
         self.spline.solve(knots)
         for part in self._blocks():
             self._evaluate(rough, part)
-        far = self._far()
+        far = self.used & (np.abs(self.square) > _CLIP**2)
         for _ in range(_ROUNDS):
-            some = self.miss[self._some][self.used[self._some]]
-            self.scatter = max(1.0, 2.2 * float(np.median(some))) if some.size else 1.0
-            out = self._worst(far)
-            if not len(out[0]):
+            some = np.abs(self.miss[self._some[self.used[self._some]]])
+            self.scatter = max(1.0, 2.2 * _median(some))
+            out = self._worst(np.flatnonzero(far))
+            if not len(out):
                 break
             self._use(out, False)
             self.spline.solve(knots)
             moved = self.spline.moved(self._variance, _MOVED)
             self._evaluate(rough, moved)
-            off = self.used[moved] & (np.abs(self.deviation[moved]) > _CLIP)
-            off = np.ravel_multi_index([index[off] for index in moved], self.sky.shape)
-            far = np.union1d(far, off)
-
-    def _far(self):
-        """Return the flat indices of pixels that are used, and far off."""
-        return np.flatnonzero(self.used & (np.abs(self.deviation) > _CLIP))
+            far[moved] |= np.abs(self.square[moved]) > _CLIP**2
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""
@@ -232,114 +243,155 @@ class _Fit:
 
     def _worst(self, far):
         """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
-        far = far[self.used.ravel()[far]]
-        square = self.deviation.ravel()[far] ** 2 / self.scatter
+        far = far[self.used[far]]
+        square = np.abs(self.square[far]) / self.scatter
         far, square = far[square > _CLIP**2], square[square > _CLIP**2]
-        where = np.unravel_index(far, self.sky.shape)
-        at = self.spline.interval(where)
+        if not far.size:
+            return far
+        at = self.spline.interval(far)
         largest = np.zeros(self.spline.n)
         # Where most of the rows are off, it is the spline that is.
         some = (np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count)[at]
         np.maximum.at(largest, at[some], square[some])
         largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
-        worst = some & (square > largest[at] / 4)
-        return tuple(index[worst] for index in where)
+        return far[some & (square > largest[at] / 4)]
+
+    def _grown(self, hit, scatter):
+        """Add to cosmic rays the pixels beside them that are bright too, as `grown` does."""
+        near = beside(self._plane(hit))[self.sky]
+        return hit | (near & (self.square > NEIGHBOUR**2 * scatter))
+
+    def _plane(self, mask):
+        """Return a mask of all pixels of the slit."""
+        plane = np.zeros(self.sky.shape, bool)
+        plane[self.sky] = mask
+        return plane
 
     def _find_shape(self):
         """Find how the light varies along the slit, slowly: by cells of rows and columns.
 
         Against a spline with coarse knots: fine ones see few rows each, and take their part.
         """
-        pixels, found = self.pixels, []
-        self.spline.solve()
-        columns = np.linspace(0, self.sky.shape[1], _CELLS + 1).astype(int)[:-1]
-        for part in self._blocks():
-            level, used = self.spline(part), self.used[part].astype(float)
-            weight = used * level / pixels.variance_for(level, part)
-            planes = (weight * level, weight * self.light[part], used * pixels.t[part], used)
-            found.append([np.add.reduceat(plane, columns, axis=1) for plane in planes])
-        own, seen, t, count = np.concatenate(found, axis=1)
+        if self.spline.mixed:
+            self.spline.solve()
+        level, used = self.spline(), self.used.astype(float)
+        weight = used * level
+        weight /= self.noise(level)
+        own, seen, t, count = (
+            np.add.reduceat(plane, self._starts)
+            for plane in (weight * level, weight * self.light, used * self._place, used)
+        )
         known = (count > 0) & (own > 0)
         if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
             return
-        along = np.broadcast_to(np.linspace(-1, 1, _CELLS), known.shape)[known]
+        along = np.linspace(-1, 1, _CELLS)[self._cell[known] % _CELLS]
         # What is common to all t is the sky's own: it is fitted, and left to the spline.
-        terms = _terms(along, 2 * t[known] / count[known] - 1)
+        terms = _terms(along, t[known] / count[known])
         excess, root = seen[known] / own[known] - 1, np.sqrt(own[known])
         for _ in range(_ROUNDS):
-            design = terms.T * root[:, None]
-            fitted = np.linalg.lstsq(design, excess * root, rcond=None)[0]
+            weighted = terms * root
+            matrix = weighted @ weighted.T
+            fitted = np.linalg.lstsq(matrix, weighted @ (excess * root), rcond=None)[0]
             miss = np.abs(excess - fitted @ terms) * root
-            far = miss > _CLIP * max(1.0, 1.4826 * np.median(miss[root > 0]))
+            far = miss > _CLIP * max(1.0, 1.4826 * _median(miss[root > 0]))
             if not far.any():
                 break
             root[far] = 0.0
         fitted = fitted[_ORDER_U:]
-        covariance = np.linalg.pinv(design.T @ design)[_ORDER_U:, _ORDER_U:]
+        # The inverse of its covariance, whatever the common terms are.
+        common, rest = np.s_[:_ORDER_U], np.s_[_ORDER_U:]
+        shared = matrix[rest, common] @ np.linalg.pinv(matrix[common, common])
+        inverse = matrix[rest, rest] - shared @ matrix[common, rest]
         # As far as it is more than noise (the estimator of James and Stein).
-        gain = fitted @ np.linalg.pinv(covariance) @ fitted
+        gain = fitted @ inverse @ fitted
         fitted *= max(0.0, 1.0 - len(fitted) / max(gain, 1e-12))
         u = np.linspace(-1, 1, self.sky.shape[1])
-        powers = [np.polynomial.chebyshev.chebval(u, c) for c in fitted.reshape(-1, _ORDER_U)]
+        powers = np.polynomial.chebyshev.chebval(u, fitted.reshape(-1, _ORDER_U).T)
+        self._shapes.append(powers)
         for part in self._blocks():
-            t, change = 2 * pixels.t[part] - 1, 0.0
-            for power in reversed(powers):
-                change = (change + power) * t
-            self.shape[part] = np.clip(self.shape[part] * (1 + change), 0.5, 2.0)
+            here = powers.take(self._column[part], axis=1)
+            self.shape[part] = _shaped(self.shape[part], here, self._place[part])
 
     def result(self):
         """Return the sky."""
-        pixels, sizes = self.pixels, np.zeros(self.sky.shape[1])
-        self.model, slope, square = self.light, np.empty_like(self.light), 0.0
-        for part in self._blocks():
-            self.model[part] = model = self.spline(part) * self.shape[part]
-            slope[part] = self.spline.slope(part)
-            variance, used = pixels.variance_for(model, part), self.used[part]
-            sizes += np.sum(variance, axis=0, where=used)
-            square += np.sum((pixels.data[part] - model) ** 2 / variance, where=used)
-        known = self.used.sum(axis=0)
-        sizes = np.divide(sizes, known, out=np.zeros_like(sizes), where=known > 0)
-        variance = sizes * self.spline.variance_factor(pixels.strip.columns)
-        chi2 = square / known.sum() if pixels.known_noise else np.nan
-        hit = self._follow_ends()
-        return Sky(self.model, slope, variance, self.used, hit, float(chi2))
+        pixels, spline, used = self.pixels, self.spline, self.used
+        self.model, self.slope = np.zeros((2, *self.sky.shape))
+        level, slope = spline.line()
+        level *= self.shape
+        self.model[self.sky], self.slope[self.sky] = level, slope
+        variance = self.noise(level)[used]
+        square = np.sum((self.data[used] - level[used]) ** 2 / variance)
+        chi2 = square / variance.size if pixels.known_noise else np.nan
+        self._elsewhere()
+        column, n = self._column[used], self.sky.shape[1]
+        sizes, number = np.bincount(column, variance, n), np.bincount(column, minlength=n)
+        sizes = np.divide(sizes, number, out=np.zeros_like(sizes), where=number > 0)
+        sizes *= spline.variance_factor(pixels.strip.columns)
+        hit = self._plane(self._grown(~used, 1.0))
+        self._follow_ends(hit)
+        return Sky(self.model, self.slope, sizes, self._plane(used), hit, float(chi2))
 
-    def _follow_ends(self):
+    def _elsewhere(self):
+        """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
+        pixels = self.pixels
+        rest = pixels.inside & ~self.sky
+        level, self.slope[rest] = self.spline.line_at(pixels.u[rest])
+        column = np.broadcast_to(np.arange(rest.shape[1]), rest.shape)[rest]
+        shape, place = np.ones(level.shape), 2 * pixels.t[rest] - 1
+        for powers in self._shapes:
+            shape = _shaped(shape, powers.take(column, axis=1), place)
+        self.model[rest] = level * shape
+
+    def _follow_ends(self, hit):
         """Let the model fall off as the light does at both ends of the slit, and past them.
 
-        Returns
-        -------
-        ndarray of bool
-            All pixels that cosmic rays have hit.
+        Parameters
+        ----------
+        hit : ndarray of bool, shape (rows, columns)
+            The pixels that cosmic rays have hit: those of the ends are added.
         """
         pixels = self.pixels
-        hit = grown(self.sky & ~self.used, self.deviation) & self.sky
         reach = np.minimum(_END, _SHORT * pixels.length)
         for t in (pixels.t, 1.0 - pixels.t):
-            end = _places(pixels.inside & (t <= reach / pixels.length))
-            level, share = self.spline(end), _tent(t[end] * pixels.length[end[1]])
-            free, data = ~pixels.bad[end] & ~self.sky[end], pixels.data[end]
+            end = np.flatnonzero(pixels.inside & (t <= reach / pixels.length))
+            level, slope = self.spline.line_at(pixels.u.take(end))
+            share = _tent(t.take(end) * pixels.length.take(end % t.shape[1]))
+            data, noise = pixels.data.take(end), pixels.noise.take(end)
+            free = ~(pixels.bad | self.sky).take(end)
             used = free & (level > 0)
             if np.count_nonzero(used) < 4 * len(_END_KNOTS):
                 continue
-            weight = level**2 / pixels.variance_for(self.model[end], end)
-            ratio = np.clip(data[used] / level[used], 0.0, 2.0)
-            weighted = share[:, used] * weight[used]
-            matrix = weighted @ share[:, used].T + 1e-9 * np.eye(len(_END_KNOTS))
+            ratio = np.divide(data, level, out=np.zeros_like(data), where=used)
+            np.clip(ratio, 0.0, 2.0, out=ratio)
+            weighted = share * (used * level**2 / noise(self.model.take(end)))
+            matrix = weighted @ share.T + 1e-9 * np.eye(len(_END_KNOTS))
             model = level * (np.linalg.solve(matrix, weighted @ ratio) @ share)
-            self.model[end] = model
+            self.model.flat[end] = model
             # The light falls off steeply there: what a tenth more would do is no cosmic ray.
-            error = np.sqrt(
-                pixels.variance_for(model, end) + (MISPLACED * self.spline.slope(end)) ** 2
-            )
+            error = np.sqrt(noise(model) + (MISPLACED * slope) ** 2)
             far = np.abs(data - model) > _CLIP * (error + _STEEP * model)
-            hit[end] |= free & ~self.objects[end] & far
-        return hit
+            hit.flat[end[far & free & ~self.objects.take(end)]] = True
 
 
-def _places(mask):
-    """Return the indices where a mask is true, as `numpy.nonzero` does in more time."""
-    return np.unravel_index(np.flatnonzero(mask), mask.shape)
+def _shaped(shape, powers, place):
+    """Refine a slit function by a polynomial of the place along the slit, from the first power."""
+    change = 0.0
+    for power in reversed(powers):
+        change = change + power
+        change *= place
+    change += 1.0
+    change *= shape
+    return np.clip(change, 0.5, 2.0, out=change)
+
+
+def _median(values):
+    """Return the median, 0 of nothing: in half the time of `numpy.median`, which looks for NaN."""
+    half = len(values) // 2
+    if not half:
+        return float(values.sum())
+    part = np.partition(values, half)
+    low = part[half] if len(values) % 2 else part[:half].max()
+    return 0.5 * float(low + part[half])
 
 
 def _tent(distance):

@@ -18,7 +18,7 @@ from astropy.nddata import NDData, StdDevUncertainty
 from gwcs import coordinate_frames
 
 from specwcs.errors import InputError, SpecwcsError, SpecwcsWarning
-from specwcs.extraction.rectifier import variance_of
+from specwcs.extraction.exposure import variance_of
 from specwcs.files import asdf_bytes
 from specwcs.wcs.strip import SlitStrip
 

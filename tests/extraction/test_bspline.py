@@ -34,7 +34,7 @@ def test_evaluated_at_its_points_as_elsewhere():
     slope = (smooth(AT + 1e-4) - smooth(AT - 1e-4)) / 2e-4
     at = BSplineFit(AT, 0.7)
     at.add(smooth(AT))
-    np.testing.assert_allclose(at.solve().slope(), slope, atol=0.3)
+    np.testing.assert_allclose(at.solve().line()[1], slope, atol=0.3)
 
 
 def test_points_taken_out_are_as_never_added():

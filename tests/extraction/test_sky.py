@@ -4,7 +4,7 @@ from sky_cases import STAR, cosmic_rays, expected, night, pixels_of
 from truth_calibration import small_mos, truth
 
 from specwcs.errors import InputError
-from specwcs.extraction import flat_field, reduce_frame
+from specwcs.extraction import FlatField, flat_field, reduce_frame
 from specwcs.extraction.pixels import PhotonNoise, SlitPixels
 from specwcs.extraction.sky import fit_sky
 
@@ -40,6 +40,20 @@ def test_sky_leaves_the_noise_alone():
     assert np.median(chi) < 1.05
     assert np.median(bright) <= 1.1
     assert max(bright) <= 1.3
+
+
+def test_dead_pixels_of_the_flat_are_as_masked_ones():
+    """Whether knots are fine is told by the noise: a pixel without any does not count."""
+    case, slit_id = night("LR"), night("LR").slits[0]
+    frame = case.observation.science(3, **STAR)
+    inside, _, _ = pixels_of(case, slit_id)
+    dead = np.zeros(frame.shape, bool)
+    dead[np.flatnonzero(inside.any(axis=1))[20]] = True
+    flat = FlatField(np.where(dead, np.nan, 1.0), np.zeros(frame.shape))
+    divided = reduce_frame(case.cal, frame, slits=[slit_id], flat=flat)
+    frame.mask = dead if frame.mask is None else frame.mask | dead
+    masked = reduce_frame(case.cal, frame, slits=[slit_id])
+    np.testing.assert_allclose(divided.sky[inside], masked.sky[inside], rtol=1e-6)
 
 
 def test_cosmic_rays_are_found_and_little_else():
