@@ -57,12 +57,15 @@ def run(args, console):
     night.write(args.output, overwrite=args.overwrite)
     page = write_page(night, page, args.overwrite, console, previous=before, **frames)
     table = moved(before, night)
+    said = night.provenance["fits"][len(before.provenance.get("fits", [])) :]
+    untold = [sentence for sentence in said if " stays: " in sentence]
     facts = calibration_facts(night)
     facts |= {
         "calibration": args.output,
         "report": page,
         "seconds": console.seconds - start,
         "moved": night.provenance["moved"],
+        "untold": untold,
     }
     lines = [
         f"tuned {before.instrument.name} in {facts['seconds']:.0f} s; what moved, px along and "
@@ -71,6 +74,7 @@ def run(args, console):
             f"  slit {row['slit']:8s} {row['along'].value:+8.3f} {row['across'].value:+8.3f}"
             for row in table
         ),
+        *(f"  {sentence}" for sentence in untold),
         *failure_lines(facts["failed"]),
         f"  wrote        {args.output}",
         *([f"  look at      {page}"] if page else []),
