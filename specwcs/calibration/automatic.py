@@ -4,9 +4,11 @@ Edges come from the flat, wavelengths from the arc; both become `Markers`, and `
 does the rest as it does for markers placed by hand.
 """
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from specwcs.markers import Markers
+from specwcs.measure.find import ASTRAY
 
 from .imaging import fit_image
 from .measured import arc_lines, edge_markers, frame_of, frame_traces, identified
@@ -72,7 +74,7 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     say("identifying the lines of the arc")
     traces, identification = identified(candidates, arc, instrument, catalog)
     say("measuring the lines")
-    lines = arc_lines(arc, traces, identification, catalog, instrument)
+    lines = _in_place(arc_lines(arc, traces, identification, catalog, instrument), traces)
     say("fitting the models")
     flips = (identification.flip_u, traces.flip_v)
     flips = flips if instrument.direction.along_x else flips[::-1]
@@ -91,6 +93,15 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         faults=_faults(mask, traces, identification),
         provenance=_provenance(instrument, mask, flat, arc, image, catalog, origin, identification),
     )
+
+
+def _in_place(lines, traces):
+    """Leave out the lines of slits that are not where the mask has them: others' would suffer."""
+    astray = [key for key, status in traces.status.items() if status.flag == ASTRAY]
+    out = np.isin(lines["slit"], astray) & lines["used"]
+    lines["reason"] = np.where(out, f"its slit is {ASTRAY}", lines["reason"])
+    lines["used"] = lines["used"] & ~out
+    return lines
 
 
 def _silent(step):

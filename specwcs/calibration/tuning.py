@@ -16,7 +16,7 @@ from specwcs.measure import arc_spectra, recognise, retrace
 from specwcs.measure.borders import LAID, PARTLY
 from specwcs.measure.lines import NOT_LISTED
 from specwcs.measure.reduce import canonical_data
-from specwcs.measure.retrace import ODD
+from specwcs.measure.retrace import ODD, EdgesUnseenError
 
 from .field_fit import fit_field
 from .fitter import residual_table
@@ -76,6 +76,8 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
         raise InputError(
             f"{given} given", "Must be flat, arc, or sky; of arc and sky one", "Give one of them"
         )
+    if all(calibration.mask[key].reference for key in calibration.good()):
+        raise FitError("no slit of the calibration is calibrated. Tune one with good slits.")
     say = progress or _silent
     say("reading frames")
     frames = {
@@ -107,16 +109,30 @@ def _catalog(calibration, catalog, kind):
         return catalog.to_medium(calibration.medium)
     if kind == "sky":
         return LineCatalog.read("sky").to_medium(calibration.medium)
-    tables = [t[t["kind"] == "line"] for t in (calibration.residuals, calibration.dropped)]
-    rests = [t["wavelength"].value[t["reason"] != NOT_LISTED] for t in tables]
-    wavelength = np.unique(np.concatenate(rests))
-    wavelength = wavelength[np.isfinite(wavelength)]
-    if not len(wavelength):
+    lines = _lines_of_arc(calibration)
+    if not lines["used"]:
         raise InputError("the calibration has no lines", "", "Give the lines of the arc: catalog")
+    wavelength = np.array([*lines["used"], *lines["beside"]])
+    flag = np.repeat([1, 0], [len(lines["used"]), len(lines["beside"])])
+    order = np.argsort(wavelength)
     n = len(wavelength)
     return LineCatalog(
-        wavelength, np.full(n, "arc"), np.ones(n, int), np.full(n, np.nan), calibration.medium
+        wavelength[order], np.full(n, "arc"), flag[order], np.full(n, np.nan), calibration.medium
     )
+
+
+def _lines_of_arc(calibration):
+    """Return the lines of the arc that the calibration rests on, and those beside them, Å.
+
+    They are kept when a calibration is tuned: by the sky, or by an arc that shows fewer.
+    """
+    if "arc_lines" in calibration.provenance:
+        return calibration.provenance["arc_lines"]
+    tables = [t[t["kind"] == "line"] for t in (calibration.residuals, calibration.dropped)]
+    used = np.unique(tables[0]["wavelength"].value[tables[0]["used"]])
+    others = [t["wavelength"].value[t["reason"] != NOT_LISTED] for t in tables]
+    beside = np.setdiff1d(np.concatenate(others), used)
+    return {"used": used.tolist(), "beside": beside[np.isfinite(beside)].tolist()}
 
 
 # -- the traces -------------------------------------------------------------------------------
@@ -132,22 +148,32 @@ def _tune_traces(cal, frame, kind):
     tables : list of QTable
         Of residuals.
     """
-    traces = model_traces(cal.opt, cal.crv, cal.mask, cal.instrument)
-    traces = retrace(frame, traces, cal.instrument, cal.good(), objects=kind == "sky")
-    if traces is None and kind == "flat" and len(cal.mask) > 1:
-        msg = (
-            "the flat contradicts the calibration: the edges of the slits are nowhere near where "
-            "they are expected. Is it of another mask?"
-        )
-        raise FitError(msg)
-    edges = None if traces is None else edge_markers(traces, cal.instrument)
-    if edges is not None:
-        cal = _at_fault(cal, dict.fromkeys(_astray(edges), f"its edges are {ODD} on the {kind}"))
-        seen = np.asarray(edges["used"]) & ~np.isin(edges["reason"], (LAID, PARTLY))
-        edges = edges[seen & np.isin(edges["slit"], cal.good())]
-    if edges is None or not len(edges):
+    try:
+        traces = retrace(frame, _traces(cal), cal.instrument, cal.good(), objects=kind == "sky")
+    except FitError as error:
+        if kind == "flat" and not isinstance(error, EdgesUnseenError):
+            msg = f"the flat contradicts the calibration: {error} Is it of another mask?"
+            raise FitError(msg) from error
+        return cal, [f"CRV stays: the {kind} does not tell it: {error}"], []
+    edges = edge_markers(traces, cal.instrument)
+    edges = edges[np.isin(edges["slit"], cal.good()) & ~np.isin(edges["reason"], (LAID, PARTLY))]
+    cal = _at_fault(cal, dict.fromkeys(_astray(edges), f"its edges are {ODD} on the {kind}"))
+    cal, edges = _used(cal, edges)
+    if not len(edges):
         return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], []
     return _with_change(cal, "crv", edges, _edge_points(cal, edges), _CRV, f"CRV by the {kind}")
+
+
+def _traces(cal):
+    """Return the traces of a calibration, with what single slits deviate by."""
+    traces = model_traces(cal.opt, cal.crv, cal.mask, cal.instrument)
+    direction, shape = cal.instrument.direction, cal.instrument.shape
+    t, offset = np.array([0.0, 1.0]), {}
+    for key in traces.mask:
+        x, y = cal.geometry(key, extrapolate=True).trace.pixel_from_trace(np.zeros(2), t)
+        p, q = direction.canonical_pixel(x, y, shape)
+        offset[key] = tuple(q - traces.q(key, t, p))
+    return replace(traces, offset=offset)
 
 
 def _astray(edges):
@@ -185,10 +211,11 @@ def _edge_points(cal, edges):
 def _tune_wavelengths(cal, frame, catalog, kind):
     """Tune IDS by lines that are recognised."""
     instrument = cal.instrument
-    traces = model_traces(cal.opt, cal.crv, cal.mask, instrument)
+    traces = _traces(cal)
     spectra = arc_spectra(*canonical_data(frame, instrument), traces, instrument)
     slits = [key for key in cal.good() if not cal.mask[key].reference]
     known = {key: _known(cal, key) for key in slits}
+    known = {key: wavelength for key, wavelength in known.items() if np.isfinite(wavelength).any()}
     lines = recognise(spectra, traces, known, catalog, _flips(cal)[0])
     if lines.status == "no lines":
         msg = f"the {kind} tells nothing: {lines.reason}. Give one with more light."
@@ -209,14 +236,22 @@ def _tune_wavelengths(cal, frame, catalog, kind):
             "its lines are elsewhere. Is it of another grating, or of other lamps?"
         )
         raise FitError(msg)
-    cal = _at_fault(cal, odd)
+    if kind == "arc":  # on the sky a star may outshine the lines of a slit
+        cal = _at_fault(cal, odd)
     markers = arc_lines(frame, traces, lines, catalog, instrument)
-    markers = markers[np.asarray(markers["used"])]
+    cal, markers = _used(cal, markers)
     if not len(markers):
         msg = f"no line is measured: the {kind} tells nothing."
         raise FitError(msg)
     points = _line_points(cal, markers)
     return _with_change(cal, "ids", markers, points, _IDS, f"IDS by the {kind}")
+
+
+def _used(cal, markers):
+    """Return the calibration with the night's markers that are not used, and those that are."""
+    used = np.asarray(markers["used"])
+    kept = cal.dropped[cal.dropped["kind"] != markers["kind"][0]] if len(markers) else cal.dropped
+    return replace(cal, dropped=QTable(vstack([kept, QTable(markers[~used])]))), markers[used]
 
 
 def _flips(cal):
@@ -264,7 +299,7 @@ def _with_change(cal, name, markers, points, highest, what):
     change, covariance, residuals, used, notes = _change(cal, name, points, highest, what)
     faults = {
         key: f"{what}: it is off by {off:+.2f} px from what the others say"
-        for key, off in _odd_slits(points, residuals).items()
+        for key, off in _odd_slits(cal, points, residuals).items()
     }
     tuned = replace(
         _at_fault(cal, faults),
@@ -324,13 +359,16 @@ def _change(cal, name, points, highest, what):
     return change, fit.covariance[:n, :n], residuals, fit.used, notes
 
 
-def _odd_slits(points, residuals):
+def _odd_slits(cal, points, residuals):
     """Return the slits that did not move with the others, and by how much they are off, px."""
-    odd = {}
+    odd, before = {}, cal.residuals[cal.residuals["used"]]
+    before = before[before["kind"] == ("line" if points.lines else "edge")]
     for key in np.unique(points.slit):
         mine = points.finite & (points.slit == key)
         if mine.any():
-            off, sigma = np.median(residuals[mine]), np.median(points.sigma[mine])
+            own = before["residual"].value[before["slit"] == key]
+            off = np.median(residuals[mine]) - (np.median(own) if len(own) else 0.0)
+            sigma = np.median(points.sigma[mine])
             if abs(off) > max(_OFF, _SIGMAS * sigma):
                 odd[str(key)] = off
     return odd
@@ -341,6 +379,7 @@ def _at_fault(cal, reasons):
     slits = cal.slits | {
         key: replace(cal.slits[key], flag="doubtful", reason=reason)
         for key, reason in reasons.items()
+        if cal.slits[key].ok
     }
     return replace(cal, slits=slits)
 
@@ -366,12 +405,14 @@ def _finish(before, night, frames, tables, notes):
     kinds = {str(kind) for table in tables for kind in np.unique(table["kind"])}
     kept = before.residuals[~np.isin(before.residuals["kind"], list(kinds))]
     night = replace(night, residuals=QTable(vstack([kept, *tables])) if tables else kept)
+    night = replace(night, slits=_recounted(night))
     table = moved(before, night)
     first = next(frame for frame in frames.values() if frame is not None)
     record = provenance(
         {kind: sources_of(frame) for kind, frame in frames.items()},
         first,
         edges="tuned",
+        arc_lines=_lines_of_arc(before),
         fits=[*before.provenance.get("fits", []), *notes],
         tuned_from={
             key: before.provenance.get(key)
@@ -385,6 +426,18 @@ def _finish(before, night, frames, tables, notes):
     )
     setup = before.provenance.get("setup", {})
     return replace(night, provenance={**record, "setup": setup or record["setup"]})
+
+
+def _recounted(cal):
+    """Return what the slits rest on now."""
+    slits, used = dict(cal.slits), cal.residuals[cal.residuals["used"]]
+    for key, status in slits.items():
+        mine = used[used["slit"] == key]
+        lines = mine["residual"].value[mine["kind"] == "line"]
+        rms = float(np.sqrt(np.mean(lines**2))) if len(lines) else np.nan
+        n_edges = int(np.sum(mine["kind"] == "edge"))
+        slits[key] = replace(status, rms=rms, n_lines=len(lines), n_edges=n_edges)
+    return slits
 
 
 def _plain(value):

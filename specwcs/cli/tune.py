@@ -37,6 +37,7 @@ def run(args, console):
     from specwcs.cli.calibrate import page_of, read_catalog
     from specwcs.cli.facts import calibration_facts, failure_lines
     from specwcs.cli.outputs import check_output, write_page
+    from specwcs.errors import InputError
     from specwcs.inputs import LineCatalog, read_frame
 
     start, page = console.seconds, page_of(args.output)
@@ -44,6 +45,10 @@ def run(args, console):
         check_output(path, args.overwrite)
     before = Calibration.read(args.calibration)
     catalog = None
+    if args.lamps and args.sky:
+        raise InputError(
+            "--lamps with --sky", "The sky has lines of its own", "Give --arc, or --catalog"
+        )
     if args.lamps:
         catalog = LineCatalog.of_lamps(args.lamps, before.medium)
     elif args.catalog:

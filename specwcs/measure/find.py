@@ -25,7 +25,7 @@ from specwcs.measure.traces import (
     place_status,
 )
 
-__all__ = ["find_traces"]
+__all__ = ["ASTRAY", "find_traces"]
 
 MIDDLES = (0.5, 0.3, 0.7)
 """Where the layout is looked for, in units of the frame: first where most edges are seen."""
@@ -66,6 +66,12 @@ THIN = 3
 
 WHOLE_EDGE = 0.25
 """Distance of a whole edge from the field beyond which it is left out, px."""
+
+OFF = "off the field"
+"""Why an edge is left out that is not where the others put it."""
+
+ASTRAY = "off its place"
+"""What is said of a slit both of whose edges are so, alike: the mask is not as it is designed."""
 
 
 def find_traces(image, mask, instrument):
@@ -181,8 +187,9 @@ def _traces(reduced, profile, layout, instrument, other_score):
             measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
             break
         field = fit.field  # how wide a seam is, the other edges tell better than the guide
-    real = fit.used & (samples.sigma < NOMINAL)  # not laid
-    offset = _offsets(list(layout.mask), fit.residual[real], samples.group[real])
+    edge, column = np.nonzero(measured.used)
+    rows = fit.field(edges.u[edge], edges.v[edge], measured.p[edge, column])
+    offset = _offsets(list(layout.mask), measured.q[edge, column] - rows, edge)
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
 
 
@@ -263,7 +270,7 @@ def _without_odd_edges(measured, edges, samples, fit, limits):
     reason = measured.reason.copy()
     used = fit.used[: len(edge)]
     reason[edge[~used], column[~used]] = "outlier"
-    reason[odd[:, np.newaxis] & measured.used] = "off the field"
+    reason[odd[:, np.newaxis] & measured.used] = OFF
     if odd[samples.group].any():
         samples = samples.select(~odd[samples.group])
         fit = _uncrossed_fit(samples, limits, edges)
@@ -327,10 +334,25 @@ def _statuses(names, edges, reduced, measured, field):
         place = place_status(top, bottom, reduced.shape[0])
         if place is None and not light[n] > NO_LIGHT * typical:
             place = SlitStatus("no light", f"{max(light[n] / typical, 0):.1%} of the others' light")
+        if place is None and (off := _off_its_place(measured, rows[n], 2 * n)):
+            place = SlitStatus(
+                ASTRAY, f"its edges are {off:+.1f} px from where the others put them"
+            )
         if place is None and not seen[n].any():
             place = SlitStatus("edges not measured", _why(measured, edges, n, names))
         status[str(name)] = place or SlitStatus("ok", "")
     return status
+
+
+def _off_its_place(measured, rows, first):
+    """Return how far a slit is off its place, px, if both its edges say so alike; else 0."""
+    off = []
+    for edge, expected in zip((first, first + 1), rows, strict=True):
+        odd = measured.reason[edge] == OFF
+        if not odd.any() or measured.used[edge].any():
+            return 0.0
+        off.append(np.median((measured.q[edge] - expected)[odd]))
+    return float(np.mean(off)) if abs(off[0] - off[1]) < WHOLE_EDGE else 0.0
 
 
 def _why(measured, edges, n, names):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from specwcs.errors import InputError
 from specwcs.measure.explore import Verdict
 from specwcs.measure.identification import Fewest, Task
 from specwcs.measure.peaks import find_peaks
@@ -50,6 +51,11 @@ def recognise(arcs, traces, known, catalog, flip_u=False):
     Returns
     -------
     Identification
+
+    Raises
+    ------
+    InputError
+        If the catalogue has no line that could be seen.
     """
     spectra = {name: s for name, s in arcs.by_flip[flip_u].items() if name in known}
     names, length = list(spectra), traces.shape[1]
@@ -63,6 +69,12 @@ def recognise(arcs, traces, known, catalog, flip_u=False):
     before = _before([known[name] for name in names], names, traces, flip_u)
     low, high = (f(f(known[n][np.isfinite(known[n])]) for n in names) for f in (min, max))
     lines = LineTable.from_catalog(catalog, low, high)
+    if not len(lines.wavelength):
+        raise InputError(
+            f"no catalogue line between {low:.0f} and {high:.0f} Å",
+            "These are the wavelengths of the calibrated slits.",
+            "Check the lamps, and the unit of the catalogue.",
+        )
     verdict = _search(before, task.tables[flip_u], lines, arcs.fwhm)
     return task.settle(verdict, lines, _doubt(verdict, lines))
 

@@ -100,6 +100,9 @@ def canonical_data(image, instrument):
     if mask is not None:
         bad |= view(np.broadcast_to(mask, instrument.shape))
     variance = _estimated_variance(data, bad) if variance is None else view(np.asarray(variance))
+    hollow = ~np.isfinite(data)
+    if hollow.any():  # what interpolates between pixels must not spread them
+        data = _bridge(data, hollow)
     return data, np.where(bad, 0.0, variance), bad
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from specwcs.errors import FitError
+from specwcs.measure.borders import BEYOND
 from specwcs.measure.edges import measure_edges
 from specwcs.measure.find import NO_LIGHT, WHOLE_EDGE, median_by_edge, slit_light
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import MaskEdges, domain, edge_table
 
-__all__ = ["ODD", "retrace"]
+__all__ = ["ODD", "EdgesUnseenError", "retrace"]
 
 ODD = "off the others"
 """Why an edge is not used that did not move with the others."""
@@ -26,6 +28,8 @@ _ROUNDS, _SETTLED = 4, 0.2
 # What moved is told by so many points. So many of the edges that should be seen are nearer than
 # this, px, to where it puts them.
 _FEWEST, _SEEN, _AGREE = 3, 0.5, 0.6
+# A shift must explain so many slits more than another one, further away than this, px.
+_LEAD, _LEAST_LEAD, _APART = 0.6, 0.8, 6.0
 # The light between lines: a percentile of the columns around.
 _CONTINUUM = 30, (1, 31)
 # Distances from an edge at which objects in the slit are looked for, px.
@@ -35,6 +39,10 @@ _RAMP = 0.3  # px: from such an extent of its ends across the dispersion a slit 
 _STIFF, _ODD = np.array([0.002, 0.004, 0.004]), 0.2
 _OUTSHONE, _TILTED = "outshone by an object", "tilted: its lines run out of the bin"
 _SIGMAS = 5.0  # by which an edge is off the others that is left out
+
+
+class EdgesUnseenError(FitError):
+    """The frame does not show the edges of the slits, and says nothing of where they are."""
 
 
 def retrace(image, traces, instrument, slits, *, objects=False):
@@ -55,16 +63,22 @@ def retrace(image, traces, instrument, slits, *, objects=False):
 
     Returns
     -------
-    Traces or None
-        With the edges of the frame, and else as before; None if the edges are not seen where
-        they should be.
+    Traces
+        With the edges of the frame, and else as before.
+
+    Raises
+    ------
+    EdgesUnseenError
+        If the frame does not show the edges: they are beyond it, or it has too little light.
+    FitError
+        If there is light, and no edges where they should be.
     """
     reduced = reduce_frame(*canonical_data(image, instrument))
     continuum = None
     if objects:
         continuum = ndimage.percentile_filter(reduced.data, *_CONTINUUM, mode="nearest")
         reduced = replace(reduced, data=reduced.data - continuum)
-    edges = MaskEdges.of(traces.mask, traces.direction, traces.flip_v)
+    edges = _edges(traces)
     columns = np.linspace(0, reduced.shape[1] - 1, _BINS)
     expected = np.repeat(np.isin(list(traces.mask), slits), 2)
     field = _MovedField(traces.field, domain(edges, reduced.shape), np.zeros(4))
@@ -75,7 +89,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
         light = slit_light(reduced, q, columns)
         lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2) if np.any(light > 0) else None
         if lit is None or not lit.any():
-            return None
+            raise EdgesUnseenError("no slit has light. Give a frame with more light.")
         scale = _scale(field, edges, columns)
         measured = measure_edges(reduced, field, edges, scale, lit)
         if continuum is not None:
@@ -83,7 +97,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
             measured = _without_tilted(measured, edges.ramp * scale)
         edge, column = np.nonzero(measured.used)
         if len(edge) < _FEWEST:
-            return None
+            raise _unseen(measured, "their light is too faint")
         p, q = measured.p[edge, column], measured.q[edge, column]
         terms = field.terms(edges.u[edge], edges.v[edge], p)
         before, away = field.moved, q - traces.field(edges.u[edge], edges.v[edge], p)
@@ -95,8 +109,9 @@ def retrace(image, traces, instrument, slits, *, objects=False):
     rows = field(edges.u, edges.v, columns[_BINS // 2])
     expected &= (rows > 0) & (rows < len(reduced.data) - 1)
     expected &= ~np.any(np.isin(measured.reason, (_OUTSHONE, _TILTED)), axis=1) | (size < _AGREE)
-    if np.sum(size[expected] < _AGREE) < _SEEN * expected.sum():
-        return None
+    agree = np.sum(size[expected] < _AGREE)
+    if agree < _SEEN * expected.sum():
+        raise _unseen(measured, f"{agree} of {expected.sum()} are where they are expected")
     measured = _without_odd_edges(measured, size)
     on = np.isfinite(measured.q)
     edge, _ = np.nonzero(on)
@@ -106,6 +121,21 @@ def retrace(image, traces, instrument, slits, *, objects=False):
         reason=measured.reason[on],
     )  # fmt: skip
     return replace(traces, edges=table)
+
+
+def _edges(traces):
+    """List the ends of the slits as they were seen: off the field by the offsets of the slits."""
+    edges = MaskEdges.of(traces.mask, traces.direction, traces.flip_v)
+    middle = np.full(1, 0.5 * (traces.shape[1] - 1))
+    offset = np.array(list(traces.offset.values())).ravel()
+    return replace(edges, v=edges.v + offset / _scale(traces.field, edges, middle))
+
+
+def _unseen(measured, why):
+    """Return the error that says why edges are not seen: beyond the frame, or elsewhere."""
+    if np.any(measured.reason == BEYOND) and len(measured.q) == 2:
+        return EdgesUnseenError("the slit goes on beyond the frame.")
+    return FitError(f"the edges of the slits are not seen: {why}.")
 
 
 def _outshining(measured, reduced, continuum):
@@ -139,11 +169,16 @@ def _shift(reduced, field, edges):
     q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p)
     column = np.broadcast_to(np.arange(len(p)), q.shape)
     shifts = np.arange(-_FARTHEST, _FARTHEST + _STEP, _STEP)
-    seen = [
-        edges.sign @ ndimage.map_coordinates(clear, [column, q + shift], order=1, cval=0.0)
+    seen = np.array([
+        np.sum(edges.sign @ ndimage.map_coordinates(clear, [column, q + shift], order=1, cval=0.0))
         for shift in shifts
-    ]
-    return float(shifts[np.argmax(np.sum(seen, axis=1))])
+    ])  # fmt: skip
+    best = np.argmax(seen)
+    # Of a regular mask all slits but one are seen one slit further on.
+    other = seen[np.abs(shifts - shifts[best]) > _APART].max()
+    if other > max(1 - _LEAD / (len(edges) // 2), _LEAST_LEAD) * seen[best]:
+        raise EdgesUnseenError("several shifts of the slits explain the frame alike.")
+    return float(shifts[best])
 
 
 def _without_tilted(measured, ramp):

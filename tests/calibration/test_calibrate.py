@@ -1,5 +1,8 @@
 """The main job on simulated frames: no hand, nominal values off, faults of slits."""
 
+import re
+from dataclasses import replace
+
 import calibration_cases as cases
 import numpy as np
 import pytest
@@ -142,3 +145,21 @@ def test_frames_in_memory_are_not_added_in_silence():
     arc = obs.arc(lamp(), 2)
     with pytest.raises(InputError, match=r"a list of frames in memory.*Must be one CCDData"):
         calibrate(obs.instrument, obs.mask, arc=[arc, arc], catalog=lamp())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("px", [0.4, 2.0])
+def test_a_slit_cut_off_its_place_says_so_and_harms_no_other(px):
+    obs = example("LR", (400, 1024), n_slits=12, seed=4, line_curvature=1.0)
+    slit = obs.mask["04"]
+    mm = px * obs.instrument.pixel_scale / 1.7
+    cut = replace(slit, y=slit.y + mm, control=slit.control + np.array([0.0, mm]))
+    real = replace(obs, mask=Mask([cut if s is slit else s for s in obs.mask.values()]))
+    cal = calibrate(
+        wrong(obs.instrument), obs.mask, flat=real.flat(1), arc=real.arc(lamp(), 2), catalog=lamp()
+    )
+    assert set(cal.mask) - set(cal.good()) == {"04"}
+    assert cal.slits["04"].flag == "off its place"
+    assert re.search(rf"{px:.1f} px from where the others put them", cal.slits["04"].reason)
+    assert cases.rms(cases.wavelength_errors(real, cal)) < 0.03
+    assert cases.rms(cases.edge_errors(real, cal)) < 0.02
