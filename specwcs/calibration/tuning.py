@@ -1,7 +1,7 @@
 """A calibration tuned to a night: what moved since, as far as the night's frames tell.
 
-The change of each model over the field is a polynomial of low degree: a constant, and what
-cross-validation adds. What the night does not tell stays as it was.
+The change of each model over the field is a polynomial with terms of likely sizes. What the night
+does not tell stays as it was.
 """
 
 from dataclasses import replace
@@ -20,6 +20,7 @@ from specwcs.measure.retrace import ODD, EdgesUnseenError
 
 from .field_fit import fit_field
 from .fitter import residual_table
+from .known import KNOWN
 from .measured import arc_lines, edge_markers, frame_of, model_traces
 from .moved import moved
 from .points import Points
@@ -35,6 +36,7 @@ _CRV, _IDS = (2, 1, 1), (3, 2, 2)
 _CONTRADICTS, _MOST = 1.0, 0.4
 # A slit that is off by more than this, px and standard deviations of a point, is flagged.
 _OFF, _SIGMAS = 0.3, 3.0
+_WAVELENGTHS = 41  # at which it is seen how well they are known
 
 
 # The matrices are small: more than one BLAS thread only waits for the other.
@@ -406,6 +408,8 @@ def _finish(before, night, frames, tables, notes):
     kept = before.residuals[~np.isin(before.residuals["kind"], list(kinds))]
     night = replace(night, residuals=QTable(vstack([kept, *tables])) if tables else kept)
     night = replace(night, slits=_recounted(night))
+    if night.ids is not before.ids:
+        night = replace(night, slits=_still_known(night))
     table = moved(before, night)
     first = next(frame for frame in frames.values() if frame is not None)
     record = provenance(
@@ -437,6 +441,26 @@ def _recounted(cal):
         rms = float(np.sqrt(np.mean(lines**2))) if len(lines) else np.nan
         n_edges = int(np.sum(mine["kind"] == "edge"))
         slits[key] = replace(status, rms=rms, n_lines=len(lines), n_edges=n_edges)
+    return slits
+
+
+def _still_known(cal):
+    """Return the slits, calibrated as far as the night tells their wavelengths."""
+    slits = dict(cal.slits)
+    for key in cal.good():
+        if cal.mask[key].reference:
+            continue
+        wavelength = np.linspace(*slits[key].known, _WAVELENGTHS)
+        geometry, t = cal.geometry(key), np.full(_WAVELENGTHS, 0.5)
+        sigma = cal.wavelength_uncertainty(key, *geometry.pixel(wavelength, t))
+        told = np.flatnonzero(sigma * geometry.dispersion.slope(wavelength, t) < KNOWN)
+        if not len(told):
+            reason = f"1 sigma of its wavelengths is nowhere within {KNOWN} px"
+            slits[key] = replace(slits[key], flag="uncertain", reason=reason)
+            continue
+        runs = np.split(told, np.flatnonzero(np.diff(told) > 1) + 1)
+        ends = max(runs, key=len)[[0, -1]]
+        slits[key] = replace(slits[key], known=tuple(wavelength[ends].tolist()))
     return slits
 
 

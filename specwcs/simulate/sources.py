@@ -140,7 +140,10 @@ def night_sky(medium, passband):
     Returns
     -------
     wavelength, strength : ndarray, shape (n,)
-        Angstrom; 1 is the strength of the brightest line.
+        Angstrom; 1 is the strength of the brightest line. None where the sky has no line.
     """
-    catalog = LineCatalog.read("OH").to_medium(medium).select(*passband)
+    catalog = LineCatalog.read("OH").to_medium(medium)
+    if not np.any((catalog.wavelength >= passband[0]) & (catalog.wavelength <= passband[1])):
+        return np.zeros(0), np.zeros(0)
+    catalog = catalog.select(*passband)
     return catalog.wavelength, _strength(catalog)

@@ -1,5 +1,7 @@
 """Truth and frames of an observation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -271,3 +273,12 @@ def test_the_lines_of_the_longslit_are_curved():
 def test_an_unknown_kind():
     with pytest.raises(InputError, match="invalid kind 'ifu'"):
         example(kind="ifu")
+
+
+def test_a_sky_without_lines_is_a_continuum():
+    """In the blue the list of OH and [O I] lines has none."""
+    obs = example(shape=(120, 512), n_slits=3, line_curvature=0.5)
+    blue = replace(obs, passband=(4950.0, 5500.0))
+    bright, none = (blue.science(None, star=0.0, lines=lines).data for lines in (1e5, 0.0))
+    assert_array_equal(bright, none)
+    assert bright.max() > 0
