@@ -180,6 +180,8 @@ class _System:
 
 def _likeliest(system, usable):
     """Choose how large the terms are, by predicting what is left out."""
+    if len(system.prior.factors) == 1:
+        return system, f"{system.what} {system.degrees}: terms of their likely sizes."
     points, some = system.points, system.points.some(usable)
     partitions = points.take(some).partitions()
 

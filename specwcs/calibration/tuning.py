@@ -98,6 +98,8 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
             lines = _catalog(calibration, catalog, kind)
             night, said, table = _tune_wavelengths(night, frames[kind], lines, kind)
             notes, tables = notes + said, tables + table
+    if not tables:
+        raise FitError(" ".join(notes))
     return _finish(calibration, night, frames, tables, notes)
 
 

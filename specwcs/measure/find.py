@@ -172,7 +172,7 @@ def _traces(reduced, profile, layout, instrument, other_score):
     guide = _with_unseen_ends(measuring.samples_of(rough, edges), layout, profile, limits)
     guide = guide.select(np.arange(len(guide)) % THIN == 0)
     field = fit_field(guide, limits, floor=0.1).field
-    scale = _scale(field, edges, profile.p)
+    scale = field_scale(field, edges, profile.p)
     p = np.linspace(*limits[2], BINS)
     light = slit_light(reduced, field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], p), p)
     lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
@@ -252,7 +252,7 @@ def _uncrossed_fit(samples, limits, edges):
     )
 
 
-def _scale(field, edges, p):
+def field_scale(field, edges, p):
     """Scale of a field across the dispersion, px per mm."""
     low, high = edges.v.min(), edges.v.max()
     ends = field(edges.u.mean(), np.array([low, high]), p)

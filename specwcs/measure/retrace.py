@@ -8,7 +8,7 @@ from scipy import ndimage
 from specwcs.errors import FitError
 from specwcs.measure.borders import BEYOND
 from specwcs.measure.edges import measure_edges
-from specwcs.measure.find import NO_LIGHT, WHOLE_EDGE, median_by_edge, slit_light
+from specwcs.measure.find import NO_LIGHT, WHOLE_EDGE, field_scale, median_by_edge, slit_light
 from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.measure.traces import MaskEdges, domain, edge_table
 
@@ -82,6 +82,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
     columns = np.linspace(0, reduced.shape[1] - 1, _BINS)
     expected = np.repeat(np.isin(list(traces.mask), slits), 2)
     field = _MovedField(traces.field, domain(edges, reduced.shape), np.zeros(4))
+    middle = 0.5 * (reduced.shape[1] - 1)
     stiff = _stiff(field, edges, columns)
     field.moved[0] = _shift(reduced, field, edges)
     for _ in range(_ROUNDS):
@@ -90,7 +91,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
         lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2) if np.any(light > 0) else None
         if lit is None or not lit.any():
             raise EdgesUnseenError("no slit has light. Give a frame with more light.")
-        scale = _scale(field, edges, columns)
+        scale = field_scale(field, edges, middle)
         measured = measure_edges(reduced, field, edges, scale, lit)
         if continuum is not None:
             measured = _outshining(measured, reduced, continuum)
@@ -106,7 +107,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
             break
     miss = away - terms @ field.moved
     size = np.abs(median_by_edge(miss, edge, len(edges)))
-    rows = field(edges.u, edges.v, columns[_BINS // 2])
+    rows = field(edges.u, edges.v, middle)
     expected &= (rows > 0) & (rows < len(reduced.data) - 1)
     expected &= ~np.any(np.isin(measured.reason, (_OUTSHONE, _TILTED)), axis=1) | (size < _AGREE)
     agree = np.sum(size[expected] < _AGREE)
@@ -126,9 +127,9 @@ def retrace(image, traces, instrument, slits, *, objects=False):
 def _edges(traces):
     """List the ends of the slits as they were seen: off the field by the offsets of the slits."""
     edges = MaskEdges.of(traces.mask, traces.direction, traces.flip_v)
-    middle = np.full(1, 0.5 * (traces.shape[1] - 1))
+    middle = 0.5 * (traces.shape[1] - 1)
     offset = np.array(list(traces.offset.values())).ravel()
-    return replace(edges, v=edges.v + offset / _scale(traces.field, edges, middle))
+    return replace(edges, v=edges.v + offset / field_scale(traces.field, edges, middle))
 
 
 def _unseen(measured, why):
@@ -152,8 +153,7 @@ def _outshining(measured, reduced, continuum):
     row = np.clip(np.rint(measured.q + inward * inside), 0, len(reduced.data) - 1).astype(int)
     column = np.broadcast_to(np.arange(len(light)), row.shape)
     hidden = np.median(light[column, row], axis=0) < np.ptp(objects[column, row], axis=0)
-    reason = np.where(hidden & measured.used, _OUTSHONE, measured.reason)
-    return replace(measured, used=measured.used & ~hidden, reason=reason)
+    return _without(measured, hidden, _OUTSHONE)
 
 
 def _shift(reduced, field, edges):
@@ -174,6 +174,9 @@ def _shift(reduced, field, edges):
         for shift in shifts
     ])  # fmt: skip
     best = np.argmax(seen)
+    # A standard error counts 1 / _CLEAR at most, and each point of an edge has one.
+    if not seen[best] > _SIGMAS * np.sqrt(q.size) / _CLEAR:
+        raise EdgesUnseenError("no edges of slits stand out in its light.")
     # Of a regular mask all slits but one are seen one slit further on.
     other = seen[np.abs(shifts - shifts[best]) > _APART].max()
     if other > max(1 - _LEAD / (len(edges) // 2), _LEAST_LEAD) * seen[best]:
@@ -186,12 +189,12 @@ def _without_tilted(measured, ramp):
     tilted = ramp > _RAMP
     if not measured.used[~tilted].any():
         return measured
-    return _without(measured, tilted, _TILTED)
+    return _without(measured, tilted[:, np.newaxis], _TILTED)
 
 
-def _without(measured, edges, reason):
-    """Leave out some of the edges."""
-    out = edges[:, np.newaxis] & measured.used
+def _without(measured, out, reason):
+    """Leave out some of the points."""
+    out = out & measured.used
     return replace(
         measured, used=measured.used & ~out, reason=np.where(out, reason, measured.reason)
     )
@@ -200,7 +203,7 @@ def _without(measured, edges, reason):
 def _without_odd_edges(measured, size):
     """Leave out the edges that did not move with the others; `size` is how far they are off."""
     odd = np.nan_to_num(size) > max(WHOLE_EDGE, _SIGMAS * 1.4826 * np.nanmedian(size))
-    return _without(measured, odd, ODD)
+    return _without(measured, odd[:, np.newaxis], ODD)
 
 
 @dataclass(frozen=True)
@@ -249,13 +252,6 @@ def _robust_fit(terms, away, edge, stiff):
 
 def _stiff(field, edges, columns):
     """How much shift, stretch and turns may be, px, 1 sigma."""
-    scale = abs(_scale(field, edges, columns))
+    scale = field_scale(field, edges, columns.mean())
     size = np.array([scale * np.ptp(edges.v), np.ptp(columns), scale * np.ptp(edges.u)])
     return np.append(_FARTHEST, np.maximum(_STIFF * size, 0.1))
-
-
-def _scale(field, edges, p):
-    """Scale across the dispersion, px per mm."""
-    low, high = edges.v.min(), edges.v.max()
-    ends = field(edges.u.mean(), np.array([low, high])[:, np.newaxis], p).mean(axis=1)
-    return float((ends[1] - ends[0]) / (high - low))
