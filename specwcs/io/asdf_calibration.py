@@ -22,6 +22,7 @@ _AS_THEY_ARE = (
     "medium",
     "provenance",
 )
+_TABLES = ("residuals", "dropped")
 
 
 def _square(matrices):
@@ -33,6 +34,27 @@ def _square(matrices):
     return matrices
 
 
+def _narrow(table):
+    """Return a table whose text takes one byte a character, not four, where it is ASCII."""
+    narrow = table.copy(copy_data=False)
+    for name, column in table.columns.items():
+        if column.dtype.kind == "U" and column.dtype.itemsize and not hasattr(column, "mask"):
+            codes = np.ascontiguousarray(column).view(np.uint32)
+            if codes.max(initial=0) < 128:
+                text = codes.astype(np.uint8).view(f"S{column.dtype.itemsize // 4}")
+                narrow.replace_column(name, type(column)(text, description=column.description))
+    return narrow
+
+
+def _wide(table):
+    """Return a table with text as people handle it."""
+    for name, column in table.columns.items():
+        if column.dtype.kind == "S":
+            text = np.asarray(column).astype("U")
+            table.replace_column(name, type(column)(text, description=column.description))
+    return table
+
+
 class CalibrationConverter(Converter):
     """`Calibration`: its fields; the status of the slits as a list, so that the order stays."""
 
@@ -41,6 +63,7 @@ class CalibrationConverter(Converter):
 
     def to_yaml_tree(self, obj, tag, ctx):
         node = {name: getattr(obj, name) for name in _AS_THEY_ARE}
+        node |= {name: _narrow(node[name]) for name in _TABLES}
         node["provenance"] = dict(obj.provenance)
         node["local"] = {name: local.to_dict() for name, local in obj.local.items()}
         node["covariance"] = _square(obj.covariance)
@@ -55,6 +78,7 @@ class CalibrationConverter(Converter):
         from specwcs.calibration.local import LocalTerms
 
         values = {name: node[name] for name in _AS_THEY_ARE}
+        values |= {name: _wide(values[name]) for name in _TABLES}
         slits = [dict(entry) for entry in node["slits"]]
         for entry in slits:
             if "known" in entry:

@@ -4,16 +4,20 @@ Everything is in the canonical frame, see `specwcs.conventions`: wavelength grow
 column p, and t = 0 is the end with the larger row q.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.polynomial.polynomial import polyval, polyvander
 
 from specwcs.errors import InputError
 
 __all__ = ["SlitStrip"]
 
-_NODES = (40, 10)  # along and across the strip
-_EXACT = 1e-5  # px: the nodes must reproduce the exact solution this well
+_NODES = ((12, 5), (20, 7), (40, 10))  # along and across the strip, as many as are needed
+_EXACT = 3e-6  # px at the pixels that are tried, for 1e-5 at all
 _EDGE = 400  # wavelengths at which the outline of the slit is found
+_PRODUCT = 2**18  # multiplications in a product of matrices: OpenBLAS starts threads for more
 _MIDDLE_DEGREE = 8  # of the polynomial along the dispersion that the strip follows
 
 
@@ -33,6 +37,8 @@ class SlitStrip:
     Attributes
     ----------
     columns, bottom : ndarray of int, shape (n,)
+    low, high : ndarray, shape (n,)
+        Rows between which the slit's light lies.
     height : int
     on_frame : bool
         Whether any of the slit's light may fall on the frame; without it the rest is not there.
@@ -53,8 +59,10 @@ class SlitStrip:
             return
         self.columns = np.arange(first, last + 1)
         ends = [np.interp(self.columns, *_ascending(a, b)) for a, b in zip(p, q, strict=True)]
-        self.bottom = np.floor(np.min(ends, axis=0)).astype(int) - 1
-        self.height = int(np.ceil(np.max(np.max(ends, axis=0) - self.bottom))) + 2
+        self.low, self.high = np.min(ends, axis=0), np.max(ends, axis=0)
+        self.bottom = np.floor(self.low).astype(int) - 1
+        self.height = int(np.ceil(np.max(self.high - self.bottom))) + 2
+        self._carried = self._carry()
 
     def _canonical(self, xy):
         return self.direction.canonical_pixel(*np.broadcast_arrays(*xy), self.shape)
@@ -71,11 +79,28 @@ class SlitStrip:
         at Chebyshev nodes and carried to the pixels by polynomials; where these are not good
         to 1e-5 px, every pixel is solved.
         """
-        if len(self.columns) >= 2 * _NODES[0]:
-            planes = self._carried()
-            if planes is not None and self._error(*planes[:2]) <= _EXACT:
-                return planes
-        return self._solved(self.columns[None, :], self.rows)
+        if self._carried is None:
+            return self._solved(self.columns[None, :], self.rows)
+        return self._carried.planes(np.arange(self.height), self.bottom)
+
+    def block(self, rows, columns):
+        """Return wavelength (Angstrom) and t of a rectangle of the frame.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (h,)
+            Of the canonical frame, near the slit.
+        columns : slice
+            Of the strip.
+
+        Returns
+        -------
+        wavelength, t : ndarray, shape (h, w)
+            As `world`; beyond the strip t is NaN or far outside the slit.
+        """
+        if self._carried is None:
+            return self._solved(self.columns[None, columns], rows[:, None])[:2]
+        return self._carried.planes(rows, 0, columns, count=2)
 
     def _solved(self, p, q):
         wavelength, t = self.geometry.world(*self.direction.detector_pixel(p, q, self.shape))
@@ -85,37 +110,44 @@ class SlitStrip:
         """Return the columns p of wavelengths (Angstrom) in the middle of the slit, t = 0.5."""
         return self._canonical(self.geometry.pixel(wavelength, 0.5))[0]
 
-    def _carried(self):
-        columns, height = self.columns, self.height
+    def _carry(self):
+        """Return the polynomials of the fewest nodes that are enough; None where none are."""
+        for nodes in _NODES:
+            if len(self.columns) >= 2 * nodes[0]:
+                carried = self._interpolated(nodes)
+                if carried is not None and self._error(carried) <= _EXACT:
+                    return carried
+        return None
+
+    def _interpolated(self, nodes):
+        columns = self.columns
         domain = (float(columns[0]), float(columns[-1]))
-        nodes_p, nodes_v = (chebyshev.chebpts1(n) for n in _NODES)
+        nodes_p, nodes_v = (chebyshev.chebpts1(n) for n in nodes)
         p = 0.5 * (nodes_p * (domain[1] - domain[0]) + sum(domain))
         # The strip's own middle must be a smooth function of p: its rows are steps.
-        half = 0.5 * (height - 1)
-        follow = chebyshev.Chebyshev.fit(columns, self.bottom + half, _MIDDLE_DEGREE, domain=domain)
-        planes = self._solved(p[None, :], follow(p) + nodes_v[:, None] * half)
-        if not all(np.all(np.isfinite(plane)) for plane in planes):
+        half = 0.5 * (self.height - 1)
+        some = np.linspace(0, len(columns) - 1, min(len(columns), _EDGE)).astype(int)
+        follow = chebyshev.Chebyshev.fit(
+            columns[some], self.bottom[some] + half, _MIDDLE_DEGREE, domain=domain
+        )
+        values = np.array(self._solved(p[None, :], follow(p) + nodes_v[:, None] * half))
+        if not np.all(np.isfinite(values)):
             return None
+        across = np.linalg.inv(polyvander(nodes_v, nodes[1] - 1)) @ values
+        terms = across @ np.linalg.inv(chebyshev.chebvander(nodes_p, nodes[0] - 1)).T
         unit_p = (2.0 * columns - sum(domain)) / (domain[1] - domain[0])
-        carry = chebyshev.chebvander(unit_p, _NODES[0] - 1) @ np.linalg.inv(
-            chebyshev.chebvander(nodes_p, _NODES[0] - 1)
-        )
-        to_powers = np.linalg.inv(np.polynomial.polynomial.polyvander(nodes_v, _NODES[1] - 1))
-        step = (self.bottom + half - follow(columns)) / half
-        rows = np.polynomial.polynomial.polyvander((np.arange(height) - half) / half, _NODES[1] - 1)
-        return tuple(rows @ _moved(to_powers @ plane @ carry.T, step) for plane in planes)
+        series = terms @ chebyshev.chebvander(unit_p, nodes[0] - 1).T
+        return _Carried(series, follow(columns), half)
 
-    def _error(self, wavelength, t):
+    def _error(self, carried):
         """Return the largest error in px on a few pixels of the strip, inside the slit."""
-        at = np.ix_(
-            np.linspace(0, self.height - 1, 9).astype(int),
-            np.linspace(0, len(self.columns) - 1, 37).astype(int),
-        )
-        p, q = self.columns[at[1]], self.rows[at]
-        wavelength, t = wavelength[at], t[at]
+        rows = np.linspace(0, self.height - 1, 9).astype(int)[:, None]
+        columns = np.linspace(0, len(self.columns) - 1, 37).astype(int)
+        q = self.bottom[columns] + rows
+        wavelength, t = carried.points(q, columns)
         inside = (t >= 0) & (t <= 1)
         back = self._canonical(self.geometry.pixel(wavelength[inside], t[inside]))
-        p = np.broadcast_to(p, q.shape)
+        p = np.broadcast_to(self.columns[columns], q.shape)
         return np.max(np.hypot(back[0] - p[inside], back[1] - q[inside]), initial=0.0)
 
     # -- to and from frames ---------------------------------------------------------
@@ -169,10 +201,43 @@ def _ascending(a, c):
     return a[order], c[order]
 
 
-def _moved(coefficients, step):
-    """Power series in v, one a column, as series in v - step (a Taylor shift)."""
-    moved = coefficients.copy()
-    for k in range(len(moved) - 1):
-        for j in range(len(moved) - 2, k - 1, -1):
-            moved[j] += step * moved[j + 1]
+class _Carried(NamedTuple):
+    """What is known of the pixels of a strip, as a power series across it at each column."""
+
+    series: np.ndarray
+    """Wavelength, t and u, shape (3, terms, n), in v = (row - middle) / half."""
+    middle: np.ndarray
+    """Row about which the series are, shape (n,)."""
+    half: float
+
+    def planes(self, rows, start, columns=slice(None), count=3):
+        """Return the first few planes at the rows `start` + `rows`, shape (h, w) each.
+
+        `start` is one row for all columns or one for each: the series are moved there, so that
+        a plane is one product of matrices.
+        """
+        centre = 0.5 * (rows[0] + rows[-1])
+        step = (start + centre - self.middle[columns]) / self.half
+        powers = polyvander((rows - centre) / self.half, self.series.shape[1] - 1)
+        moved = _moved(self.series[:count, :, columns], step)
+        planes = np.empty((count, len(rows), len(step)))
+        block = max(_PRODUCT // moved[0].size, 1)
+        for at in range(0, len(rows), block):
+            part = slice(at, at + block)
+            np.matmul(powers[part], moved, out=planes[:, part])
+        return planes
+
+    def points(self, rows, columns):
+        """Return wavelength and t at some rows of some columns; they broadcast."""
+        v = (rows - self.middle[columns]) / self.half
+        return polyval(v, np.moveaxis(self.series[:2, :, columns], 1, 0)[:, :, None], tensor=False)
+
+
+def _moved(series, step):
+    """Power series in v, shape (..., terms, n), as series in v - step (a Taylor shift)."""
+    moved = series.copy()
+    terms = moved.shape[-2]
+    for k in range(terms - 1):
+        for j in range(terms - 2, k - 1, -1):
+            moved[..., j, :] += step * moved[..., j + 1, :]
     return moved

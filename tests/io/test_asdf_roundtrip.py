@@ -231,3 +231,13 @@ def test_a_model_alone_must_be_of_the_kind_asked_for(opt, tmp_path):
         read_asdf(tmp_path / "m.opt", Mask)
     # A kind and its sub-kinds
     assert read_asdf(tmp_path / "m.opt", object).degrees == (1, 2)
+
+
+def test_text_takes_a_byte_a_character_where_it_is_ascii(calibration, tmp_path):
+    many = calibration.residuals[np.zeros(20_000, int)]
+    many["reason"] = ["x" * 40] * len(many)
+    calibration = dataclasses.replace(calibration, residuals=many)
+    assert np.all(round_trip(calibration, tmp_path).residuals["reason"] == "x" * 40)
+    assert (tmp_path / "file.asdf").stat().st_size < 20_000 * (40 + 60)
+    many["reason"][-1] = "Å"
+    assert round_trip(calibration, tmp_path).residuals["reason"][-1] == "Å"

@@ -203,3 +203,33 @@ def test_the_first_of_two_overlapping_slits_has_the_pixel(slit):
     geometry, _, shape = slit
     maps = frame_maps({0: geometry, 1: geometry}, shape)
     assert set(np.unique(maps.slit)) == {-1, 0}
+
+
+def test_maps_of_slits_that_abut_overlap_and_leave_the_frame(slit):
+    # As many copies of a slit, side by side, out of order, one within others, two half off.
+    geometry, _, shape = slit
+    ends = geometry.trace.pixel_from_trace(0.0, np.array([0.0, 1.0]))
+    height = np.ptp(geometry.trace.direction.split(*ends)[1])
+    places = np.array([1.0, -1.0, 0.0, 0.4, 2.5, -40.0, *np.arange(-9, -1, 1.02)]) * height
+    geometries = {
+        3 * n: SlitGeometry(geometry.trace.shifted(offset, 0.0), geometry.dispersion)
+        for n, offset in enumerate(places)
+    }
+    maps = frame_maps(geometries, shape)
+    rng = np.random.default_rng(5)
+    y, x = (rng.integers(0, size, 40_000) for size in shape)
+    owner, near = np.full(len(x), -1), np.zeros(len(x), bool)
+    expected = np.full((2, len(x)), np.nan)
+    for number, one in reversed(geometries.items()):
+        wavelength, t = one.world(x, y)
+        inside = (t >= 0) & (t <= 1) & (wavelength >= 5000) & (wavelength <= 9000)
+        owner[inside] = number
+        expected[:, inside] = wavelength[inside], t[inside]
+        # Pixels right on an edge may go either way by rounding.
+        near |= np.isclose(t, 0) | np.isclose(t, 1) | (np.abs(wavelength - 7000) > 1999)
+    assert len(set(np.unique(owner))) > 6
+    y, x, owner, expected = y[~near], x[~near], owner[~near], expected[:, ~near]
+    np.testing.assert_array_equal(maps.slit[y, x], owner)
+    np.testing.assert_allclose(maps.wavelength[y, x], expected[0], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(maps.t[y, x], expected[1], rtol=0, atol=1e-6)
+    assert np.array_equal(np.isnan(maps.t), maps.slit < 0)
