@@ -5,7 +5,6 @@ from scipy import stats
 
 from specwcs.errors import FitError, InputError
 from specwcs.fitting import choose_degrees, contradictory_group, fit_linear
-from specwcs.models import DispersionModel
 from specwcs.models.field import LinearSamples, design_of_terms, field_terms, term_names
 
 from .likely_fit import fit_likely
@@ -55,7 +54,7 @@ def degree_limits(what, wanted, highest):
 
 
 def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
-              exact=False, likely=None, **domains):  # fmt: skip
+              exact=False, likely=None, doubt=False, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -80,6 +79,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         ``likely(points, domain, reference)`` gives the likely sizes of the terms, a
         `Smoothness`, for the one value of `include`: they, not the degrees, are chosen then,
         unless the degrees are given.
+    doubt : bool, optional
+        Whether to tell, with `likely`, what single lines or edges decide: ``changes`` of the fit.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -112,7 +113,7 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
     if likely is not None and limits[0] != limits[1]:
         # Both axes of OPT have the same degrees, whatever each of them knows.
         degrees = points.spanned(limits[1]) if limits[1][0] else limits[1]
-        prior, doubt = likely(points, domain, *include), cls is DispersionModel
+        prior = likely(points, domain, *include)
         outcome, local, notes = fit_likely(points, degrees, what, prior, doubt)
         return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:

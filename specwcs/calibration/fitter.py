@@ -328,8 +328,9 @@ class ModelFitter:
     def _fit(self, name, cls, opt, markers, points, reference):
         # A few markers by hand do not tell more terms than their degrees have.
         options = (
-            {"constant_degrees": opt.degrees} if self.by_hand else {"likely": self.likely(name)}
-        )
+            {"constant_degrees": opt.degrees} if self.by_hand
+            else {"likely": self.likely(name), "doubt": name == "ids"}
+        )  # fmt: skip
         model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),
             **options, **self.detector,

@@ -6,14 +6,23 @@ from specwcs.measure.edges import BINS
 from specwcs.models.field import scale
 from specwcs.models.slit import TraceShape
 
-__all__ = ["KNOWN", "edge_errors", "known_ranges", "longest_known", "trace_rows", "wavelength_rows"]
+__all__ = [
+    "KNOWN",
+    "SINGLE",
+    "edge_errors",
+    "known_ranges",
+    "longest_known",
+    "trace_rows",
+    "wavelength_rows",
+]
 
 KNOWN = 0.11
 """px: a wavelength, or an edge, is known where its 1 sigma error is no more."""
 
+SINGLE = 0.12
+"""px: nor is it where a single line, or edge, decides by more: it may be another, or two."""
+
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
-# Nor where a single line decides by more than this, px: it may be another, or two.
-_SINGLE = 0.12
 _BEYOND = 3.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
@@ -100,7 +109,7 @@ def known_ranges(mask, opt, ids, lines):
             # Where the others do not determine the model without a line, nothing is known.
             change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
             change = np.where(np.isnan(change), np.inf, change).reshape(len(t), _GRID)
-            doubt = np.maximum(sigma / KNOWN, change.max(axis=0) / _SINGLE)
+            doubt = np.maximum(sigma / KNOWN, change.max(axis=0) / SINGLE)
             doubt[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
         ranges[str(key)] = _around(grid, doubt, own)
     return ranges

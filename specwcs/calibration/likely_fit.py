@@ -53,7 +53,7 @@ def fit_likely(points, degrees, what, prior, doubt=False):
         For messages.
     prior : Smoothness
     doubt : bool, optional
-        Whether to tell what single lines, that may be others, decide.
+        Whether to tell what single lines or edges, that may be others, decide.
 
     Returns
     -------
@@ -292,10 +292,9 @@ def _with_local(system, usable, doubt):
         if not out.any():
             break
         usable = usable & ~out
-    local, changes = LocalTerms(slits, values.reshape(2, -1).T), None
+    local = LocalTerms(slits, values.reshape(2, -1).T)
+    changes = _in_doubt(system, fit, kinds, spread) if doubt else None
     if points.lines:
-        if doubt:
-            changes = _in_doubt(system, fit, kinds, spread)
         said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
@@ -326,12 +325,15 @@ def _far_slits(values, n):
 
 
 def _in_doubt(system, fit, kinds, spread):
-    """By what the parameters change without lines that may be others: rows of changes.
+    """By what the parameters change without lines, or edges, that may be others: rows of changes.
 
     These are each single line, and the lines beyond a gap, at either end, that the others do not
     predict well enough to tell one line from another: few confirm nobody, not even each other.
     """
-    u = system.points.u
+    u, group = system.points.u, system.points.groups()
+    if not system.points.lines:
+        edges = [group == edge for edge in np.unique(group[fit.used])]
+        return system.without(edges, fit, kinds, spread)[0]
     lines = np.unique(u[fit.used])
     singles = [u == line for line in lines]
     gap = np.flatnonzero(np.diff(lines) > _GAP)

@@ -20,7 +20,7 @@ from specwcs.measure.retrace import ODD, EdgesUnseenError
 
 from .field_fit import fit_field
 from .fitter import residual_table
-from .known import KNOWN
+from .known import KNOWN, SINGLE, longest_known, trace_rows, wavelength_rows
 from .measured import arc_lines, edge_markers, frame_of, model_traces
 from .moved import moved
 from .points import Points
@@ -36,6 +36,10 @@ _CRV, _IDS = (2, 1, 1), (3, 2, 2)
 _CONTRADICTS, _MOST = 1.0, 0.4
 # A slit that is off by more than this, px and standard deviations of a point, is flagged.
 _OFF, _SIGMAS = 0.3, 3.0
+_OTHER = {
+    "arc": "Is it of another grating, or of other lamps?",
+    "sky": "Is it of another grating, or are its lines too faint?",
+}
 _WAVELENGTHS = 41  # at which it is seen how well they are known
 
 
@@ -91,16 +95,16 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
             calibration.check_frame(frame)
     say("measuring the edges of the slits")
     by = next(kind for kind in frames if frames[kind] is not None)
-    night, notes, tables = _tune_traces(calibration, frames[by], by)
+    night, notes, tables, singles = _tune_traces(calibration, frames[by], by)
     for kind in ("arc", "sky"):
         if frames[kind] is not None:
             say("measuring the lines")
             lines = _catalog(calibration, catalog, kind)
-            night, said, table = _tune_wavelengths(night, frames[kind], lines, kind)
-            notes, tables = notes + said, tables + table
+            night, *told = _tune_wavelengths(night, frames[kind], lines, kind)
+            notes, tables, singles = notes + told[0], tables + told[1], singles | told[2]
     if not tables:
         raise FitError(" ".join(notes))
-    return _finish(calibration, night, frames, tables, notes)
+    return _finish(calibration, night, frames, tables, notes, singles)
 
 
 def _silent(step):
@@ -151,6 +155,8 @@ def _tune_traces(cal, frame, kind):
     notes : list of str
     tables : list of QTable
         Of residuals.
+    singles : dict
+        See `_with_change`.
     """
     try:
         traces = retrace(frame, _traces(cal), cal.instrument, cal.good(), objects=kind == "sky")
@@ -158,13 +164,13 @@ def _tune_traces(cal, frame, kind):
         if kind == "flat" and not isinstance(error, EdgesUnseenError):
             msg = f"the flat contradicts the calibration: {error} Is it of another mask?"
             raise FitError(msg) from error
-        return cal, [f"CRV stays: the {kind} does not tell it: {error}"], []
+        return cal, [f"CRV stays: the {kind} does not tell it: {error}"], [], {}
     edges = edge_markers(traces, cal.instrument)
     edges = edges[np.isin(edges["slit"], cal.good()) & ~np.isin(edges["reason"], (LAID, PARTLY))]
     cal = _at_fault(cal, dict.fromkeys(_astray(edges), f"its edges are {ODD} on the {kind}"))
     cal, edges = _used(cal, edges)
     if not len(edges):
-        return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], []
+        return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], [], {}
     return _with_change(cal, "crv", edges, _edge_points(cal, edges), _CRV, f"CRV by the {kind}")
 
 
@@ -225,10 +231,9 @@ def _tune_wavelengths(cal, frame, catalog, kind):
         msg = f"the {kind} tells nothing: {lines.reason}. Give one with more light."
         raise FitError(msg)
     if not lines.ok:
-        msg = (
-            f"the {kind} contradicts the calibration: {lines.reason}. Is it of another grating, or "
-            "of other lamps?"
-        )
+        # Of the sky a few lines that chance could have put there may as well be too little light.
+        says = "contradicts" if kind == "arc" else "does not confirm"
+        msg = f"the {kind} {says} the calibration: {lines.reason}. {_OTHER[kind]}"
         raise FitError(msg)
     odd = {
         key: f"{slit.reason} of the {kind}" for key, slit in lines.slits.items()
@@ -237,7 +242,7 @@ def _tune_wavelengths(cal, frame, catalog, kind):
     if len(odd) > _MOST * len(lines.slits):
         msg = (
             f"the {kind} contradicts the calibration: in {len(odd)} of {len(lines.slits)} slits "
-            "its lines are elsewhere. Is it of another grating, or of other lamps?"
+            f"its lines are elsewhere. {_OTHER[kind]}"
         )
         raise FitError(msg)
     if kind == "arc":  # on the sky a star may outshine the lines of a slit
@@ -299,8 +304,11 @@ def _with_change(cal, name, markers, points, highest, what):
     notes : list of str
     tables : list of QTable
         Of residuals.
+    singles : dict of str to tuple
+        By name of the model: its change, and by what the parameters of that change without single
+        lines or edges.
     """
-    change, covariance, residuals, used, notes = _change(cal, name, points, highest, what)
+    change, fit, residuals, notes = _change(cal, name, points, highest, what)
     faults = {
         key: f"{what}: it is off by {off:+.2f} px from what the others say"
         for key, off in _odd_slits(cal, points, residuals).items()
@@ -308,9 +316,10 @@ def _with_change(cal, name, markers, points, highest, what):
     tuned = replace(
         _at_fault(cal, faults),
         **{name: getattr(cal, name).plus(change)},
-        covariance=cal.covariance | {name: _joined(cal, name, change, covariance)},
+        covariance=cal.covariance | {name: _joined(cal, name, change, fit.covariance)},
     )
-    return tuned, notes, [residual_table(markers, residuals, used)]
+    singles = {} if fit.changes is None else {name: (change, fit.changes)}
+    return tuned, notes, [residual_table(markers, residuals, fit.used)], singles
 
 
 def _change(cal, name, points, highest, what):
@@ -319,11 +328,10 @@ def _change(cal, name, points, highest, what):
     Returns
     -------
     model : FieldPolynomial
-    covariance : ndarray
+    fit : Fit
         Of its parameters.
     residuals : ndarray
         px.
-    used : ndarray of bool
     notes : list of str
 
     Raises
@@ -344,8 +352,9 @@ def _change(cal, name, points, highest, what):
     smooth = Smoothness(sizes, frame, max(length, 1.0), (nx / 2, ny / 2), 0.0, factors=(1.0,))
     degrees = tuple(min(a, b) for a, b in zip(highest, model.degrees, strict=True))
     change, fit, _, notes = fit_field(
-        type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth, **domains
-    )
+        type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth, doubt=True,
+        **domains,
+    )  # fmt: skip
     # What slits deviate by, besides, is an error of the night's measurements.
     residuals = points.values - change(points.x, points.y, points.u)
     slits = np.unique(points.slit[finite])
@@ -360,7 +369,9 @@ def _change(cal, name, points, highest, what):
         )
         raise FitError(msg)
     n = len(change.parameters)
-    return change, fit.covariance[:n, :n], residuals, fit.used, notes
+    changes = None if fit.changes is None else fit.changes[:, :n]
+    fit = replace(fit, covariance=fit.covariance[:n, :n], changes=changes)
+    return change, fit, residuals, notes
 
 
 def _odd_slits(cal, points, residuals):
@@ -404,14 +415,13 @@ def _joined(cal, name, change, covariance):
 # -- the night's calibration ------------------------------------------------------------------
 
 
-def _finish(before, night, frames, tables, notes):
+def _finish(before, night, frames, tables, notes, singles):
     """Note what was done, and what moved."""
     kinds = {str(kind) for table in tables for kind in np.unique(table["kind"])}
     kept = before.residuals[~np.isin(before.residuals["kind"], list(kinds))]
     night = replace(night, residuals=QTable(vstack([kept, *tables])) if tables else kept)
     night = replace(night, slits=_recounted(night))
-    if night.ids is not before.ids:
-        night = replace(night, slits=_still_known(night))
+    night = replace(night, slits=_still_known(before, night, singles))
     table = moved(before, night)
     first = next(frame for frame in frames.values() if frame is not None)
     record = provenance(
@@ -446,24 +456,41 @@ def _recounted(cal):
     return slits
 
 
-def _still_known(cal):
-    """Return the slits, calibrated as far as the night tells their wavelengths."""
+def _still_known(before, cal, singles):
+    """Return the slits, calibrated as far as the night tells what was tuned."""
     slits = dict(cal.slits)
+    tuned = [name for name in ("crv", "ids") if getattr(cal, name) is not getattr(before, name)]
     for key in cal.good():
-        if cal.mask[key].reference:
+        if cal.mask[key].reference or not tuned:
             continue
         wavelength = np.linspace(*slits[key].known, _WAVELENGTHS)
-        geometry, t = cal.geometry(key), np.full(_WAVELENGTHS, 0.5)
-        sigma = cal.wavelength_uncertainty(key, *geometry.pixel(wavelength, t))
-        told = np.flatnonzero(sigma * geometry.dispersion.slope(wavelength, t) < KNOWN)
-        if not len(told):
-            reason = f"1 sigma of its wavelengths is nowhere within {KNOWN} px"
+        doubt = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
+        low, high = longest_known(wavelength, np.max(doubt, axis=0) <= 1)
+        if low < high:
+            slits[key] = replace(slits[key], known=(low, high))
+        else:
+            reason = f"the night tells its wavelengths and edges nowhere to {KNOWN} px (1 sigma)"
             slits[key] = replace(slits[key], flag="uncertain", reason=reason)
-            continue
-        runs = np.split(told, np.flatnonzero(np.diff(told) > 1) + 1)
-        ends = max(runs, key=len)[[0, -1]]
-        slits[key] = replace(slits[key], known=tuple(wavelength[ends].tolist()))
     return slits
+
+
+def _doubt(cal, key, name, wavelength, single):
+    """Return how little is known of lines, or of edges, in parts of what may be, over a slit."""
+    slit, ends = cal.mask[key], (0.0, 0.5, 1.0) if name == "ids" else (0.0, 1.0)
+    t, u = np.repeat(ends, len(wavelength)), np.tile(wavelength, len(ends))
+    geometry, rows_of, there = cal.geometry(key, extrapolate=True), wavelength_rows, True
+    if name == "crv":
+        u, rows_of = geometry.dispersion.distance_from_wavelength(u, t), trace_rows
+        (x, y), (ny, nx) = geometry.trace.pixel_from_trace(u, t), cal.instrument.shape
+        there = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
+    rows = rows_of(cal.opt, getattr(cal, name), cal.local[name], slit, t, u)
+    doubt = np.sqrt(np.einsum("np,pq,nq->n", rows, cal.covariance[name], rows)) / KNOWN
+    if single is not None:
+        change, without = single
+        decides = np.abs(change.fit_deriv(*cal.opt(*slit.curve(t)), u) @ without.T)
+        decides = np.where(np.isnan(decides), np.inf, decides)  # the others do not tell it at all
+        doubt = np.maximum(doubt, decides.max(axis=1, initial=0.0) / SINGLE)
+    return np.where(there, doubt, 0.0).reshape(len(ends), -1).max(axis=0)
 
 
 def _plain(value):

@@ -32,6 +32,7 @@ _FEWEST, _SEEN, _AGREE = 3, 0.5, 0.6
 _LEAD, _LEAST_LEAD, _APART = 0.6, 0.8, 6.0
 # The light between lines: a percentile of the columns around.
 _CONTINUUM = 30, (1, 31)
+_LEFT = 0.02  # px: by which edges err that are seen in lines between which the light was removed
 # Distances from an edge at which objects in the slit are looked for, px.
 _INSIDE = np.arange(2.0, 10.0)
 _RAMP = 0.3  # px: from such an extent of its ends across the dispersion a slit is tilted
@@ -74,11 +75,10 @@ def retrace(image, traces, instrument, slits, *, objects=False):
         If there is light, and no edges where they should be.
     """
     reduced = reduce_frame(*canonical_data(image, instrument))
-    continuum = None
+    edges, continuum = _edges(traces), None
     if objects:
-        continuum = ndimage.percentile_filter(reduced.data, *_CONTINUUM, mode="nearest")
+        continuum = _continuum(reduced.data, traces.field, edges)
         reduced = replace(reduced, data=reduced.data - continuum)
-    edges = _edges(traces)
     columns = np.linspace(0, reduced.shape[1] - 1, _BINS)
     expected = np.repeat(np.isin(list(traces.mask), slits), 2)
     field = _MovedField(traces.field, domain(edges, reduced.shape), np.zeros(4))
@@ -113,7 +113,11 @@ def retrace(image, traces, instrument, slits, *, objects=False):
     agree = np.sum(size[expected] < _AGREE)
     if agree < _SEEN * expected.sum():
         raise _unseen(measured, f"{agree} of {expected.sum()} are where they are expected")
-    measured = _without_odd_edges(measured, size)
+    astray = np.zeros(measured.used.shape, bool)
+    astray[edge, column] = np.abs(miss) > _AGREE
+    measured = _without(_without_odd_edges(measured, size), astray, ODD)
+    if objects:
+        measured = replace(measured, sigma=np.hypot(measured.sigma, _LEFT))
     on = np.isfinite(measured.q)
     edge, _ = np.nonzero(on)
     table = edge_table(
@@ -137,6 +141,25 @@ def _unseen(measured, why):
     if np.any(measured.reason == BEYOND) and len(measured.q) == 2:
         return EdgesUnseenError("the slit goes on beyond the frame.")
     return FitError(f"the edges of the slits are not seen: {why}.")
+
+
+def _continuum(data, field, edges):
+    """Return the light between lines, of sky and objects, along the traces.
+
+    Along rows, which the edges cross, it would be that of another place in the slit.
+    """
+    rows, columns = np.indices(data.shape, float)
+    q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], columns[0])
+    start = q[:, q.shape[1] // 2]
+    order = np.argsort(start)
+    # By how much a row at the middle column is displaced at the others.
+    share = np.array([np.interp(rows[:, 0], start[order], unit) for unit in np.eye(len(order))])
+    displaced = share.T @ (q - start[:, np.newaxis])[order]
+    straight = ndimage.map_coordinates(data, [rows + displaced, columns], order=1, mode="nearest")
+    light = ndimage.percentile_filter(straight, *_CONTINUUM, mode="nearest")
+    back = [rows - displaced, columns]
+    displaced = ndimage.map_coordinates(displaced, back, order=1, mode="nearest")
+    return ndimage.map_coordinates(light, [rows - displaced, columns], order=1, mode="nearest")
 
 
 def _outshining(measured, reduced, continuum):

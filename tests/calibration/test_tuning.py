@@ -257,3 +257,31 @@ def test_frames_must_be_given(few):
         tune(cal)
     with pytest.raises(InputError, match="both given"):
         tune(cal, arc="a.fits", sky="b.fits")
+
+
+def edges_off(night, tuned):
+    """How far the edges that were used are from the ray trace, px across the dispersion."""
+    direction, shape = night.instrument.direction, night.instrument.shape
+    table = tuned.residuals[(tuned.residuals["kind"] == "edge") & tuned.residuals["used"]]
+    off = []
+    for row in table:
+        wavelength = np.linspace(*night.passband, 200)
+        true = direction.canonical_pixel(
+            *night.pixel(row["slit"], np.full(200, row["t"]), wavelength), shape
+        )
+        order = np.argsort(true[0])
+        p, q = direction.canonical_pixel(row["x"].value, row["y"].value, shape)
+        off.append(q - np.interp(p, true[0][order], true[1][order]))
+    return np.array(off)
+
+
+def test_edges_in_the_light_of_the_sky_where_rows_cross_them():
+    # Traces that run across two rows within the lines' surroundings: the continuum of a row is
+    # that of another place in the slit.
+    obs = small("RL", turned=1.5)
+    frames = {"flat": obs.flat(1), "arc": obs.arc(lamp(), 2)}
+    cal = calibrate(wrong(obs.instrument), obs.mask, **frames, catalog=lamp())
+    night = small("RL", -2.0, 1.2, turned=1.5)
+    off = edges_off(night, tune(cal, sky=night.science(5)))
+    assert len(off) > 100
+    assert cases.rms(off) < 0.05
