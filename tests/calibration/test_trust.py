@@ -6,7 +6,7 @@ import calibration_cases as cases
 import numpy as np
 import pytest
 
-from specwcs.calibration import solve
+from specwcs.calibration import solve, tuning
 from specwcs.calibration.known import _around
 from specwcs.calibration.likely_fit import _evident_factor, _System
 from specwcs.calibration.points import Points
@@ -220,3 +220,30 @@ def test_a_trace_moves_by_offset_and_stretch():
     after = trace.direction.split(*trace.shifted(0.3, -0.2).pixel_from_trace(d, t))
     np.testing.assert_allclose(after[1] - before[1], 0.3 - 0.2 * (2 * t - 1), atol=1e-9)
     np.testing.assert_allclose(after[0], before[0], atol=1e-9)
+
+
+def test_edges_that_a_single_one_decides_are_not_known():
+    """A night that turned, and shows the edges at one place, and one far from it, 0.6 px off."""
+    obs = example("LR", SHAPE, 8, seed=5)
+    night = example("LR", SHAPE, 8, seed=5, offset=(30.0, -11.0), rotation=0.35)
+    cal = solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air")
+    edges = cases.true_markers(night)
+    edges = edges[(edges["kind"] == "edge") & np.isin(edges["slit"], cal.good())]
+    x = edges["x"].value
+    alone = np.flatnonzero(x > 950)[:1]
+    edges["y"][alone] += 0.6 * edges["y"].unit
+    edges = edges[np.union1d(np.flatnonzero(np.abs(x - 100) < 40), alone)]
+    points = tuning._edge_points(cal, edges)
+    tuned, _, _, singles = tuning._with_change(cal, "crv", edges, points, (2, 1, 1), "CRV")
+    tuned = replace(tuned, slits=tuning._still_known(cal, tuned, singles))
+    slits = [key for key in tuned.good() if not obs.mask[key].reference]
+    assert len(slits) >= 7
+    for key in slits:
+        low, high = tuned.slits[key].known
+        wavelength = np.linspace(low, high, 30)
+        for t in (0.0, 1.0):
+            x, y = night.pixel(key, np.full(30, t), wavelength)
+            d, _ = tuned.geometry(key, extrapolate=True).trace.trace_from_pixel(x, y)
+            off = tuned.geometry(key).trace.pixel_from_trace(d, np.full(30, t))[1] - y
+            assert np.nanmax(np.abs(off)) < 0.3
+        assert high - low > 300
