@@ -81,6 +81,9 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     if image is not None:
         opt = fit_image(instrument, mask, image, degrees=opt, flips=flips).model
     markers = Markers.join([lines, edge_markers(traces, instrument)])
+    faults = _faults(mask, traces, identification)
+    record = _provenance(instrument, mask, flat, arc, image, catalog, origin, identification)
+    del flat, arc, image, candidates  # the fits need memory, too
     return solve(
         instrument,
         mask,
@@ -90,8 +93,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         crv=crv,
         ids=ids,
         flips=flips,
-        faults=_faults(mask, traces, identification),
-        provenance=_provenance(instrument, mask, flat, arc, image, catalog, origin, identification),
+        faults=faults,
+        provenance=record,
     )
 
 
