@@ -11,7 +11,7 @@ from specwcs.simulate import example
 DIRECTIONS = ("LR", "RL", "BU", "UB")
 
 
-@pytest.fixture(scope="module", params=DIRECTIONS)
+@pytest.fixture(scope="module", params=["LR", "UB"])  # of all four: test_directions
 def mos(request):
     obs = example(direction=request.param)
     markers = cases.true_markers(obs)
