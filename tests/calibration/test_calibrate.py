@@ -90,7 +90,7 @@ def test_faulty_slits_are_flagged_and_the_rest_untouched():
 
 @pytest.mark.slow
 def test_without_a_flat_the_arc_shows_the_slits():
-    obs = example(direction="LR", shape=(512, 1024), n_slits=9)
+    obs = example(direction="LR", shape=(512, 1024), n_slits=6)
     cal = calibrate(wrong(obs.instrument), _as_read(obs), arc=obs.arc(lamp(), 2), catalog=lamp())
     assert cal.provenance["edges"] == "from the arc"
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
@@ -109,7 +109,7 @@ def test_a_mask_of_another_night_is_refused():
 
 @pytest.mark.slow
 def test_a_catalogue_of_another_lamp_is_not_identified():
-    obs = example(direction="LR", shape=(512, 1024), n_slits=9)
+    obs = example(direction="LR", shape=(512, 1024), n_slits=6)
     with pytest.raises(FitError, match="not identified"):
         calibrate(
             wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
