@@ -16,8 +16,8 @@ SHAPE = {"LR": (384, 1024), "RL": (384, 1024), "BU": (1024, 384), "UB": (1024, 3
 
 def night(direction, n_slits=12, *, flips=(False, False), **more):
     return example(
-        direction, SHAPE[direction], n_slits, seed=6, rotation=2.0, distortion=0.02, offset=(9.0, -7.0),
-        flipx=flips[0], flipy=flips[1], **more,
+        direction, SHAPE[direction], n_slits, seed=6, rotation=2.0, distortion=0.02,
+        offset=(9.0, -7.0), flipx=flips[0], flipy=flips[1], **more,
     )  # fmt: skip
 
 
