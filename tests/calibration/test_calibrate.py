@@ -10,7 +10,7 @@ import calibration_cases as cases
 import numpy as np
 import pytest
 
-from specwcs import Calibration, FitError, InputError, LineCatalog, Mask, calibrate
+from specwcs import FitError, InputError, LineCatalog, Mask, calibrate
 from specwcs.simulate import Observation, example, lamp, longslit, wrong
 
 
@@ -115,16 +115,6 @@ def test_a_catalogue_of_another_lamp_is_not_identified():
             wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
             catalog=LineCatalog.read("Kr").to_medium("air"),
         )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_same_input_gives_the_same_calibration(tmp_path):
-    obs = example(direction="LR", shape=(240, 512), n_slits=4, line_curvature=1.0)
-    one, two = _run(obs), _run(obs)
-    assert np.array_equal(one.ids.parameters, two.ids.parameters)
-    one.write(tmp_path / "one.asdf")
-    twin = Calibration.read(tmp_path / "one.asdf")
-    assert np.array_equal(twin.crv.parameters, two.crv.parameters)
 
 
 @pytest.mark.slow
