@@ -16,12 +16,12 @@ TUTORIAL = Path(__file__).parent / "tutorial"
 
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory):
-    """Folder with the files and the calibration of the quickstart."""
+    """Folder with files and a calibration as of the quickstart; the frames are a quarter of its."""
     import specwcs
     from specwcs import simulate
 
     folder = tmp_path_factory.mktemp("quickstart")
-    observation = simulate.example(n_slits=10, seed=2, shape=(768, 2048))
+    observation = simulate.example(n_slits=10, seed=2, shape=(384, 1024))
     believed = simulate.wrong(observation.instrument, scale=0.03, dispersion=-0.03)
     files = observation.write(folder, simulate.lamp(), seed=1, instrument=believed)
     cal = specwcs.calibrate(

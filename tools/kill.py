@@ -170,14 +170,18 @@ def _strike(work, delay, blow):
 def _child(work):
     """Fork, and work there, without a word; returns the process."""
     sys.stdout.flush()
+    # Struck before its `try`, a child would go on as a second one of us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     child = os.fork()
     if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             work()
         finally:
             os._exit(1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     return child
 
 

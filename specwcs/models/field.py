@@ -111,6 +111,17 @@ def term_names(terms):
     return tuple(f"c{k}_{i}_{j}" for k, i, j in np.argwhere(terms))
 
 
+def give_parameters(model, names):
+    """Give a model, before it is initialised, parameters that are its own.
+
+    `astropy` copies those of a class, all that any model of it ever had, into each later one.
+    """
+    for name in names:
+        parameter = Parameter(name, default=0.0)
+        parameter.model = model
+        vars(model)[name] = parameter
+
+
 def design_of_terms(scaled, terms):
     """Return the design matrix of the terms of a field polynomial; see `design_matrix`."""
     design = design_matrix(scaled, [size - 1 for size in terms.shape])
@@ -142,8 +153,7 @@ class LinearSamples(PolynomialBase):
     def __init__(self, design, names, values, *, fixed=None, name=None, meta=None):
         self._design = design
         self._param_names = tuple(names)
-        for parameter in self._param_names:
-            self._parameters_[parameter] = Parameter(parameter, default=0.0)
+        give_parameters(self, self._param_names)
         super().__init__(
             name=name, meta=meta, fixed=dict(fixed or {}), **dict(zip(names, values, strict=True))
         )
@@ -226,8 +236,7 @@ class FieldPolynomial(Stored, PolynomialBase):
             check_domain("y_domain", y_domain),
         )
         self._param_names = term_names(self._terms)
-        for parameter in self._param_names:
-            self._parameters_[parameter] = Parameter(parameter, default=0.0)
+        give_parameters(self, self._param_names)
         super().__init__(name=name, meta=meta, **coefficients)
 
     @property

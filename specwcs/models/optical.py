@@ -2,13 +2,19 @@
 
 import numpy as np
 from astropy import units as u
-from astropy.modeling.parameters import Parameter
 from astropy.modeling.polynomial import PolynomialBase
 from numpy.polynomial import polynomial
 
 from specwcs.errors import InputError
 
-from .field import LinearSamples, check_degree, check_domain, design_matrix, scale
+from .field import (
+    LinearSamples,
+    check_degree,
+    check_domain,
+    design_matrix,
+    give_parameters,
+    scale,
+)
 from .stored import Stored
 
 __all__ = ["OpticalModel"]
@@ -76,8 +82,7 @@ class OpticalModel(Stored, PolynomialBase):
         self.x_flipped, self.y_flipped = bool(x_flipped), bool(y_flipped)
         shape = tuple(d + 1 for d in self._degrees)
         self._param_names = tuple(f"{axis}{i}_{j}" for axis in "xy" for i, j in np.ndindex(shape))
-        for parameter in self._param_names:
-            self._parameters_[parameter] = Parameter(parameter, default=0.0)
+        give_parameters(self, self._param_names)
         super().__init__(name=name, meta=meta, **coefficients)
 
     @property

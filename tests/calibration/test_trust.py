@@ -90,8 +90,8 @@ def test_where_no_line_is_sure_nothing_is_known():
 
 @pytest.mark.parametrize("px", [1.5, 14.0])
 def test_a_slit_whose_lines_are_others_is_no_slit_of_the_field(px):
-    obs = example("RL", SHAPE, 10, seed=3)
-    markers = cases.true_markers(obs)
+    obs = example("RL", SHAPE, 8, seed=3)
+    markers = cases.true_markers(obs, n_t=4)
     mine = np.asarray((markers["slit"] == "04") & (markers["kind"] == "line"))
     cal = solve(obs.instrument, obs.mask, shifted(markers, mine, obs, px), medium="air")
     assert cal.slits["04"].flag == "inconsistent"

@@ -78,6 +78,7 @@ def simulated(direction, flips):
     return example(direction, shape, N_SLITS, **dict(zip(("flipx", "flipy"), flips, strict=True)))
 
 
+@pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("flips", [FLIPS, FLIPS[::-1]])
 @pytest.mark.parametrize("n", range(4), ids=DIRECTIONS)
 def test_every_direction_and_mirrored(specwcs, tmp_path, n, flips):
@@ -87,14 +88,9 @@ def test_every_direction_and_mirrored(specwcs, tmp_path, n, flips):
 
 @pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("n", range(4), ids=DIRECTIONS)
-def test_without_tags(specwcs, tmp_path, n):
-    observation = simulated(DIRECTIONS[n], FLIPS[n])
-    replayed(specwcs, tmp_path, observation, *DEGREES, tagged=False, edit=n % 2 > 0, nsplit=3)
-
-
-@pytest.mark.usefixtures("blank_page")
-def test_without_tags_in_several_pieces_of_a_slit(specwcs, tmp_path):
-    cal = replayed(specwcs, tmp_path, simulated("LR", FLIPS[0]), *DEGREES, tagged=False, nsplit=3)
+def test_without_tags_in_several_pieces_of_a_slit(specwcs, tmp_path, n):
+    observation, how = simulated(DIRECTIONS[n], FLIPS[n]), {"edit": n % 2 > 0, "nsplit": 3}
+    cal = replayed(specwcs, tmp_path, observation, *DEGREES, tagged=False, **how)
     lines = cal.residuals[cal.residuals["kind"] == "line"]
     places = np.asarray(lines["t"])
     assert [np.any(np.abs(places - t) < 0.1) for t in (1 / 6, 1 / 2, 5 / 6)] == [True] * 3
@@ -174,6 +170,7 @@ def test_one_file_for_each_slit(specwcs, command, small, tmp_path):
     check(small.observation, tmp_path / "cal.asdf")
 
 
+@pytest.mark.usefixtures("blank_page")
 @pytest.mark.parametrize("tagged", [True, False], ids=["tagged", "bare"])
 def test_longslit(specwcs, tmp_path, tagged):
     observation = example("LR", SHAPE, kind="longslit")

@@ -132,6 +132,13 @@ def test_world_inverts_pixel(direction):
     assert np.max(np.abs(s - t)) < 1e-11
 
 
+def test_a_model_has_no_parameters_of_others():
+    FieldPolynomial(2, 2, 2)
+    small = FieldPolynomial(1, 0, 0)
+    assert not hasattr(small, "c2_2_2")
+    assert hasattr(small, "c1_0_0")
+
+
 @settings(max_examples=50, deadline=None)
 @given(t=st.floats(0, 1), wavelength=st.floats(5000, 9000), direction=st.sampled_from(DIRECTIONS))
 def test_closure_everywhere(t, wavelength, direction):

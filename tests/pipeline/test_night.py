@@ -24,7 +24,7 @@ EXPOSURES = 2
 def night(tmp_path_factory):
     """A folder with small frames and a calibration of another night, which is tuned."""
     folder = tmp_path_factory.mktemp("night")
-    obs = example("LR", (512, 1024), 7)
+    obs = example("LR", (240, 960), 5, seed=4, line_curvature=1.0, offset=(12.0, -5.0))
     (folder / "raw").mkdir()
     write_files(obs, folder / "raw")
     markers = cases.true_markers(obs, scatter=0.2)
@@ -96,7 +96,7 @@ def test_a_cluster_gives_the_same_bytes_with_a_worker_killed(night, done):
 
         def kill(record):
             if record["kind"] == "tune":
-                time.sleep(0.7)  # in the midst of an exposure
+                time.sleep(0.4)  # in the midst of an exposure
                 os.kill(pids[0], signal.SIGKILL)
 
         records = run_plan(plan(night, "many"), scheduler=cluster.scheduler_address, progress=kill)

@@ -166,6 +166,7 @@ def test_longslit_is_legible():
     assert flat.y0 > arc.y1  # so wide a frame needs the width of the sheet
 
 
+@pytest.mark.parametrize("case", ["LR"], indirect=True)
 def test_threads_do_not_disturb_each_other(case, tmp_path):
     _, cal, flat, *_ = case
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+import numpy as np
 import pytest
 
 from specwcs.viewers import open_viewer
@@ -100,18 +101,19 @@ class Hand:
 
     def click(self, x, y):
         """Click on a place; DS9 selects what is there."""
-        self._point(x, y)
+        self._point(self.screen(x, y))
         time.sleep(SETTLE)
         self._do("click", "1")
         time.sleep(SETTLE)
 
     def drag(self, x0, y0, x1, y1):
         """Press the button at a place and let it go at another."""
-        self._point(x0, y0)
+        start, end = self.screen(np.array([x0, x1]), np.array([y0, y1])).T
+        self._point(start)
         time.sleep(SETTLE)
         self._do("mousedown", "1")
         for part in (0.3, 0.7, 1):
-            self._point(x0 + part * (x1 - x0), y0 + part * (y1 - y0))
+            self._point(start + part * (end - start))
             time.sleep(0.05)
         self._do("mouseup", "1")
         time.sleep(SETTLE)
@@ -133,12 +135,12 @@ class Hand:
         time.sleep(SETTLE)
 
     def screen(self, x, y):
-        """Where an image pixel is on the screen, px."""
+        """Where image pixels are on the screen, px."""
         across, down, x0, y0, zoom, *_ = self._geometry()
-        return across + zoom * (x + 1 - x0), down - zoom * (y + 1 - y0)
+        return np.array([across + zoom * (x + 1 - x0), down - zoom * (y + 1 - y0)])
 
-    def _point(self, x, y):
-        self._do("mousemove", *(str(round(value)) for value in self.screen(x, y)))
+    def _point(self, place):
+        self._do("mousemove", *(str(round(value)) for value in place.tolist()))
 
     def _geometry(self):
         """Centre of the frame on the screen; the image pixel there, 1-based; zoom."""
