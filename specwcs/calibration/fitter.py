@@ -22,6 +22,7 @@ __all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
 MODELS = ("opt", "crv", "ids")
 """The three models by their names, in the order in which they are fitted."""
 
+# The last two along and across the dispersion: most slits stand side by side across it.
 _HIGHEST = {"opt": (4, 4), "crv": (4, 3, 4), "ids": (6, 3, 4)}
 _SIZES = {"opt": POSITION, "crv": CURVATURE, "ids": DISPERSION}
 _DEFAULT_SIGMA = 0.1  # px: of a marker that states no error, placed by hand
@@ -124,7 +125,7 @@ class ModelFitter:
         self.by_hand = by_hand
         self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
         self.limits = {
-            name: degree_limits(name.upper(), wanted, _HIGHEST[name])
+            name: degree_limits(name.upper(), wanted, self._highest(name))
             for name, wanted in degrees.items()
         }
         ny, nx = instrument.shape
@@ -182,6 +183,10 @@ class ModelFitter:
     def split(self, markers):
         """Return the pixels of markers along and across the dispersion axis."""
         return self.direction.split(markers["x"].value, markers["y"].value)
+
+    def _highest(self, name):
+        *local, along, across = _HIGHEST[name]
+        return (*local, *((along, across) if self.direction.along_x else (across, along)))
 
     def fit_opt(self, boxes, flips, shape=None):
         """Fit OPT to boxes and corners, both axes with the same degrees.

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
+from astropy.modeling.fitting import LinearLSQFitter
 from scipy import linalg
 
 from specwcs.errors import FitError, InputError
+from specwcs.models.field import LinearSamples
 
 from .basis import thin_qr
 from .groups import common_covariance, rank_of
@@ -246,9 +248,13 @@ def _clip_outliers(design, values, finite, points, what, clip, exact):
 def _solve(samples, free, q, r, target):
     """Return the samples with the parameters that fit best.
 
-    The factors Q and R are those of the weighted design of the free parameters.
+    The orthogonal factor takes nothing from the sum of squares but what no parameter reaches:
+    what is left for the fitter are as many equations as parameters.
     """
-    parameters = samples.parameters.copy()
-    parameters[free] = linalg.solve_triangular(r, q.T @ target)
-    samples.parameters = parameters
+    rows = np.zeros((len(r), len(free)))
+    rows[:, free] = r
+    factored = LinearSamples(rows, samples.param_names, samples.parameters, fixed=samples.fixed)
+    # In place: a copy of a model of hundreds of parameters takes longer than the fit.
+    LinearLSQFitter()(factored, np.arange(len(r)), q.T @ target, inplace=True)
+    samples.parameters = factored.parameters
     return samples

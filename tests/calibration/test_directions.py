@@ -66,7 +66,6 @@ def places(cal, key, wavelength):
     return np.array(cal.instrument.direction.canonical_pixel(x, y, cal.instrument.shape))
 
 
-# x and y have highest degrees of their own: across the diagonal, fits are not quite the same.
 PAIRS = pytest.mark.parametrize(
     ("one", "other", "px"), [("LR", "RL", 2e-3), ("BU", "UB", 2e-3), ("LR", "BU", 0.1)]
 )
