@@ -129,8 +129,11 @@ class _Choice:
         reason[~np.isin(wavelength, catalog.wavelength)] = NOT_LISTED
         measured = reason == ""
         use = listed[measured]
-        self.p, self.wavelength = p[measured] + lamp.pull[use], wavelength[measured]
-        self.pull, self.blend = lamp.pull[use], np.hypot(blend[measured], lines.hidden[use])
+        self.pull, self.blend = (
+            (lamp.lean + lamp.pull)[use],
+            np.hypot(blend[measured], lines.hidden[use]),
+        )
+        self.p, self.wavelength = p[measured] + self.pull, wavelength[measured]
         self.skew, self.width = lamp.skew[use], lamp.width[use]
         self.dropped = p[~measured], wavelength[~measured], reason[~measured]
 
@@ -155,7 +158,7 @@ class _SlitLines:
         self.name, self.choice, self.track = name, choice, track
         self.fwhm = fwhm
         found = track.centroids
-        # What is measured is where the peak is; its neighbours pull it from the line.
+        # What is measured is where the peak is; its neighbours, and skewness, pull it from there.
         self.p = found.p - choice.pull
         self.straight = self.p - track.shift
         self.reason = np.full(found.p.shape, "", dtype=object)
