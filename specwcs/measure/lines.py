@@ -129,10 +129,8 @@ class _Choice:
         reason[~np.isin(wavelength, catalog.wavelength)] = NOT_LISTED
         measured = reason == ""
         use = listed[measured]
-        self.pull, self.blend = (
-            (lamp.lean + lamp.pull)[use],
-            np.hypot(blend[measured], lines.hidden[use]),
-        )
+        self.pull = (lamp.lean + lamp.pull)[use]
+        self.blend = np.hypot(blend[measured], lines.hidden[use])
         self.p, self.wavelength = p[measured] + self.pull, wavelength[measured]
         self.skew, self.width = lamp.skew[use], lamp.width[use]
         self.dropped = p[~measured], wavelength[~measured], reason[~measured]
