@@ -31,6 +31,8 @@ _SEEN, _UNEXPLAINED = 4.0, 6.0
 _ROUNDS, _SETTLED = 6, 0.004
 # px; the heights of wings and skewness at most, and how wide wings are, in units of sigma.
 _SHARPEST, _MOST, _WINGS = 0.35, 0.4, 2.5
+# By how much the blur may grow at most: a narrow line is still whole, see `_VISIBLE`.
+_GROWTH = 0.5
 # How well the profile is known beforehand: squares of widths, FWHM^2, and what optics add.
 _PRIOR = np.array([0.03, 0.03, 0.03, 0.05, 0.05, 0.03, 0.02])
 # The longest step of a position, FWHM, and of the profile, in these units; and how well the
@@ -91,7 +93,7 @@ class Profile:
         """Return it with other `box`, …, `wings_growth`, within what lines can be."""
         box, blur, growth, *optics = np.array(astuple(self)[1:]) + change
         blur = max(blur, _SHARPEST**2)
-        most = blur - _SHARPEST**2
+        most = min(_GROWTH * blur, blur - _SHARPEST**2)
         growth = np.clip(growth, -most, most)
         return Profile(self.sigma, max(box, 0.0), blur, growth, *np.clip(optics, -_MOST, _MOST))
 
