@@ -322,7 +322,7 @@ def _floor(slits):
 
 
 # Share of the variance by neighbours that the places of a line have in common.
-_SHARED = 0.5
+_SHARED = 0.3
 # Median of the absolute value of a standard normal deviate.
 _MEDIAN = 0.6745
 
