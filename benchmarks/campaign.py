@@ -3,7 +3,8 @@
 ``python benchmarks/campaign.py --cases 200 --jobs 2`` prints one line a case and a summary;
 ``--first N`` starts at seed N, ``--json FILE`` keeps the figures. A case is fully made from its
 seed. What is silently wrong (a slit called ok that is off by more than 0.3 px anywhere along
-or across) is named.
+or across) is named. Wavelengths are also held against those of the same fit to the same lines,
+at their true places but for the least error that light allows, the Cramér-Rao bound.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from functools import partial
 import numpy as np
 
 import specwcs
+from specwcs.calibration import solve
 from specwcs.errors import FitError, InputError
 from specwcs.inputs import Instrument, LineCatalog
+from specwcs.markers import Markers
 from specwcs.simulate import Detector, Observation, Spectrograph, longslit, random_mask, wrong
 
 LAMPS = (
@@ -30,6 +33,8 @@ USABLE = 5
 """Lines that a slit must show to be one that should be calibrated."""
 BRIGHT = 20000.0
 """Electrons at the peak of the brightest line of a bright arc."""
+REACH = 6
+"""px on either side of a line, in which light tells where it is."""
 
 
 @dataclass
@@ -122,11 +127,14 @@ class Case:
         flat = self.observation.flat(
             [self.seed, 0], level=self.flat_level, cosmic_rays=self.cosmic_rays
         )
-        arc = self.observation.arc(
-            self.catalog, [self.seed, 1], level=self.arc_level, missing=self.missing,
-            unknown=self.unknown, cosmic_rays=self.cosmic_rays,
+        return flat, self.arc([self.seed, 1], self.cosmic_rays)
+
+    def arc(self, seed, cosmic_rays=0):
+        """Return the arc; without noise if the seed is None."""
+        return self.observation.arc(
+            self.catalog, seed, level=self.arc_level, missing=self.missing,
+            unknown=self.unknown, cosmic_rays=cosmic_rays,
         )  # fmt: skip
-        return flat, arc
 
 
 def _light(rng):
@@ -173,6 +181,7 @@ class Outcome:
     flags: dict = field(default_factory=dict)
     wavelength_rms: float = np.nan
     wavelength_worst: float = np.nan
+    ideal_rms: float = np.nan
     edge_rms: float = np.nan
     edge_bias: float = np.nan
     coverage: float = np.nan
@@ -192,7 +201,8 @@ class Outcome:
             return f"{head} FAILED {self.failure}"
         flags = " ".join(f"{key}:{flag}" for key, flag in self.flags.items())
         return (
-            f"{head} {self.wavelength_rms:.3f} {self.wavelength_worst:.2f} e {self.edge_rms:.3f} "
+            f"{head} {self.wavelength_rms:.3f} {self.wavelength_worst:.2f} "
+            f"i {self.ideal_rms:.3f} e {self.edge_rms:.3f} "
             f"{self.edge_bias:+.3f} c {self.coverage:.2f} k {self.known:.2f} "
             f"{self.degrees} {flags} "
             + " ".join(f"SILENT {key} {what} {value:.2f}" for key, what, value in self.silent)
@@ -222,7 +232,7 @@ def run(seed, large=False):
         flags={key: s.flag for key, s in cal.slits.items() if not s.ok and key in usable},
         degrees=f"{cal.opt.degrees}{cal.crv.degrees}{cal.ids.degrees}".replace(" ", ""),
     )
-    return judge(case.observation, cal, result)
+    return judge(case.observation, cal, ideal(case, cal), result)
 
 
 def usable_lines(case, lines):
@@ -249,10 +259,49 @@ def usable_lines(case, lines):
     return counts
 
 
-def judge(obs, cal, result):
-    """Fill in the errors of a calibration against the ray trace."""
+def ideal(case, cal):
+    """Calibrate with the same lines, measured as well as their light allows.
+
+    The variance of the place of a line is no less than 1 / sum((dI/dp)^2 / var(I)) over the
+    pixels at it: the Cramér-Rao bound for a line of known shape and brightness.
+    """
+    obs, direction = case.observation, cal.instrument.direction
+    arc = case.arc(None)
+    light = direction.canonical_image(np.asarray(arc.data, float))
+    variance = direction.canonical_image(arc.uncertainty.array**2)
+    told = np.gradient(light, axis=1) ** 2 / variance
+    used = cal.residuals[cal.residuals["used"]]
+    lines, edges = (used[used["kind"] == kind] for kind in ("line", "edge"))
+    slit, t, wavelength = np.asarray(lines["slit"]), lines["t"], lines["wavelength"].value
+    x, y, sigma = np.empty((3, len(lines)))
+    for key in np.unique(slit):
+        mine = slit == key
+        x[mine], y[mine] = obs.pixel(key, t[mine], wavelength[mine])
+        p, q = direction.canonical_pixel(x[mine], y[mine], cal.instrument.shape)
+        # The places share the light of the slit.
+        step = max(np.median(np.diff(np.unique(np.round(q, 0)))), 1.0)
+        for n, row, column in zip(np.flatnonzero(mine), q, p, strict=True):
+            rows = slice(max(round(row - step / 2), 0), round(row + step / 2) + 1)
+            columns = slice(max(round(column) - REACH, 0), round(column) + REACH + 1)
+            sigma[n] = np.sum(told[rows, columns]) ** -0.5
+    noise = np.random.default_rng(case.seed).normal(0.0, sigma)
+    along, across = direction.split(x, y)
+    x, y = direction.join(along + noise, across)
+    markers = [Markers.of("line", slit, t, x, y, wavelength=wavelength, sigma=sigma)]
+    markers.append(
+        Markers.of(
+            "edge", np.asarray(edges["slit"]), edges["t"], edges["x"].value, edges["y"].value,
+            sigma=edges["sigma"].value,
+        )
+    )  # fmt: skip
+    flips = cal.opt.x_flipped, cal.opt.y_flipped
+    return solve(case.believed, obs.mask, Markers.join(markers), medium=cal.medium, flips=flips)
+
+
+def judge(obs, cal, best, result):
+    """Fill in the errors of a calibration against the ray trace; `best` is the ideal one."""
     rng = np.random.default_rng(1)
-    errors, pulls, edges, middle = [], [], [], []
+    errors, ideal_errors, pulls, edges, middle = [], [], [], [], []
     for key in cal.good():
         if obs.mask[key].reference:
             continue
@@ -269,6 +318,8 @@ def judge(obs, cal, result):
         slope = geometry.dispersion.slope(wavelength, t)
         miss = (found - wavelength) * slope
         errors.append(miss)
+        found, _ = best.geometry(key).world(x, y)
+        ideal_errors.append(np.where(np.isfinite(miss), (found - wavelength) * slope, np.nan))
         sigma = cal.wavelength_uncertainty(key, x, y) * slope
         pulls.append(miss / sigma)
         worst = np.nanmax(np.abs(miss), initial=0)
@@ -283,6 +334,7 @@ def judge(obs, cal, result):
     if errors:
         errors, pulls, edges = (np.concatenate(a) for a in (errors, pulls, edges))
         result.wavelength_rms = float(np.sqrt(np.nanmean(errors**2)))
+        result.ideal_rms = float(np.sqrt(np.nanmean(np.concatenate(ideal_errors) ** 2)))
         result.wavelength_worst = float(np.nanmax(np.abs(errors)))
         result.edge_rms = float(np.sqrt(np.nanmean(edges**2)))
         result.edge_bias = float(np.nanmean(middle))
@@ -332,6 +384,9 @@ def summary(outcomes):
         print(f"wavelength rms, {name}: median {np.nanmedian(rms):.3f}, "
               f"90 % {np.nanpercentile(rms, 90):.3f}, "
               f"below 0.03 px {np.mean(rms < 0.03):.0%}")  # fmt: skip
+        ratio = rms / np.array([o.ideal_rms for o in cases])
+        print(f"    relative to ideal measurements of the lines: median {np.nanmedian(ratio):.2f}, "
+              f"90 % {np.nanpercentile(ratio, 90):.2f}")  # fmt: skip
     edge = np.array([o.edge_rms for o in done])
     bias = np.array([o.edge_bias for o in done])
     print(f"edges rms: median {np.nanmedian(edge):.3f}, 90 % {np.nanpercentile(edge, 90):.3f}; "

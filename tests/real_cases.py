@@ -38,10 +38,11 @@ def own_wavelength(catalog, wavelength, within=1.6):
 
 
 def pypeit_lines(path):
-    """Read a PypeIt arc solution: pixel (0-based) and vacuum wavelength of its lines."""
+    """Read a PypeIt arc solution: pixel (0-based), vacuum wavelength of its lines, spectrum."""
     solution = json.loads(path.read_text())
     # The fit counts in units of the last pixel, as the centroids "tcent" in the file show.
-    return np.array(solution["xfit"]) * (solution["xnorm"] - 1), np.array(solution["yfit"])
+    pixel = np.array(solution["xfit"]) * (solution["xnorm"] - 1)
+    return pixel, np.array(solution["yfit"]), np.array(solution["spec"])
 
 
 def pixel_differences(cal, column, pixel, wavelength):
@@ -86,13 +87,13 @@ def iraf_lines(folder, name, physical):
 def kast_lines(data, image, _):
     """Lines of the PypeIt solution, followed along the slit from row 175.
 
-    The row of the solution is not told: all are shifted alike to the centres found at row 175.
-    The bluest is a blend, and left out.
+    The row of the solution is not told: all are shifted alike, by as much as its spectrum is to
+    that of row 175. Where skew lines are is thus left to them. The bluest is a blend, and left out.
     """
-    pixel, wavelength = pypeit_lines(data / "kast_blue" / "kastb_600_PYPIT.json")
+    pixel, wavelength, theirs = pypeit_lines(data / "kast_blue" / "kastb_600_PYPIT.json")
     pixel, wavelength = pixel[1:], wavelength[1:]
     rows, found = followed(image, pixel, np.arange(40, 315, 15), start=175)
-    shift = np.nanmedian(found[len(rows) // 2] - pixel)
+    shift = shifted(theirs, np.median(image[172:179], axis=0))
     return _flat_table(rows, found - found[len(rows) // 2] + pixel + shift, wavelength)
 
 
@@ -200,6 +201,16 @@ def matched_peaks(template, spectrum, *, first, window=60, least=30):
     known = np.isfinite(centre[0]) & np.isfinite(centre[1])
     assert known.sum() >= 10, least
     return centre[0][known], centre[1][known]
+
+
+def shifted(one, other):
+    """Return by how many px the second of two spectra of an arc is shifted to the first."""
+    a, b = (_compressed(spectrum) for spectrum in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    match = np.array([np.sum(a * np.roll(b, -lag)) for lag in range(-3, 4)])
+    n = int(np.argmax(match))
+    low, middle, high = match[n - 1 : n + 2]
+    return n - 3 + 0.5 * (high - low) / (2 * middle - low - high)
 
 
 def _compressed(flux):

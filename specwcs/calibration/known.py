@@ -138,7 +138,7 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     if not np.all(np.isfinite(covariance)):
         return {}
     ny, nx = instrument.shape
-    width = direction.split(nx, ny)[0] / BINS
+    width = np.ceil(direction.split(nx, ny)[0] / BINS)  # bins are of whole columns
     found = {}
     for key, slit in mask.items():
         known = statuses[key].known

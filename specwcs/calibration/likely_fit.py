@@ -117,8 +117,8 @@ class _System:
         usable : ndarray of bool, shape (n,)
         kinds : sequence of ndarray, shape (n, m)
             One column a group.
-        spread : sequence of float
-            1 sigma of the deviations of each kind, px.
+        spread : sequence of ndarray, shape (m,)
+            1 sigma of the deviations of each group, px.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class _System:
         rows, error = self.prior.rows(self.terms)
         known = (
             linalg.block_diag(rows, np.eye(sum(sizes))) if kinds else rows,
-            np.concatenate([error, np.repeat(np.maximum(spread, _NONE), sizes)]),
+            np.maximum(np.concatenate([error, *spread]), _NONE),
         )
         design, values, sigma, (unused,) = with_prior(
             np.hstack([self.design, *kinds]), self.points.values, self.points.sigma,
@@ -270,11 +270,11 @@ def _with_local(system, usable, doubt):
     member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
     kinds = [*local.columns(points.slit, points.lever), *([member] if points.lines else [])]
     while True:
-        spread = deviations(
+        spread, each = deviations(
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
             points.sigma[usable], system.prior.rows(system.terms),
         )  # fmt: skip
-        fit = system.fit(usable, kinds, spread)
+        fit = system.fit(usable, kinds, each)
         values, errors = np.split(fit.parameters[n:], [own])
         common = errors
         if not points.lines:
@@ -293,7 +293,7 @@ def _with_local(system, usable, doubt):
             break
         usable = usable & ~out
     local = LocalTerms(slits, values.reshape(2, -1).T)
-    changes = _in_doubt(system, fit, kinds, spread) if doubt else None
+    changes = _in_doubt(system, fit, kinds, each) if doubt else None
     if points.lines:
         said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)

@@ -20,6 +20,7 @@ _START = 0.1  # px, 1 sigma of the deviations: where the search for it starts
 _NONE = 1e-3  # px: slits that deviate by less do not deviate
 _LARGEST = 3.0  # px
 _FEWEST = 4  # slits that tell of a distribution
+_FREEDOM = 4.0  # degrees: how likely deviations are that are far larger than the others
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,23 @@ def deviations(design, kinds, values, sigma, prior):
     Returns
     -------
     list of float
-        px; 0 where groups do not deviate, or are too few to tell.
+        Of most groups of each kind, px; 0 where groups do not deviate, or are too few to tell.
+    list of ndarray, shape (m,)
+        Of each group: larger where one deviates by more than most do.
 
     Notes
     -----
     The evidence for the variances is maximised by the fixed-point iteration of MacKay (Neural
     Computation 4, 415, 1992): a variance is the sum of squares over the number of deviations
-    that the data determine.
+    that the data determine. Deviations have Student's distribution of `_FREEDOM` degrees, a
+    Gaussian whose variance has a weight of its own for each (Lange, Little & Taylor, J. Am. Stat.
+    Assoc. 84, 881, 1989): a few that are far off do not make all the others uncertain.
     """
     told = [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
     found = [0.0] * len(kinds)
+    each = [np.zeros(columns.shape[1]) for columns in kinds]
     if not told:
-        return found
+        return found, each
     kind = np.repeat(told, [kinds[k].shape[1] for k in told])
     # An orthogonal basis of the same functions: powers of high degree are all alike.
     basis, _ = thin_qr(np.vstack([design / sigma[:, None], prior[0] / prior[1][:, None]]))
@@ -124,21 +130,27 @@ def deviations(design, kinds, values, sigma, prior):
     known = np.zeros_like(gram)
     known[:p, :p] = basis[n:].T @ basis[n:]
     at = np.arange(p, p + len(kind))
-    spread, noise = np.full(len(kinds), _START), 1.0
+    spread, noise, weight = np.full(len(kinds), _START), 1.0, np.ones(len(kind))
     for _ in range(_ROUNDS):
         normal = gram / noise + known
-        normal[at, at] += spread[kind] ** -2.0
+        normal[at, at] += weight / spread[kind] ** 2
         scale = 1 / np.sqrt(np.diag(normal))
         inverse = linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
         solution = inverse @ right / noise
         chi2 = total - 2 * solution @ right + solution @ gram @ solution
         freedom = max(len(values) - np.sum(inverse * gram) / noise, 1.0)
         noise = max(chi2 / freedom, 1.0)
-        determined = 1 - np.diag(inverse)[p:] / spread[kind] ** 2
+        open_still = np.diag(inverse)[p:]
+        determined = 1 - weight * open_still / spread[kind] ** 2
+        square = solution[p:] ** 2
         for k in told:
             mine = kind == k
-            variance = np.sum(solution[p:][mine] ** 2) / max(np.sum(determined[mine]), 1e-6)
+            variance = np.sum((weight * square)[mine]) / max(np.sum(determined[mine]), 1e-6)
             spread[k] = np.clip(np.sqrt(variance), _NONE, _LARGEST)
+        relative = (square + open_still) / spread[kind] ** 2
+        weight = (_FREEDOM + 1) / (_FREEDOM + relative)
     for k in told:
-        found[k] = float(spread[k]) if spread[k] > 1.5 * _NONE else 0.0
-    return found
+        if spread[k] > 1.5 * _NONE:
+            found[k] = float(spread[k])
+            each[k] = spread[k] / np.sqrt(weight[kind == k])
+    return found, each

@@ -11,8 +11,9 @@ import numpy as np
 
 __all__ = ["Brightness", "expected_brightness"]
 
-# A line stands alone if its neighbours pull it by less than this, FWHM.
-_PULL = 0.05
+# A line stands alone if its neighbours pull it by less than this, FWHM, and none is so near that
+# the profile does not tell whose the light is.
+_PULL, _APART = 0.05, 0.35
 # Lines of a species from which its intensities can be compared; what power of the intensity is
 # expected, at least and at most, and how well, in natural logarithms: no better than by this.
 _FEWEST, _POWERS, _SCATTER = 4, (0.2, 1.2), 0.7
@@ -67,6 +68,7 @@ def expected_brightness(slits, lines, fwhm):
             continue
         lamp = slit.lamp
         alone = (slit.line >= 0) & np.isfinite(lamp.sigma) & (np.abs(lamp.pull) < _PULL * fwhm)
+        alone &= _distance(lamp.p) > _APART * fwhm
         height[i, slit.line[alone]] = np.log(lamp.height[alone])
     seen = np.isfinite(height)
     own = np.where(seen.any(axis=1), _median(height, axis=1), np.nan)
@@ -78,6 +80,15 @@ def expected_brightness(slits, lines, fwhm):
     measured = np.isfinite(line)
     expected[measured], error[measured] = line[measured], _MEASURED
     return Brightness(expected, error, own)
+
+
+def _distance(p):
+    """Distance of each line from the nearest other, px."""
+    order = np.argsort(p)
+    gap = np.diff(p[order], prepend=-np.inf, append=np.inf)
+    nearest = np.empty(len(p))
+    nearest[order] = np.minimum(gap[:-1], gap[1:])
+    return nearest
 
 
 def _by_intensity(lines, line):

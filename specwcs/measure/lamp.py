@@ -31,6 +31,8 @@ _SEEN, _UNEXPLAINED = 4.0, 6.0
 _ROUNDS, _SETTLED = 6, 0.004
 # px; the heights of wings and skewness at most, and how wide wings are, in units of sigma.
 _SHARPEST, _MOST, _WINGS = 0.35, 0.4, 2.5
+# By how much the blur may grow at most: a narrow line is still whole, see `_VISIBLE`.
+_GROWTH = 0.5
 # How well the profile is known beforehand: squares of widths, FWHM^2, and what optics add.
 _PRIOR = np.array([0.03, 0.03, 0.03, 0.05, 0.05, 0.03, 0.02])
 # The longest step of a position, FWHM, and of the profile, in these units; and how well the
@@ -41,6 +43,7 @@ _VISIBLE = 0.7
 # In units of the prior's standard deviation: the farthest that a line may move from where it
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
+_BEST = 0.127  # variance of the Gaussian that fits a box best, in squares of its width
 _STEP = 0.001  # of the square of the blur: for the derivatives of the profile by its widths
 _REACH = 2.2  # FWHM: where a profile ends
 # Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
@@ -54,8 +57,8 @@ _STRETCHES = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.16, 1.22)
 class Profile:
     """The profile of a line: the slit's image, a box, blurred by a Gaussian; 1 at its peak.
 
-    Optics add wings and, off the axis, a skewness. It is such that `centroid` finds the line
-    at zero, whatever it is.
+    Optics add wings and, off the axis, a skewness. It is such that a Gaussian of the line's own
+    width finds the line at zero, whatever it is: where a skew line is, is a convention.
 
     Attributes
     ----------
@@ -90,7 +93,7 @@ class Profile:
         """Return it with other `box`, …, `wings_growth`, within what lines can be."""
         box, blur, growth, *optics = np.array(astuple(self)[1:]) + change
         blur = max(blur, _SHARPEST**2)
-        most = blur - _SHARPEST**2
+        most = min(_GROWTH * blur, blur - _SHARPEST**2)
         growth = np.clip(growth, -most, most)
         return Profile(self.sigma, max(box, 0.0), blur, growth, *np.clip(optics, -_MOST, _MOST))
 
@@ -111,13 +114,21 @@ class Profile:
         z = x / self.sigma
         square = z * z  # powers take longer than all the rest
         gauss = np.exp(-0.5 * square)
-        return z * (square - 1.5) * gauss, np.exp(-0.5 / _WINGS**2 * square)
+        return z * (square - self._odd) * gauss, np.exp(-0.5 / _WINGS**2 * square)
+
+    @property
+    def _odd(self):
+        """The constant for which skewness does not shift the Gaussian that fits the line best."""
+        variance = self.blur + _BEST * self.box
+        return 3.0 * variance / (variance + self.sigma**2)
 
     def slope(self, x):
         """Return its derivative, per px."""
         z = x / self.sigma
         square = z * z
-        skew = self.skew * (4.5 * square - 1.5 - square * square) * np.exp(-0.5 * square)
+        odd = self._odd
+        skew = (3.0 + odd) * square - odd - square * square
+        skew = self.skew * skew * np.exp(-0.5 * square)
         wings = -self.wings / _WINGS**2 * z * np.exp(-0.5 / _WINGS**2 * square)
         return self._core_slope(x) + (skew + wings) / self.sigma
 
@@ -203,9 +214,9 @@ class SlitLamp:
         The part of `sigma` that neighbours make.
     height : ndarray
         Peak above the background, units of the spectrum; 0 for a line that is not there.
-    pull, skew, width : ndarray
-        What `centroid` makes of the lines: by how much their neighbours pull it, px, the
-        skewness and the relative width that it finds.
+    lean, pull, skew, width : ndarray
+        What `centroid` makes of the lines: by how much it is off where they are skew, and by how
+        much their neighbours pull it, px, the skewness and the relative width that it finds.
     unexplained : ndarray, shape (m,)
         Columns where there is light that no line explains, px.
     profile : Profile
@@ -216,6 +227,7 @@ class SlitLamp:
     sigma: np.ndarray
     blend: np.ndarray
     height: np.ndarray
+    lean: np.ndarray
     pull: np.ndarray
     skew: np.ndarray
     width: np.ndarray
@@ -261,10 +273,10 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None, rounds=_ROUNDS)
         sigma = np.where(seen, 1 / np.sqrt(information), np.inf)
     with np.errstate(invalid="ignore"):
         blend = np.where(seen, np.sqrt(np.maximum(sigma**2 - alone, 0.0)), np.inf)
-    shape = fit.shape()
+    shape, lean = fit.shape(), fit.lean()
     return SlitLamp(
         np.where(seen, measured, p), sigma, blend, np.where(fit.lit, fit.height, 0.0),
-        shape.p - fit.at, shape.skew, shape.width, fit.unexplained(), fit.profile,
+        lean, shape.p - fit.at - lean, shape.skew, shape.width, fit.unexplained(), fit.profile,
     )  # fmt: skip
 
 
@@ -431,6 +443,16 @@ class _LampFit:
         everywhere, rows = np.ones((1, len(self.flux)), bool), np.zeros(len(self.p))
         noise = np.ones((1, len(self.flux)))
         return centroid(self.model[None], noise, everywhere, rows, self.at, fwhm=self.fwhm)
+
+    def lean(self):
+        """Measure by how much skew lines are off where each stands alone, px."""
+        columns, x = self.windows(slice(None))
+        alone = self.local(slice(None))(x)
+        found = centroid(
+            alone, np.ones_like(alone), np.ones(alone.shape, bool), np.arange(len(alone)),
+            self.at - columns[:, 0], fwhm=self.fwhm,
+        )  # fmt: skip
+        return found.p - (self.at - columns[:, 0])
 
     def unexplained(self):
         """Return the columns of peaks of what is left, px."""

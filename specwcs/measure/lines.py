@@ -129,8 +129,9 @@ class _Choice:
         reason[~np.isin(wavelength, catalog.wavelength)] = NOT_LISTED
         measured = reason == ""
         use = listed[measured]
-        self.p, self.wavelength = p[measured] + lamp.pull[use], wavelength[measured]
-        self.pull, self.blend = lamp.pull[use], np.hypot(blend[measured], lines.hidden[use])
+        self.pull = (lamp.lean + lamp.pull)[use]
+        self.blend = np.hypot(blend[measured], lines.hidden[use])
+        self.p, self.wavelength = p[measured] + self.pull, wavelength[measured]
         self.skew, self.width = lamp.skew[use], lamp.width[use]
         self.dropped = p[~measured], wavelength[~measured], reason[~measured]
 
@@ -155,7 +156,7 @@ class _SlitLines:
         self.name, self.choice, self.track = name, choice, track
         self.fwhm = fwhm
         found = track.centroids
-        # What is measured is where the peak is; its neighbours pull it from the line.
+        # What is measured is where the peak is; its neighbours, and skewness, pull it from there.
         self.p = found.p - choice.pull
         self.straight = self.p - track.shift
         self.reason = np.full(found.p.shape, "", dtype=object)
@@ -219,6 +220,8 @@ class _SlitLines:
         n_t, n = found.p.shape
         p0, wavelength0, reason0 = self.choice.dropped
         blank = np.full(len(p0), np.nan)
+        # What neighbours make is much the same at all places: it does not average out.
+        shared = np.maximum(_SHARED * self.used.sum(axis=0), 1.0) * self.blend**2
 
         def joined(measured, other):
             return np.concatenate([np.broadcast_to(measured, (n_t, n)).ravel(), other])
@@ -229,7 +232,7 @@ class _SlitLines:
             wavelength=joined(self.choice.wavelength, wavelength0),
             p=joined(self.p, p0),
             q=joined(track.q, blank),
-            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
+            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + shared), blank),
             snr=joined(found.snr, blank),
             fwhm=joined(found.width * self.fwhm, blank),
             used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
@@ -318,6 +321,8 @@ def _floor(slits):
     return max(floor, _FLOOR)
 
 
+# Share of the variance by neighbours that the places of a line have in common.
+_SHARED = 0.3
 # Median of the absolute value of a standard normal deviate.
 _MEDIAN = 0.6745
 

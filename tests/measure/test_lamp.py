@@ -1,11 +1,14 @@
 """Crowded arcs taken apart: against lines painted with profiles that are not the model's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from specwcs.measure.arcs import ArcSpectrum
 from specwcs.measure.brightness import expected_brightness
-from specwcs.measure.centroid import centroid
+from specwcs.measure.centroid import centroid, sigma_from_fwhm
 from specwcs.measure.lamp import Profile, fit_lamp, fit_profile
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.refine import SlitLines
@@ -70,6 +73,22 @@ def test_the_pull_is_that_of_the_estimator_on_the_frame():
     assert np.abs(lamp.pull[:6]).max() < 0.01
 
 
+def test_the_skewness_of_a_line_that_stands_alone_is_no_pull_of_its_neighbours():
+    """Where a line is said to be, a Gaussian fitted to it is."""
+    skew = Profile(sigma_from_fwhm(FWHM), 0.0, 2.5, skew=0.2)
+    x = np.arange(-12.0, 13.0)
+    (_, centre, _), _ = curve_fit(
+        lambda x, a, m, s: a * np.exp(-0.5 * ((x - m) / s) ** 2), x, skew(x), (1.0, 0.0, 1.5)
+    )
+    assert abs(centre) < 0.01
+    flux = 20.0 + 2000.0 * skew(np.arange(400.0)[:, None] - ALONE).sum(axis=1)
+    spectrum = ArcSpectrum(flux, 9.0 + flux / 4.0, np.ones(400, bool))
+    lamp = fit_lamp(spectrum, ALONE, np.full(6, 0.3), skew, FWHM)
+    assert np.abs(lamp.p - ALONE).max() < 0.02
+    assert np.abs(lamp.lean).min() > 0.02
+    assert np.abs(lamp.pull).max() < 0.01
+
+
 def test_skew_lines_do_not_move():
     """Positions are what `centroid` makes of lines that stand alone, skew or not."""
     spectrum = painted(ALONE, np.full(6, 5000.0), coma=0.25)
@@ -126,23 +145,41 @@ def test_the_brightness_of_other_lines_keeps_a_faint_neighbour_faint():
     assert abs(told.p[6] - 220.0) < 0.03
 
 
+def lamps_of(height, seen, near=()):
+    """Lines of a slit as they were fitted, far from each other but for some pairs."""
+    lamp = fit_lamp(painted(ALONE, np.full(6, 2000.0)), ALONE, np.full(6, 0.1),
+                    Profile.of(FWHM), FWHM)  # fmt: skip
+    p = 5.0 * FWHM * np.arange(len(height))
+    for one, other in near:
+        p[one] = p[other] + 0.1 * FWHM
+    lamp = replace(lamp, p=p[seen], height=height[seen], sigma=np.full(len(seen), 0.01),
+                   pull=np.zeros(len(seen)))  # fmt: skip
+    return SlitLines(seen, 5000.0 + seen, lamp, np.zeros(len(seen)))
+
+
 def test_brightness_is_learnt_from_intensities_and_other_slits():
-    wavelength = np.arange(5000.0, 5012.0)
     intensity = np.exp(np.linspace(0, 4, 12))
-    lines = LineTable(wavelength, np.ones((3, 12)), np.zeros(12, int), intensity)
+    lines = LineTable(5000.0 + np.arange(12), np.ones((3, 12)), np.zeros(12, int), intensity)
     height = 7.0 * intensity**0.6
-    slits = []
-    for scale, missing in ((1.0, [2, 3]), (10.0, [3, 4, 5])):
-        seen = np.delete(np.arange(12), missing)
-        lamp = fit_lamp(painted(ALONE, np.full(6, 2000.0)), ALONE, np.full(6, 0.1),
-                        Profile.of(FWHM), FWHM)  # fmt: skip
-        for name, value in (("sigma", 0.01), ("pull", 0.0)):
-            object.__setattr__(lamp, name, np.full(len(seen), value))
-        object.__setattr__(lamp, "height", scale * height[seen])
-        slits.append(SlitLines(seen, wavelength[seen], lamp, np.zeros(len(seen))))
+    slits = [lamps_of(scale * height, np.delete(np.arange(12), missing))
+             for scale, missing in ((1.0, [2, 3]), (10.0, [3, 4, 5]))]  # fmt: skip
     brightness = expected_brightness([*slits, None], lines, FWHM)
     expected, error = brightness.of(1, np.arange(12))
     assert expected == pytest.approx(10.0 * height, rel=0.2)
     assert error[3] > error[0]
     expected, error = brightness.of(2, np.arange(12))
     assert np.all(np.isinf(error))
+
+
+def test_light_of_two_lines_at_one_place_tells_the_brightness_of_neither():
+    intensity = np.exp(np.linspace(0, 4, 12))
+    lines = LineTable(5000.0 + np.arange(12), np.ones((3, 12)), np.zeros(12, int), intensity)
+    height = 7.0 * intensity**0.6
+    wrong = np.where(np.arange(12) == 1, height[11], height)  # that of 11, which got none
+    slit = lamps_of(wrong, np.arange(11), near=[(1, 11), (10, 11)])
+    slit = replace(slit, line=np.append(slit.line, 11), lamp=replace(
+        slit.lamp, p=np.append(slit.lamp.p, 55 * FWHM), height=np.append(slit.lamp.height, 0.0),
+        sigma=np.append(slit.lamp.sigma, np.inf), pull=np.zeros(12)))  # fmt: skip
+    expected, error = expected_brightness([slit], lines, FWHM).of(0, np.arange(12))
+    assert expected == pytest.approx(height, rel=0.2)
+    assert error[1] > 0.9 * expected[1]

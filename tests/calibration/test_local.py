@@ -1,0 +1,32 @@
+"""What groups of points deviate by."""
+
+import numpy as np
+
+from specwcs.calibration.local import deviations
+
+
+def test_a_group_that_is_far_off_does_not_make_the_others_uncertain():
+    rng = np.random.default_rng(3)
+    groups, each = 24, 20
+    label = np.repeat(np.arange(groups), each)
+    off = rng.normal(0.0, 0.02, groups)
+    off[5] = 0.3
+    x = np.linspace(-1, 1, groups)[label]
+    design = np.stack([np.ones_like(x), x], axis=1)
+    sigma = np.full(len(x), 0.01)
+    values = 1.0 + 2.0 * x + off[label] + rng.normal(0.0, sigma)
+    member = (label[:, None] == np.arange(groups)).astype(float)
+    prior = (np.eye(2), np.full(2, 100.0))
+    (spread,), (own,) = deviations(design, [member], values, sigma, prior)
+    assert 0.012 < spread < 0.035
+    assert own[5] > 0.1
+    assert np.all(np.delete(own, 5) < 0.05)
+
+
+def test_too_few_groups_tell_nothing():
+    member = np.repeat(np.eye(3), 4, axis=0)
+    (spread,), (own,) = deviations(
+        np.ones((12, 1)), [member], np.zeros(12), np.ones(12), (np.eye(1), np.ones(1))
+    )
+    assert spread == 0
+    assert own.tolist() == [0, 0, 0]
