@@ -167,17 +167,15 @@ class BSplineFit:
 
     def _equations(self, level):
         """Lower bands of the normal matrix, shape (coefficients, 4), and the right hand side."""
-        number, n = 2**level, self.n // 2**level
-        products, splines = (
-            sums.reshape(n, -1) @ matrix
-            for matrix, sums in zip(_sums(number), (self._moments, self._sums), strict=True)
-        )
+        n = self.n // 2**level
+        pairs, splines = _sums(2**level)
+        products, values = self._moments.reshape(n, -1) @ pairs, self._sums.reshape(n, -1) @ splines
         bands = _stiffness(n + 3) * (_SMOOTH * max(self.count.sum() / n, 1e-30))
         right = np.zeros(n + 3)
         for k, (a, b) in enumerate(_PAIRS):
             bands[a : a + n, b - a] += products[:, k]
         for a in range(4):
-            right[a : a + n] += splines[:, a]
+            right[a : a + n] += values[:, a]
         return bands, right
 
     def __call__(self, where=...):
@@ -241,7 +239,8 @@ class BSplineFit:
     def _at(self, x):
         place = (x - self.low) * (_PARTS / self.spacing)
         np.clip(place, 0, self.n * _PARTS, out=place)
-        part = np.minimum(place, self.n * _PARTS - 1).astype(np.intp)
+        # By way of shorter integers, which processors make several of at a time.
+        part = np.minimum(place, self.n * _PARTS - 1).astype(np.int32).astype(np.intp)
         place -= part
         return part, place
 
@@ -258,18 +257,20 @@ class BSplineFit:
         place = np.clip((x - self.low) / (self.spacing * 2**level), 0, number)
         interval = np.minimum(place, number - 1).astype(np.intp)
         basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
-        factors, starts = [], np.zeros(self.levels, int)
+        sizes = [factor.shape[1] + 3 + _REACH for factor in self._factors.values()]
+        starts = dict(zip(self._factors, np.cumsum([0, *sizes]), strict=False))
+        factors = np.zeros((4, sum(sizes)))
+        factors[0] = 1.0
         for k, factor in self._factors.items():
-            starts[k] = sum(part.shape[1] for part in factors)
-            factors.append(np.pad(factor, ((0, 0), (3, _REACH))))
-            factors[-1][0, -_REACH:] = 1.0
-        factor, first = np.hstack(factors), starts[level] + interval + 3
+            factors[:, starts[k] + 3 : starts[k] + 3 + factor.shape[1]] = factor
+        first = np.array([starts.get(k, 0) for k in range(self.levels)])[level] + interval + 3
+        factors = factors.take(first + np.arange(_REACH)[:, None], axis=1)
         solved = []
         for k in range(_REACH):  # what is farther away has no part in it
             row = basis[k] if k < 4 else 0.0
-            for m, before in enumerate(solved[:-4:-1], start=1):
-                row = row - factor[m].take(first + (k - m)) * before
-            solved.append(row / factor[0].take(first + k))
+            for m in range(1, min(k, 3) + 1):
+                row = row - factors[m, k - m] * solved[k - m]
+            solved.append(row / factors[0, k])
         return np.sum(np.square(solved), axis=0)
 
 

@@ -23,8 +23,8 @@ _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
-_SAMPLE = 10_000  # pixels that tell the scatter
-_CACHED = 2**15  # pixels that are worked on together
+_SAMPLE = 4_000  # pixels that tell the scatter
+_TOGETHER = 2**17  # pixels that are worked on: memory holds what there is between of no more
 _MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
@@ -119,7 +119,8 @@ def fit_sky(pixels, objects):
     """
     inside = pixels.inside & ~pixels.bad
     sky = inside & ~objects
-    sky &= pixels.from_ends() > np.minimum(_END, _SHORT * pixels.length)
+    end = _end(pixels)
+    sky &= (pixels.t > end) & (pixels.t < 1.0 - end)
     rows = sky.sum() / max(np.count_nonzero(inside.any(axis=0)), 1)
     if rows < _MIN_ROWS:
         raise InputError(
@@ -148,8 +149,7 @@ class _Fit:
         self.spline = BSplineFit(pixels.u.take(self._where), _FINEST, _LEVELS, ends)
         columns = np.arange(sky.shape[1])
         self._column = np.broadcast_to(columns, sky.shape)[sky]
-        some = columns % max(1, sky.size // _SAMPLE) == 0
-        self._some = np.flatnonzero(some.take(self._column))
+        self._some = np.s_[:: max(1, self.data.size // _SAMPLE)]
         noise = self.noise[self._some]
         self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
         # The cells that the slit function is found on are runs of pixels; empty ones are not there.
@@ -184,9 +184,9 @@ class _Fit:
             pass
 
     def _blocks(self):
-        """Yield parts of the pixels, so few that the work on them stays in the cache."""
-        for first in range(0, self.data.size, _CACHED):
-            yield np.s_[first : first + _CACHED]
+        """Yield parts of the pixels: most slits are one."""
+        for first in range(0, self.data.size, _TOGETHER):
+            yield np.s_[first : first + _TOGETHER]
 
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
@@ -238,7 +238,7 @@ class _Fit:
             Of the light, and px: what the sky may be off besides.
         """
         self.spline.solve(knots)
-        miss, variance, _ = self._off(rough, self._some[self.used[self._some]])
+        miss, variance, _ = self._off(rough, self._some)
         self.scatter = max(1.0, 2.2 * _median(miss**2 / variance))
         self.far, before = self._far_off(rough), np.count_nonzero(self.used)
         for _ in range(_ROUNDS):
@@ -293,9 +293,7 @@ class _Fit:
         level = self.spline()
         weight = level * self.used
         weight /= self.noise(level)
-        own, seen = (
-            np.add.reduceat(weight * plane, self._starts) for plane in (level, self.light)
-        )
+        own, seen = (np.add.reduceat(weight * plane, self._starts) for plane in (level, self.light))
         known = own > 0
         if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
             return
@@ -334,17 +332,18 @@ class _Fit:
         level, slope = spline.line()
         level *= self.shape
         self.model[self.sky], self.slope[self.sky] = level, slope
-        variance = self.noise(level)[used]
-        square = np.sum((self.data[used] - level[used]) ** 2 / variance)
-        chi2 = square / variance.size if pixels.known_noise else np.nan
-        self._elsewhere()
-        column, n = self._column[used], self.sky.shape[1]
-        sizes, number = np.bincount(column, variance, n), np.bincount(column, minlength=n)
-        sizes = np.divide(sizes, number, out=np.zeros_like(sizes), where=number > 0)
+        variance = self.noise(level)
+        sizes = np.bincount(self._column, variance, self.sky.shape[1])
+        sizes /= np.maximum(self.sky.sum(axis=0), 1)
         sizes *= spline.variance_factor(pixels.strip.columns)
+        level -= self.data
+        square = np.square(level, out=level)
+        square /= variance
+        chi2 = float(np.mean(square[used])) if pixels.known_noise else np.nan
+        self._elsewhere()
         hit = self._plane(self._grown(~used, 1.0))
         self._follow_ends(hit)
-        return Sky(self.model, self.slope, sizes, self._plane(used), hit, float(chi2))
+        return Sky(self.model, self.slope, sizes, self._plane(used), hit, chi2)
 
     def _elsewhere(self):
         """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
@@ -365,11 +364,10 @@ class _Fit:
         hit : ndarray of bool, shape (rows, columns)
             The pixels that cosmic rays have hit: those of the ends are added.
         """
-        pixels = self.pixels
-        reach = np.minimum(_END, _SHORT * pixels.length)
-        for t in (pixels.t, 1.0 - pixels.t):
-            end = np.flatnonzero(pixels.inside & (t <= reach / pixels.length))
-            level, slope = self.spline.line_at(pixels.u.take(end))
+        pixels, end = self.pixels, _end(self.pixels)
+        for t, near in ((pixels.t, pixels.t <= end), (1.0 - pixels.t, pixels.t >= 1.0 - end)):
+            end = np.flatnonzero(pixels.inside & near)
+            level, slope = self.model.take(end), self.slope.take(end)
             share = _tent(t.take(end) * pixels.length.take(end % t.shape[1]))
             data, noise = pixels.data.take(end), pixels.noise.take(end)
             free = ~(pixels.bad | self.sky).take(end)
@@ -386,6 +384,11 @@ class _Fit:
             error = np.sqrt(noise(model) + (MISPLACED * slope) ** 2)
             far = np.abs(data - model) > _CLIP * (error + _STEEP * model)
             hit.flat[end[far & free & ~self.objects.take(end)]] = True
+
+
+def _end(pixels):
+    """By how much of the slit, in each column, an end is blurred."""
+    return np.minimum(_END / pixels.length, _SHORT)
 
 
 def _shaped(shape, powers, place):
