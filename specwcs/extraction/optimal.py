@@ -146,14 +146,14 @@ class ObjectPixels:
         if not self.snr > _FREE:
             return
         spline = BSplineFit(self.offset, _KNOTS)
-        for _ in range(2):
+        for changing in (False, self.snr > _CHANGING):
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
             used = self.good & ~self.cosmics & (flux > 0)
             weight = flux**2 * used / self.variance
             ratio = self.data * _over(1.0, flux)
             shape = _fitted(spline, ratio, weight)
-            if self.snr > _CHANGING:
+            if changing:
                 u = np.linspace(-1, 1, flux.size)
                 slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
                 shape += u * _fitted(spline, slope, weight * u**2)

@@ -154,10 +154,11 @@ class _Fit:
         self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
         # The cells that the slit function is found on are runs of pixels; empty ones are not there.
         edges = np.linspace(0, len(columns), _CELLS + 1).astype(int)[:-1]
-        number = np.add.reduceat(sky, edges, axis=1, dtype=np.intp).ravel()
+        edges = np.arange(0, sky.size, len(columns))[:, None] + edges
+        starts = np.searchsorted(self._where, edges.ravel())
+        number = np.diff(starts, append=self._where.size)
         self._cell = np.flatnonzero(number)
-        number = number[self._cell]
-        self._starts = np.cumsum(number) - number
+        number, self._starts = number[self._cell], starts[self._cell]
         self._cell_place = np.add.reduceat(self._place, self._starts) / number
         self._shapes, self.shape = [], np.ones(self.data.shape)
         self.used = np.ones(self.data.shape, bool)
@@ -365,10 +366,11 @@ class _Fit:
             The pixels that cosmic rays have hit: those of the ends are added.
         """
         pixels, end = self.pixels, _end(self.pixels)
-        for t, near in ((pixels.t, pixels.t <= end), (1.0 - pixels.t, pixels.t >= 1.0 - end)):
+        for side, near in ((0.0, pixels.t <= end), (1.0, pixels.t >= 1.0 - end)):
             end = np.flatnonzero(pixels.inside & near)
             level, slope = self.model.take(end), self.slope.take(end)
-            share = _tent(t.take(end) * pixels.length.take(end % t.shape[1]))
+            length = pixels.length.take(end % self.sky.shape[1])
+            share = _tent(np.abs(pixels.t.take(end) - side) * length)
             data, noise = pixels.data.take(end), pixels.noise.take(end)
             free = ~(pixels.bad | self.sky).take(end)
             used = free & (level > 0)
