@@ -177,7 +177,7 @@ class _Fit:
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
         self._use(np.flatnonzero(~self.used), True)
         hit = np.zeros_like(self.used)
-        hit[self._worst(0.0)] = True
+        hit[self._outliers(0.0)[0]] = True
         self._use(np.flatnonzero(self._grown(hit, self.scatter)), False)
         self._find_shape()
         self._take_all()
@@ -254,21 +254,31 @@ class _Fit:
         """Variance of a pixel of the slit, about, with so much sky."""
         return self.floor + self.per_count * np.maximum(value, 0.0)
 
-    def _worst(self, rough):
-        """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
+    def _outliers(self, rough):
+        """Find used pixels that are far off, and how far: squared, in units of what is allowed."""
         far = self.far[self.used[self.far]]
         miss, _, error = self._off(rough, far)
-        square = miss**2 / (error * self.scatter)
-        far, square = far[square > _CLIP**2], square[square > _CLIP**2]
-        if not far.size:
-            return far
+        error *= self.scatter * _CLIP**2
+        still = miss**2 > error
+        far, miss, error = far[still], miss[still], error[still]
+        at = self.spline.interval(far)
+        number = np.bincount(at, minlength=self.spline.n)
+        most = number > _MOST * self.spline.count
+        if most.any():  # it is the spline that is off: what do the rows agree on?
+            middle = np.cumsum(number) - number // 2 - 1
+            middle = miss[np.lexsort((miss, at))].take(middle, mode="clip")
+            miss -= np.where(most, middle, 0.0)[at]
+        square = miss**2 / error
+        return far[square > 1], square[square > 1]
+
+    def _worst(self, rough):
+        """Of outliers that are neighbours, which a cosmic ray takes along, find the worst."""
+        far, square = self._outliers(rough)
         at = self.spline.interval(far)
         largest = np.zeros(self.spline.n)
-        # Where most of the rows are off, it is the spline that is.
-        some = (np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count)[at]
-        np.maximum.at(largest, at[some], square[some])
+        np.maximum.at(largest, at, square)
         largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
-        return far[some & (square > largest[at] / 4)]
+        return far[square > largest[at] / 4]
 
     def _grown(self, hit, scatter):
         """Add to cosmic rays the pixels beside them that are bright too, as `grown` does."""
