@@ -265,9 +265,9 @@ class _Fit:
         number = np.bincount(at, minlength=self.spline.n)
         most = number > _MOST * self.spline.count
         if most.any():  # it is the spline that is off: what do the rows agree on?
-            middle = np.cumsum(number) - number // 2 - 1
-            middle = miss[np.lexsort((miss, at))].take(middle, mode="clip")
-            miss -= np.where(most, middle, 0.0)[at]
+            place = np.cumsum(number) - number + number // 4
+            low = miss[np.lexsort((miss, at))].take(place, mode="clip")
+            miss -= np.where(most, low, 0.0)[at]
         square = miss**2 / error
         return far[square > 1], square[square > 1]
 
