@@ -19,7 +19,7 @@ _PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
 _PRODUCTS = np.array([np.convolve(_BASIS[a], _BASIS[b]) for a, b in _PAIRS])
 _PARTS = 16  # of the finest interval: points count at the middle of theirs
 _MIDDLES = (np.arange(_PARTS) + 0.5) / _PARTS
-_POWERS = _MIDDLES ** np.arange(7)[:, None]
+_POWERS = _MIDDLES[:, None] ** np.arange(7)
 _START, _POWER = np.arange(_PARTS) / _PARTS, np.arange(4)[:, None]
 _FIRST, _SECOND = (  # derivatives of the powers at the start of each part
     factor * _START ** np.maximum(_POWER - k, 0) / _PARTS**k
@@ -30,6 +30,7 @@ _LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
+_ALONE = 2**18  # multiplications that OpenBLAS does in one thread
 _WORTH = 4.0  # chi-square that a further coefficient must bring
 
 
@@ -60,8 +61,8 @@ class BSplineFit:
     def clear(self):
         """Take all points out."""
         # Sums over the points of an interval, times powers of their place in it.
-        self._moments, self._sums = np.zeros((7, self.n)), np.zeros((4, self.n))
-        self._power = np.zeros((4, self.n))
+        self._moments, self._sums = np.zeros((self.n, 7)), np.zeros((self.n, 4))
+        self._power = np.zeros((self.n, 4))
 
     def add(self, values, weights=None, where=...):
         """Add points.
@@ -76,12 +77,24 @@ class BSplineFit:
             Only these points.
         """
         part, values = self._part[where].ravel(), values[where].ravel()
-        if weights is not None:
-            weights = weights[where].ravel()
-            values = values * weights
-        for sums, sizes in ((self._moments, weights), (self._sums, values)):
-            total = np.bincount(part, sizes, self.n * _PARTS).astype(float, copy=False)
-            sums += _POWERS[: len(sums)] @ total.reshape(self.n, _PARTS).T
+        if weights is None and where is ...:
+            self._moments += self._whole
+        else:
+            if weights is not None:
+                weights = weights[where].ravel()
+                values = values * weights
+            self._moments += self._summed(part, weights, 7)
+        self._sums += self._summed(part, values, 4)
+
+    def _summed(self, part, sizes, powers):
+        """Sum sizes over the points of each interval, times powers of their place in it."""
+        total = np.bincount(part, sizes, self.n * _PARTS).astype(float, copy=False)
+        return _times(total.reshape(self.n, _PARTS), _POWERS[:, :powers])
+
+    @cached_property
+    def _whole(self):
+        """The moments of all points, each once."""
+        return self._summed(self._part.ravel(), None, 7)
 
     def change(self, values, where, sign):
         """Add a few points of weight 1, or take them out again.
@@ -96,11 +109,9 @@ class BSplineFit:
             -1 takes them out.
         """
         interval, part = np.divmod(self._part[where], _PARTS)
-        values = sign * values[where]
-        for k, power in enumerate(_POWERS[:, part]):
-            np.add.at(self._moments[k], interval, sign * power)
-            if k < 4:
-                np.add.at(self._sums[k], interval, power * values)
+        power = sign * _POWERS[part]
+        np.add.at(self._moments, interval, power)
+        np.add.at(self._sums, interval, power[:, :4] * values[where][:, None])
 
     def solve(self, variance=None):
         """Fit the spline.
@@ -116,26 +127,27 @@ class BSplineFit:
         BSplineFit
             itself.
         """
-        self._before, self._tables, self._factors = self._power, None, {}
+        self._tables, self._factors = None, {}
         self._chosen = np.full(self.n, self.levels - 1, np.int8)
         self._power = self._fitted(self.levels - 1)
         finer = range(self.levels - 2, -1, -1) if variance else ()
         for level in finer:
             power = self._fitted(level)
             better = self._finer_pays(power, level, variance)
-            self._power[:, better] = power[:, better]
+            self._power[better] = power[better]
             self._chosen[better] = level
         return self
 
     def _finer_pays(self, power, level, variance):
         """Where the knots of a level fit so much better than what there is, for each interval."""
-        less, more = self._power - power, self._power + power
-        gain = -2 * np.einsum("kn,kn->n", less, self._sums)
-        for a in range(4):
-            for b in range(4):
-                gain += less[a] * more[b] * self._moments[a + b]
+        less, more = (self._power - power).T.copy(), (self._power + power).T
+        squares = np.zeros((7, self.n))
+        for k in range(4):
+            squares[k : k + 4] += less[k] * more
+        gain = np.einsum("kn,nk->n", squares, self._moments)
+        gain -= 2 * np.einsum("kn,nk->n", less, self._sums)
         middle = 0.5 ** np.arange(4)
-        gain /= variance(np.maximum(middle @ self._power, middle @ power))
+        gain /= variance(np.maximum(self._power @ middle, power @ middle))
         size = _BLOCK * 2 ** (self.levels - 1)
         starts = np.arange(0, self.n, size)
         further = _BLOCK * 2 ** (self.levels - 1 - level) / 2
@@ -145,27 +157,27 @@ class BSplineFit:
 
     def _fitted(self, level):
         """Fit the spline of a level: powers of the place in each of the finest intervals."""
-        n = self.n // 2**level
         bands, right = self._equations(level)
-        self._factors[level], coefficients, failed = lapack.dpbsv(bands, right, lower=True)
+        self._factors[level], coefficients, failed = lapack.dpbsv(
+            bands.T, right, lower=True, overwrite_ab=True, overwrite_b=True
+        )
         if failed:
             raise LinAlgError("the points do not determine the spline")
-        fine = _powers(2**level) @ np.stack([coefficients[a : a + n] for a in range(4)])
-        return fine.reshape(-1, 4, n).transpose(1, 2, 0).reshape(4, self.n)
+        own = np.lib.stride_tricks.sliding_window_view(coefficients, 4)
+        return _times(own, _powers(2**level)).reshape(self.n, 4)
 
     def _equations(self, level):
-        """Lower bands of the normal matrix, and the right hand side."""
-        number, n = 2**level, self.n // 2**level
-        products, splines = (
-            matrix @ sums.reshape(len(sums), n, number).transpose(2, 0, 1).reshape(-1, n)
-            for matrix, sums in zip(_sums(number), (self._moments, self._sums), strict=True)
-        )
-        smooth = _SMOOTH * max(self.count.sum() / n, 1e-30)
-        bands, right = smooth * _stiffness(n + 3), np.zeros(n + 3)
-        for (a, b), part in zip(_PAIRS, products, strict=True):
-            bands[b - a, a : a + n] += part
-        for a, part in enumerate(splines):
-            right[a : a + n] += part
+        """Lower bands of the normal matrix, shape (coefficients, 4), and the right hand side."""
+        n = self.n // 2**level
+        pairs, splines = _sums(2**level)
+        products = _times(self._moments.reshape(n, -1), pairs)
+        values = _times(self._sums.reshape(n, -1), splines)
+        bands = _stiffness(n + 3) * (_SMOOTH * max(self.count.sum() / n, 1e-30))
+        right = np.zeros(n + 3)
+        for k, (a, b) in enumerate(_PAIRS):
+            bands[a : a + n, b - a] += products[:, k]
+        for a in range(4):
+            right[a : a + n] += values[:, a]
         return bands, right
 
     def __call__(self, where=...):
@@ -181,9 +193,10 @@ class BSplineFit:
     def _line(self, part, place):
         """Value, and slope a short part, of places in short parts."""
         if part.size < self.n:  # so few are looked at one by one
-            power, own = self._power.take(part // _PARTS, axis=1), part % _PARTS
+            interval, own = np.divmod(part, _PARTS)
+            power = self._power.take(interval, axis=0)
             value, slope = (
-                np.einsum("k...,k...", power, line.take(own, axis=1)) for line in _LINES
+                np.einsum("...k,...k", power, line.T.take(own, axis=0)) for line in _LINES
             )
         else:
             value, slope = (table.take(part) for table in self._in_parts())
@@ -193,41 +206,17 @@ class BSplineFit:
     def _in_parts(self):
         """Value at the start, and slope, of the straight line that does in each short part."""
         if self._tables is None:
-            self._tables = [(self._power.T @ line).ravel() for line in _LINES]
+            self._tables = [_times(self._power, line).ravel() for line in _LINES]
         return self._tables
-
-    def moved(self, variance, share):
-        """Find the points at which the last solution differs from the one before.
-
-        Parameters
-        ----------
-        variance : callable
-            As for `solve`.
-        share : float
-            Of the standard deviation of a point: less does not count.
-
-        Returns
-        -------
-        ndarray of int
-            Their indices in the flat array.
-        """
-        places = np.array([0.0, 0.5, 1.0])[:, None] ** np.arange(4)
-        change = np.abs(places @ (self._power - self._before)).max(axis=0)
-        moved = change > share * np.sqrt(variance(places[1] @ self._power))
-        return np.flatnonzero(moved.take(self._interval))
 
     def interval(self, where):
         """Return which of the finest intervals points of the flat array are in."""
-        return self._interval[where]
-
-    @cached_property
-    def _interval(self):
-        return self._part.ravel() // _PARTS
+        return self._part.reshape(-1)[where] // _PARTS
 
     @property
     def count(self):
         """Sum of the weights of the points in each of the finest intervals."""
-        return self._moments[0]
+        return self._moments[:, 0]
 
     @property
     def mixed(self):
@@ -252,7 +241,8 @@ class BSplineFit:
     def _at(self, x):
         place = (x - self.low) * (_PARTS / self.spacing)
         np.clip(place, 0, self.n * _PARTS, out=place)
-        part = np.minimum(place, self.n * _PARTS - 1).astype(np.intp)
+        # By way of shorter integers, which processors make several of at a time.
+        part = np.minimum(place, self.n * _PARTS - 1).astype(np.int32).astype(np.intp)
         place -= part
         return part, place
 
@@ -269,19 +259,34 @@ class BSplineFit:
         place = np.clip((x - self.low) / (self.spacing * 2**level), 0, number)
         interval = np.minimum(place, number - 1).astype(np.intp)
         basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
-        factors, starts = [], np.zeros(self.levels, int)
+        sizes = [factor.shape[1] + 3 + _REACH for factor in self._factors.values()]
+        starts = dict(zip(self._factors, np.cumsum([0, *sizes]), strict=False))
+        factors = np.zeros((4, sum(sizes)))
+        factors[0] = 1.0
         for k, factor in self._factors.items():
-            starts[k] = sum(part.shape[1] for part in factors)
-            factors.append(np.pad(factor, ((0, 0), (3, _REACH))))
-            factors[-1][0, -_REACH:] = 1.0
-        factor, first = np.hstack(factors), starts[level] + interval + 3
+            factors[:, starts[k] + 3 : starts[k] + 3 + factor.shape[1]] = factor
+        first = np.array([starts.get(k, 0) for k in range(self.levels)])[level] + interval + 3
+        factors = factors.take(first + np.arange(_REACH)[:, None], axis=1)
         solved = []
         for k in range(_REACH):  # what is farther away has no part in it
             row = basis[k] if k < 4 else 0.0
-            for m, before in enumerate(solved[:-4:-1], start=1):
-                row = row - factor[m].take(first + (k - m)) * before
-            solved.append(row / factor[0].take(first + k))
+            for m in range(1, min(k, 3) + 1):
+                row = row - factors[m, k - m] * solved[k - m]
+            solved.append(row / factors[0, k])
         return np.sum(np.square(solved), axis=0)
+
+
+def _times(tall, small):
+    """Multiply matrices, in parts so small that BLAS does not share them out to threads.
+
+    That costs more than it brings, the more so where several slits are worked on at once.
+    """
+    out = np.empty((len(tall), small.shape[1]))
+    rows = _ALONE // small.size
+    for first in range(0, len(tall), rows):
+        part = slice(first, first + rows)
+        np.matmul(tall[part], small, out=out[part])
+    return out
 
 
 @lru_cache
@@ -303,23 +308,23 @@ def _sums(number):
     To sums of the products of pairs of splines, and to sums of the values times each spline.
     """
     parts = [_within(child, number) for child in range(number)]
-    pairs = np.hstack([_PRODUCTS @ part for part in parts])
-    return pairs, np.hstack([_BASIS @ part[:4, :4] for part in parts])
+    pairs = np.vstack([(_PRODUCTS @ part).T for part in parts])
+    return pairs, np.vstack([(_BASIS @ part[:4, :4]).T for part in parts])
 
 
 @lru_cache
 def _powers(number):
     """Matrix from the coefficients of the splines in an interval to the powers in its parts."""
-    return np.vstack([_within(child, number)[:4, :4].T @ _BASIS.T for child in range(number)])
+    return np.hstack([_BASIS @ _within(child, number)[:4, :4] for child in range(number)])
 
 
 @lru_cache
 def _stiffness(size):
     """Lower bands of the matrix of squared second differences, made regular by a trifle."""
-    bands = np.zeros((4, size))
+    bands = np.zeros((size, 4))
     for k, own in enumerate((1.0, -2.0, 1.0)):
         for m, other in enumerate((1.0, -2.0, 1.0)):
             if m >= k:
-                bands[m - k, k : size - 2 + k] += own * other
-    bands[0] += 1e-9
+                bands[k : size - 2 + k, m - k] += own * other
+    bands[:, 0] += 1e-9
     return bands

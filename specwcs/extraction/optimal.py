@@ -79,7 +79,7 @@ class ObjectPixels:
     def __init__(self, pixels, item, sky, others):
         self.pixels, self.item = pixels, item
         centre = item.rows(pixels)
-        self.half = int(np.ceil(_REACH * item.fwhm)) + 1
+        self.half = int(_REACH * item.fwhm + 0.5)  # of a pixel that the centre is off its own
         n = pixels.t.shape[1]
         first = np.rint(centre).astype(int) - self.half
         self.place = (first + np.arange(2 * self.half + 1)[:, None], np.arange(n))
@@ -146,14 +146,14 @@ class ObjectPixels:
         if not self.snr > _FREE:
             return
         spline = BSplineFit(self.offset, _KNOTS)
-        for _ in range(2):
+        for changing in (False, self.snr > _CHANGING):
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
             used = self.good & ~self.cosmics & (flux > 0)
             weight = flux**2 * used / self.variance
             ratio = self.data * _over(1.0, flux)
             shape = _fitted(spline, ratio, weight)
-            if self.snr > _CHANGING:
+            if changing:
                 u = np.linspace(-1, 1, flux.size)
                 slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
                 shape += u * _fitted(spline, slope, weight * u**2)
@@ -179,8 +179,6 @@ class ObjectPixels:
             self.cosmics[off[:, columns].argmax(axis=0), columns] = True
         if self.cosmics.any():
             self.cosmics = grown(self.cosmics, deviation)
-        flux = self._weighted(self.good & ~self.cosmics)[0]
-        self._take_variance(self._at_pixels(flux) * self.profile)
 
     def _deviation(self, flux):
         """How far pixels are off the profile for a flux, standard deviations."""
@@ -235,17 +233,15 @@ class ObjectPixels:
         Extracted
         """
         used = self.good & ~self.cosmics
-        weight = self.profile * used / self.variance
+        light = self.profile * used
+        weight = light / self.variance
+        own = weight * self.profile  # which is the square of the weight times the variance, too
         bins = Bins(self.u, self.width, edges)
         norm, flux, sky, total, seen = bins.sum(
-            weight * self.profile,
-            weight * self.data,
-            weight * self.model_sky,
-            weight,
-            self.profile * used,
+            own, weight * self.data, weight * self.model_sky, weight, light
         )
         flux, sky = _over(flux, norm), _over(sky, norm)
-        own, correlation = bins.variance(weight**2 * self.variance)
+        own, correlation = bins.variance(own)
         variance = _over(own, norm**2)
         # The error of the sky is common to the pixels of a bin.
         common, width = self._in_bins(edges)
@@ -370,7 +366,7 @@ def _continued(x, number):
 def _fitted(spline, values, weight):
     """Fit a spline anew to values, and evaluate it."""
     spline.clear()
-    spline.add(values, weight / max(weight.max(), 1e-300))
+    spline.add(values, weight)
     return spline.solve()()
 
 

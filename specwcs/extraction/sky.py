@@ -23,9 +23,8 @@ _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
 _ROUNDS = 10
-_MOVED = 0.02  # standard deviations of a pixel: by less the sky has not changed
-_SAMPLE = 10_000  # pixels that tell the scatter
-_CACHED = 2**15  # pixels that are worked on together
+_SAMPLE = 4_000  # pixels that tell the scatter
+_TOGETHER = 2**17  # pixels that are worked on: memory holds what there is between of no more
 _MOST = 0.5  # of the rows: so many are not hit by cosmic rays at one wavelength
 _NEAR = 4  # knots: what a cosmic ray takes the spline along by
 _END = 2.5  # px: the ends of a slit are blurred
@@ -120,7 +119,8 @@ def fit_sky(pixels, objects):
     """
     inside = pixels.inside & ~pixels.bad
     sky = inside & ~objects
-    sky &= pixels.from_ends() > np.minimum(_END, _SHORT * pixels.length)
+    end = _end(pixels)
+    sky &= (pixels.t > end) & (pixels.t < 1.0 - end)
     rows = sky.sum() / max(np.count_nonzero(inside.any(axis=0)), 1)
     if rows < _MIN_ROWS:
         raise InputError(
@@ -141,24 +141,28 @@ class _Fit:
 
     def __init__(self, pixels, sky, objects):
         self.pixels, self.sky, self.objects = pixels, sky, objects
+        self._where = np.flatnonzero(sky)
+        self.data, self.noise = pixels.data.take(self._where), pixels.noise.take(self._where)
+        self._place = 2 * pixels.t.take(self._where) - 1
+        inner = pixels.u[pixels.inside]
+        ends = (inner.min(), inner.max())
+        self.spline = BSplineFit(pixels.u.take(self._where), _FINEST, _LEVELS, ends)
         columns = np.arange(sky.shape[1])
         self._column = np.broadcast_to(columns, sky.shape)[sky]
-        self.data, self.noise = pixels.data[sky], pixels.noise[sky]
-        self._place = 2 * pixels.t[sky] - 1
-        inner = pixels.u[pixels.inside]
-        self.spline = BSplineFit(pixels.u[sky], _FINEST, _LEVELS, (inner.min(), inner.max()))
-        some = columns % max(1, sky.size // _SAMPLE) == 0
-        self._some = np.flatnonzero(some.take(self._column))
+        self._some = np.s_[:: max(1, self.data.size // _SAMPLE)]
         noise = self.noise[self._some]
         self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
         # The cells that the slit function is found on are runs of pixels; empty ones are not there.
         edges = np.linspace(0, len(columns), _CELLS + 1).astype(int)[:-1]
-        number = np.add.reduceat(sky, edges, axis=1, dtype=np.intp).ravel()
+        edges = np.arange(0, sky.size, len(columns))[:, None] + edges
+        starts = np.searchsorted(self._where, edges.ravel())
+        number = np.diff(starts, append=self._where.size)
         self._cell = np.flatnonzero(number)
-        self._starts = np.cumsum(number)[self._cell] - number[self._cell]
+        number, self._starts = number[self._cell], starts[self._cell]
+        self._cell_place = np.add.reduceat(self._place, self._starts) / number
         self._shapes, self.shape = [], np.ones(self.data.shape)
         self.used = np.ones(self.data.shape, bool)
-        self.light, self.square, self.miss = np.empty((3, self.data.size))
+        self.light = self.data
 
     def run(self):
         """Fit, leave out what is far off, find the slit function, and fit again."""
@@ -173,93 +177,116 @@ class _Fit:
         # Once more, with what was left out in vain, without all that belongs to cosmic rays.
         self._use(np.flatnonzero(~self.used), True)
         hit = np.zeros_like(self.used)
-        hit[self._worst(np.arange(hit.size))] = True
+        hit[self._outliers(0.0)[0]] = True
         self._use(np.flatnonzero(self._grown(hit, self.scatter)), False)
         self._find_shape()
         self._take_all()
-        self._reject(self._variance, 0.0)
+        while self._reject(self._variance, 0.0):
+            pass
 
     def _blocks(self):
-        """Yield parts of the pixels, so few that the work on them stays in the cache."""
-        for first in range(0, self.data.size, _CACHED):
-            yield np.s_[first : first + _CACHED]
+        """Yield parts of the pixels: most slits are one."""
+        for first in range(0, self.data.size, _TOGETHER):
+            yield np.s_[first : first + _TOGETHER]
 
     def _take_all(self):
         """Give the spline the pixels that are used, the slit function divided out."""
         self.spline.clear()
-        np.divide(self.data, self.shape, out=self.light)
-        self.spline.add(self.light, where=self.used)
+        self.light = self.data / self.shape
+        self.spline.add(self.light)
+        self.spline.change(self.light, np.flatnonzero(~self.used), -1.0)
 
     def _use(self, where, use):
         """Use a few more pixels, or leave them out."""
         self.spline.change(self.light, where, 1.0 if use else -1.0)
         self.used[where] = use
 
-    def _evaluate(self, rough, where):
-        """Find how far pixels are off the spline, squared, with the sign.
+    def _off(self, rough, where):
+        """Return how far pixels are off the spline, and two variances.
 
-        `miss` counts in variances of the pixel, `square` in those of what it may be off by in
-        all; `rough` is as for `_reject`.
+        That of the pixel, and that of what it may be off by in all; `rough` is as for `_reject`.
         """
         level, slope = self.spline.line(where)
         model = level * self.shape[where]
         variance = self.noise[where](model)
         miss = np.subtract(self.data[where], model, out=model)
-        square = np.abs(miss)
-        square *= miss
-        self.miss[where] = square / variance
         slope *= MISPLACED + rough
-        variance += np.square(slope, out=slope)
+        error = np.square(slope, out=slope)
+        error += variance
         if rough:
             level *= rough
-            variance += np.square(level, out=level)
-        square /= variance
-        self.square[where] = square
+            error += np.square(level, out=level)
+        return miss, variance, error
+
+    def _far_off(self, rough):
+        """Find the pixels that are far off the spline."""
+        far = []
+        for part in self._blocks():
+            miss, _, error = self._off(rough, part)
+            np.square(miss, out=miss)
+            error *= self.scatter * _CLIP**2
+            far.append(part.start + np.flatnonzero(miss > error))
+        return np.concatenate(far)
 
     def _reject(self, knots, rough):
-        """Leave out what is far off, the worst first, until nothing is.
+        """Leave out what is far off, the worst first, and return whether anything was.
 
-        After the first round only where the spline has moved is looked at again.
+        Parameters
+        ----------
+        knots : callable or None
+            As for `BSplineFit.solve`.
+        rough : float
+            Of the light, and px: what the sky may be off besides.
         """
         self.spline.solve(knots)
-        for part in self._blocks():
-            self._evaluate(rough, part)
-        far = self.used & (np.abs(self.square) > _CLIP**2)
+        miss, variance, _ = self._off(rough, self._some)
+        self.scatter = max(1.0, 2.2 * _median(miss**2 / variance))
+        self.far, before = self._far_off(rough), np.count_nonzero(self.used)
         for _ in range(_ROUNDS):
-            some = np.abs(self.miss[self._some[self.used[self._some]]])
-            self.scatter = max(1.0, 2.2 * _median(some))
-            out = self._worst(np.flatnonzero(far))
+            out = self._worst(rough)
             if not len(out):
                 break
             self._use(out, False)
             self.spline.solve(knots)
-            moved = self.spline.moved(self._variance, _MOVED)
-            self._evaluate(rough, moved)
-            far[moved] |= np.abs(self.square[moved]) > _CLIP**2
+        return np.count_nonzero(self.used) < before
 
     def _variance(self, value):
         """Variance of a pixel of the slit, about, with so much sky."""
         return self.floor + self.per_count * np.maximum(value, 0.0)
 
-    def _worst(self, far):
-        """Pixels that are far off: of neighbours, which a cosmic ray takes along, the worst."""
-        far = far[self.used[far]]
-        square = np.abs(self.square[far]) / self.scatter
-        far, square = far[square > _CLIP**2], square[square > _CLIP**2]
-        if not far.size:
-            return far
+    def _outliers(self, rough):
+        """Find used pixels that are far off, and how far: squared, in units of what is allowed."""
+        far = self.far[self.used[self.far]]
+        miss, _, error = self._off(rough, far)
+        error *= self.scatter * _CLIP**2
+        still = miss**2 > error
+        far, miss, error = far[still], miss[still], error[still]
+        at = self.spline.interval(far)
+        number = np.bincount(at, minlength=self.spline.n)
+        most = number > _MOST * self.spline.count
+        if most.any():  # it is the spline that is off: what do the rows agree on?
+            place = np.cumsum(number) - number + number // 4
+            low = miss[np.lexsort((miss, at))].take(place, mode="clip")
+            miss -= np.where(most, low, 0.0)[at]
+        square = miss**2 / error
+        return far[square > 1], square[square > 1]
+
+    def _worst(self, rough):
+        """Of outliers that are neighbours, which a cosmic ray takes along, find the worst."""
+        far, square = self._outliers(rough)
         at = self.spline.interval(far)
         largest = np.zeros(self.spline.n)
-        # Where most of the rows are off, it is the spline that is.
-        some = (np.bincount(at, minlength=self.spline.n) < _MOST * self.spline.count)[at]
-        np.maximum.at(largest, at[some], square[some])
+        np.maximum.at(largest, at, square)
         largest = maximum_filter1d(largest, 2 * _NEAR + 1, mode="nearest")
-        return far[some & (square > largest[at] / 4)]
+        return far[square > largest[at] / 4]
 
     def _grown(self, hit, scatter):
         """Add to cosmic rays the pixels beside them that are bright too, as `grown` does."""
-        near = beside(self._plane(hit))[self.sky]
-        return hit | (near & (self.square > NEIGHBOUR**2 * scatter))
+        near = np.flatnonzero(beside(self._plane(hit)).take(self._where))
+        miss, _, error = self._off(0.0, near)
+        hit = hit.copy()
+        hit[near] |= miss * np.abs(miss) > NEIGHBOUR**2 * scatter * error
+        return hit
 
     def _plane(self, mask):
         """Return a mask of all pixels of the slit."""
@@ -274,19 +301,16 @@ class _Fit:
         """
         if self.spline.mixed:
             self.spline.solve()
-        level, used = self.spline(), self.used.astype(float)
-        weight = used * level
+        level = self.spline()
+        weight = level * self.used
         weight /= self.noise(level)
-        own, seen, t, count = (
-            np.add.reduceat(plane, self._starts)
-            for plane in (weight * level, weight * self.light, used * self._place, used)
-        )
-        known = (count > 0) & (own > 0)
+        own, seen = (np.add.reduceat(weight * plane, self._starts) for plane in (level, self.light))
+        known = own > 0
         if known.sum() < 3 * _ORDER_U * (_ORDER_T + 1):  # too dark to tell
             return
         along = np.linspace(-1, 1, _CELLS)[self._cell[known] % _CELLS]
         # What is common to all t is the sky's own: it is fitted, and left to the spline.
-        terms = _terms(along, t[known] / count[known])
+        terms = _terms(along, self._cell_place[known])
         excess, root = seen[known] / own[known] - 1, np.sqrt(own[known])
         for _ in range(_ROUNDS):
             weighted = terms * root
@@ -319,17 +343,18 @@ class _Fit:
         level, slope = spline.line()
         level *= self.shape
         self.model[self.sky], self.slope[self.sky] = level, slope
-        variance = self.noise(level)[used]
-        square = np.sum((self.data[used] - level[used]) ** 2 / variance)
-        chi2 = square / variance.size if pixels.known_noise else np.nan
-        self._elsewhere()
-        column, n = self._column[used], self.sky.shape[1]
-        sizes, number = np.bincount(column, variance, n), np.bincount(column, minlength=n)
-        sizes = np.divide(sizes, number, out=np.zeros_like(sizes), where=number > 0)
+        variance = self.noise(level)
+        sizes = np.bincount(self._column, variance, self.sky.shape[1])
+        sizes /= np.maximum(self.sky.sum(axis=0), 1)
         sizes *= spline.variance_factor(pixels.strip.columns)
+        level -= self.data
+        square = np.square(level, out=level)
+        square /= variance
+        chi2 = float(np.mean(square[used])) if pixels.known_noise else np.nan
+        self._elsewhere()
         hit = self._plane(self._grown(~used, 1.0))
         self._follow_ends(hit)
-        return Sky(self.model, self.slope, sizes, self._plane(used), hit, float(chi2))
+        return Sky(self.model, self.slope, sizes, self._plane(used), hit, chi2)
 
     def _elsewhere(self):
         """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
@@ -350,12 +375,12 @@ class _Fit:
         hit : ndarray of bool, shape (rows, columns)
             The pixels that cosmic rays have hit: those of the ends are added.
         """
-        pixels = self.pixels
-        reach = np.minimum(_END, _SHORT * pixels.length)
-        for t in (pixels.t, 1.0 - pixels.t):
-            end = np.flatnonzero(pixels.inside & (t <= reach / pixels.length))
-            level, slope = self.spline.line_at(pixels.u.take(end))
-            share = _tent(t.take(end) * pixels.length.take(end % t.shape[1]))
+        pixels, end = self.pixels, _end(self.pixels)
+        for side, near in ((0.0, pixels.t <= end), (1.0, pixels.t >= 1.0 - end)):
+            end = np.flatnonzero(pixels.inside & near)
+            level, slope = self.model.take(end), self.slope.take(end)
+            length = pixels.length.take(end % self.sky.shape[1])
+            share = _tent(np.abs(pixels.t.take(end) - side) * length)
             data, noise = pixels.data.take(end), pixels.noise.take(end)
             free = ~(pixels.bad | self.sky).take(end)
             used = free & (level > 0)
@@ -371,6 +396,11 @@ class _Fit:
             error = np.sqrt(noise(model) + (MISPLACED * slope) ** 2)
             far = np.abs(data - model) > _CLIP * (error + _STEEP * model)
             hit.flat[end[far & free & ~self.objects.take(end)]] = True
+
+
+def _end(pixels):
+    """By how much of the slit, in each column, an end is blurred."""
+    return np.minimum(_END / pixels.length, _SHORT)
 
 
 def _shaped(shape, powers, place):

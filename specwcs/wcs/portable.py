@@ -117,27 +117,44 @@ def _fit(u, v, values, u_domain, scale):
 
     `scale` gives px per unit of the values.
     """
-    us = (2 * u - sum(u_domain)) / (u_domain[1] - u_domain[0])
-    unit = np.abs(v).max()
+    us, unit = _unit(u, u_domain), np.abs(v).max()
+    degrees = _form(us, _unit(v, (v.min(), v.max())), values, scale)
     u_powers, v_powers = polyvander(us, _HIGHEST), polyvander(v / unit, _POWERS - 1)
-    best, best_error = None, np.inf
-    for degrees in _FORMS:
-        design = np.hstack(
-            [u_powers[:, : n + 1] * v_powers[:, [power]] for power, n in enumerate(degrees)]
-        )
-        solution = np.linalg.lstsq(design, values, rcond=1e-14)[0]
-        error = np.max(np.abs(design @ solution - values) * scale)
-        if error < best_error:
-            best, best_error = (degrees, solution), error
-        if error < _AIM:
-            break
-    degrees, solution = best
+    design = np.hstack(
+        [u_powers[:, : n + 1] * v_powers[:, [power]] for power, n in enumerate(degrees)]
+    )
+    solution = np.linalg.lstsq(design, values, rcond=1e-14)[0]
     rows = np.split(solution, np.cumsum([n + 1 for n in degrees])[:-1])
     rows = [row / unit**power for power, row in enumerate(rows)]
     model = _first() | _polynomial(rows.pop(), u_domain)
     while rows:  # Horner's scheme
         model = model * _second() + (_first() | _polynomial(rows.pop(), u_domain))
     return model
+
+
+def _unit(values, domain):
+    return (2 * values - sum(domain)) / (domain[1] - domain[0])
+
+
+def _form(us, vs, values, scale):
+    """Return the first of `_FORMS` that reproduces `values` to `_AIM` px, else the best.
+
+    With Chebyshev polynomials of us and vs, -1 to 1: they span the same, and are so nearly
+    orthogonal that the normal equations, made once for all forms, do.
+    """
+    u_terms = chebyshev.chebvander(us, _HIGHEST)
+    v_terms = chebyshev.chebvander(vs, _POWERS - 1)
+    terms = np.hstack([u_terms * v_terms[:, [power]] for power in range(_POWERS)])
+    normal, right, errors = terms.T @ terms, terms.T @ values, []
+    for degrees in _FORMS:
+        own = np.concatenate(
+            [power * (_HIGHEST + 1) + np.arange(n + 1) for power, n in enumerate(degrees)]
+        )
+        solution = np.linalg.solve(normal[np.ix_(own, own)], right[own])
+        errors.append(np.max(np.abs(terms[:, own] @ solution - values) * scale))
+        if errors[-1] < _AIM:
+            break
+    return _FORMS[int(np.argmin(errors))]
 
 
 def _reference(trace):

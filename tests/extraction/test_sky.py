@@ -73,6 +73,18 @@ def test_cosmic_rays_are_found_and_little_else():
     assert lost / of < 0.001
 
 
+def test_tracks_along_the_slit_do_not_take_the_sky_along():
+    """A long exposure: of the rows at a wavelength, ten may be on the track of a cosmic ray."""
+    case = night("LR")
+    frame = case.observation.science(1, cosmic_rays=600, **STAR)
+    reduction = reduce_frame(case.cal, frame, slits=case.slits)
+    for slit_id in case.slits:
+        inside, off, from_end = pixels_of(case, slit_id)
+        sky = inside & (np.abs(off) > 10) & (from_end > 3)
+        miss = (reduction.sky - case.sky)[sky] / np.sqrt(case.variance[sky])
+        assert np.sqrt(np.mean(miss**2)) < 0.4
+
+
 def test_noise_of_a_frame_follows_its_signal():
     observation = small_mos("LR")
     assert PhotonNoise.of(observation.science(1)).slope == pytest.approx(1 / 1.5, rel=1e-6)
