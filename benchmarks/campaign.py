@@ -283,7 +283,7 @@ def ideal(case, cal):
         for n, row, column in zip(np.flatnonzero(mine), q, p, strict=True):
             rows = slice(max(round(row - step / 2), 0), round(row + step / 2) + 1)
             columns = slice(max(round(column) - REACH, 0), round(column) + REACH + 1)
-            sigma[n] = np.sum(told[rows, columns]) ** -0.5
+            sigma[n] = np.maximum(np.sum(told[rows, columns]), 1e-300) ** -0.5
     noise = np.random.default_rng(case.seed).normal(0.0, sigma)
     along, across = direction.split(x, y)
     x, y = direction.join(along + noise, across)

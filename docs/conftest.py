@@ -21,7 +21,7 @@ def quickstart(tmp_path_factory):
     from specwcs import simulate
 
     folder = tmp_path_factory.mktemp("quickstart")
-    observation = simulate.example(n_slits=10, seed=2, shape=(384, 1024))
+    observation = simulate.example(n_slits=10, seed=2, shape=(480, 1024))
     believed = simulate.wrong(observation.instrument, scale=0.03, dispersion=-0.03)
     files = observation.write(folder, simulate.lamp(), seed=1, instrument=believed)
     cal = specwcs.calibrate(

@@ -220,8 +220,6 @@ class _SlitLines:
         n_t, n = found.p.shape
         p0, wavelength0, reason0 = self.choice.dropped
         blank = np.full(len(p0), np.nan)
-        # What neighbours make is much the same at all places: it does not average out.
-        shared = np.maximum(_SHARED * self.used.sum(axis=0), 1.0) * self.blend**2
 
         def joined(measured, other):
             return np.concatenate([np.broadcast_to(measured, (n_t, n)).ravel(), other])
@@ -232,7 +230,7 @@ class _SlitLines:
             wavelength=joined(self.choice.wavelength, wavelength0),
             p=joined(self.p, p0),
             q=joined(track.q, blank),
-            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + shared), blank),
+            sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
             snr=joined(found.snr, blank),
             fwhm=joined(found.width * self.fwhm, blank),
             used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
@@ -321,8 +319,6 @@ def _floor(slits):
     return max(floor, _FLOOR)
 
 
-# Share of the variance by neighbours that the places of a line have in common.
-_SHARED = 0.3
 # Median of the absolute value of a standard normal deviate.
 _MEDIAN = 0.6745
 

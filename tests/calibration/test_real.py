@@ -159,7 +159,7 @@ def test_sofi_agrees_with_the_experts(real_data):
     own = cases.own_wavelength(catalog, wavelength)
     low, high = cal.slits[next(iter(cal.mask))].known
     known = np.isfinite(own) & (own > low) & (own < high)
-    assert known.mean() > 0.45  # the ends rest on blends, which err alike along the slit
+    assert known.mean() > 0.6
     off = cases.pixel_differences(cal, column[known], pixel[known], own[known])
     assert 1.4826 * np.median(np.abs(off)) < 0.1
 

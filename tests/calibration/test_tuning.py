@@ -263,10 +263,10 @@ def edges_off(night, tuned):
 def test_edges_in_the_light_of_the_sky_where_rows_cross_them():
     # Traces that run across two rows within the lines' surroundings: the continuum of a row is
     # that of another place in the slit.
-    obs = small("RL", turned=1.5)
+    obs = small(turned=1.5)
     frames = {"flat": obs.flat(1), "arc": obs.arc(lamp(), 2)}
     cal = calibrate(wrong(obs.instrument), obs.mask, **frames, catalog=lamp())
-    night = small("RL", -2.0, 1.2, turned=1.5)
+    night = small(-2.0, 1.2, turned=1.5)
     off = edges_off(night, tune(cal, sky=night.science(5)))
     assert len(off) > 100
     assert cases.rms(off) < 0.05
