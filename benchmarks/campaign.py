@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -232,7 +232,10 @@ def run(seed, large=False):
         flags={key: s.flag for key, s in cal.slits.items() if not s.ok and key in usable},
         degrees=f"{cal.opt.degrees}{cal.crv.degrees}{cal.ids.degrees}".replace(" ", ""),
     )
-    return judge(case.observation, cal, ideal(case, cal), result)
+    judge(case.observation, cal, result)
+    best = judge(case.observation, ideal(case, cal), Outcome(seed, {}, 0.0))
+    result.ideal_rms = best.wavelength_rms
+    return result
 
 
 def usable_lines(case, lines):
@@ -295,13 +298,14 @@ def ideal(case, cal):
         )
     )  # fmt: skip
     flips = cal.opt.x_flipped, cal.opt.y_flipped
-    return solve(case.believed, obs.mask, Markers.join(markers), medium=cal.medium, flips=flips)
+    best = solve(case.believed, obs.mask, Markers.join(markers), medium=cal.medium, flips=flips)
+    return replace(best, slits=cal.slits)  # to be judged where the calibration is
 
 
-def judge(obs, cal, best, result):
-    """Fill in the errors of a calibration against the ray trace; `best` is the ideal one."""
+def judge(obs, cal, result):
+    """Fill in the errors of a calibration against the ray trace."""
     rng = np.random.default_rng(1)
-    errors, ideal_errors, pulls, edges, middle = [], [], [], [], []
+    errors, pulls, edges, middle = [], [], [], []
     for key in cal.good():
         if obs.mask[key].reference:
             continue
@@ -318,8 +322,6 @@ def judge(obs, cal, best, result):
         slope = geometry.dispersion.slope(wavelength, t)
         miss = (found - wavelength) * slope
         errors.append(miss)
-        found, _ = best.geometry(key).world(x, y)
-        ideal_errors.append(np.where(np.isfinite(miss), (found - wavelength) * slope, np.nan))
         sigma = cal.wavelength_uncertainty(key, x, y) * slope
         pulls.append(miss / sigma)
         worst = np.nanmax(np.abs(miss), initial=0)
@@ -334,7 +336,6 @@ def judge(obs, cal, best, result):
     if errors:
         errors, pulls, edges = (np.concatenate(a) for a in (errors, pulls, edges))
         result.wavelength_rms = float(np.sqrt(np.nanmean(errors**2)))
-        result.ideal_rms = float(np.sqrt(np.nanmean(np.concatenate(ideal_errors) ** 2)))
         result.wavelength_worst = float(np.nanmax(np.abs(errors)))
         result.edge_rms = float(np.sqrt(np.nanmean(edges**2)))
         result.edge_bias = float(np.nanmean(middle))
