@@ -4,7 +4,6 @@ import sys
 from argparse import ArgumentTypeError
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 from specwcs.cli.console import Outcome, Status
@@ -68,7 +67,7 @@ def run(args, console):
     """
     from specwcs.cli.facts import calibration_facts, calibration_lines, lamp_lines
     from specwcs.cli.outputs import check_output, write_page
-    from specwcs.inputs import Instrument, Mask, read_frame
+    from specwcs.inputs import Instrument, Mask
 
     start, page = console.seconds, page_of(args.output)
     _check_arguments(args)
@@ -76,14 +75,10 @@ def run(args, console):
     catalog = _lines_of(args, console)
     for path in (args.output, page):
         check_output(path, args.overwrite)
-    console.step("reading frames")
-    flat, arc, image = (
-        read_frame(paths, instrument, bias=args.bias) if paths else None
-        for paths in (args.flat, args.arc, args.image)
-    )
-    make = _from_regions if args.regions else partial(_from_frames, image=image)
-    cal, more = make(args, console, instrument, mask, catalog, flat, arc)
+    make = _from_regions if args.regions else _from_frames
+    cal, more = make(args, console, instrument, mask, catalog)
     cal.write(args.output, overwrite=args.overwrite)
+    flat, arc = _frames(args, instrument)  # read again: the fits need the memory
     page = write_page(cal, page, args.overwrite, console, flat=flat, arc=arc)
     facts = calibration_facts(cal) | more
     facts |= {"calibration": args.output, "report": page, "seconds": console.seconds - start}
@@ -125,22 +120,34 @@ def _degrees(args):
     return {name: getattr(args, name) for name in ("opt", "crv", "ids")}
 
 
-def _from_frames(args, console, instrument, mask, catalog, flat, arc, *, image):
+def _frames(args, instrument):
+    """Read flat and arc; None where one is not given."""
+    from specwcs.inputs import read_frame
+
+    return [
+        read_frame(paths, instrument, bias=args.bias) if paths else None
+        for paths in (args.flat, args.arc)
+    ]
+
+
+def _from_frames(args, console, instrument, mask, catalog):
     """Return the calibration that frames give with no hand, and what their resolution tells."""
     from specwcs.calibration import calibrate
     from specwcs.cli.facts import lamp_facts
 
     cal = calibrate(
-        instrument, mask, flat=flat, arc=arc, image=image, catalog=catalog, progress=console.step,
-        **_degrees(args),
+        instrument, mask, flat=args.flat, arc=args.arc, image=args.image, bias=args.bias,
+        catalog=catalog, progress=console.step, **_degrees(args),
     )  # fmt: skip
     return cal, {"lamps": lamp_facts(cal, catalog)}
 
 
-def _from_regions(args, console, instrument, mask, catalog, flat, arc):
+def _from_regions(args, console, instrument, mask, catalog):
     """Return the calibration that region files give, and the facts of its fits."""
     from specwcs.cli.replay import replay, sorted_regions
 
+    console.step("reading frames")
+    flat, arc = _frames(args, instrument)
     console.step("reading region files")
     files = sorted_regions(args.regions)
     if not (catalog or args.medium):

@@ -118,7 +118,7 @@ def fit_linear(samples, values, sigma, *, what, exclude=None, partitions=(), cli
     free = np.array([not fixed[name] for name in samples.param_names])
     points = np.arange(len(values)) < len(values) - n_prior
     offered = finite if exclude is None else finite & ~exclude
-    weighted = design[:, free] / sigma[:, None]
+    weighted = (design if free.all() else design[:, free]) / sigma[:, None]
     target = (values - design[:, ~free] @ samples.parameters[~free]) / sigma
     used, (q, r) = _clip_outliers(weighted, target, offered, points, what, clip, exact)
     fitted = _solve(samples, free, q, r, target[used])
@@ -226,7 +226,7 @@ def _clip_outliers(design, values, finite, points, what, clip, exact):
     floor = max(int(np.ceil(_KEEP * finite[points].sum())), n_parameters + 2 - n_prior)
     for k in count():
         freedom = max(used.sum() - n_parameters - 1, 1)
-        factors = thin_qr(design[used])
+        factors = thin_qr(design if used.all() else design[used])
         deviation, others = np.full((2, len(values)), np.nan)
         deviation[used], others[used] = studentise(factors[0], values[used])
         deviation = np.abs(deviation)

@@ -125,7 +125,7 @@ def read_frame(path, instrument, bias=None):
     }
     frame = CCDData(
         light.data,
-        uncertainty=StdDevUncertainty(np.sqrt(light.variance)),
+        uncertainty=StdDevUncertainty(np.sqrt(light.variance, out=light.variance)),
         mask=light.flags != 0,
         unit=light.unit,
         meta=meta,
@@ -444,7 +444,7 @@ def _variance(data, number, unit, scatter, history):
         where = "overscan" if scatter else "faint pixels"
         history.append(f"read noise unknown: {read_noise:.3g} electrons from the {where}")
     variance = np.maximum(data, 0.0) / gain + (read_noise / gain) ** 2
-    return np.maximum(variance, 1 / 12)  # no pixel is known better than its rounding
+    return np.maximum(variance, 1 / 12, out=variance)  # no pixel is known better than its rounding
 
 
 def _faint_scatter(data):

@@ -93,6 +93,7 @@ def arc_spectra(image, variance, mask, traces, instrument):
     return ArcSpectra(tuple(spectra), width)
 
 
+_STRAIGHT = 8.0  # px
 _KNOTS = np.linspace(0.0, 1.0, 21)
 
 
@@ -132,7 +133,9 @@ def _spectrum(image, variance, bad, traces, name, tilt):
 def _sample(image, variance, bad, traces, name, t, shift):
     """Flux, variance and usability along lines of constant t, shape (len(t), nx) each."""
     p = np.arange(image.shape[1]) + shift[:, None]
-    q = np.array([traces.q(name, tj, pj) for tj, pj in zip(t, p, strict=True)])
+    # Between a few columns a trace is straight to a thousandth of a pixel.
+    coarse = np.arange(p.min(), p.max() + _STRAIGHT, _STRAIGHT)
+    q = [np.interp(pj, coarse, traces.q(name, tj, coarse)) for tj, pj in zip(t, p, strict=True)]
     q = np.where(np.isfinite(q), q, -10.0)
     at = np.array([q, p])
     flux = map_coordinates(image, at, order=1, cval=0.0)
