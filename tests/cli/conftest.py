@@ -7,6 +7,7 @@ import calibration_cases as cases
 import pytest
 
 from specwcs.calibration import solve
+from specwcs.calibration.measured import frame_of
 from specwcs.files import atomic_path
 from specwcs.simulate import example, lamp
 
@@ -47,11 +48,17 @@ def state(tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick(observed, monkeypatch):
-    """Let ``calibrate`` give the calibration from the truth; return what it was called with."""
+    """Let ``calibrate`` give the calibration from the truth; return what it was called with.
+
+    As the real one it reads the frames.
+    """
     calls = []
 
     def calibrate(instrument, mask, **given):
         given["progress"]("pretending")
+        for kind in ("flat", "arc", "image"):
+            if given[kind] is not None:
+                given[kind] = frame_of(given[kind], instrument, given["bias"])
         calls.append((instrument, mask, given))
         return observed.cal
 
