@@ -25,6 +25,7 @@ _COLUMNS = {
     "x": (float, u.pix),
     "y": (float, u.pix),
     "sigma": (float, u.pix),
+    "shared": (float, u.pix),
     "used": (bool, None),
     "reason": (str, None),
 }
@@ -36,15 +37,16 @@ class Markers(QTable):
     Columns: ``kind`` (one of `KINDS`), ``slit`` (id), ``t`` (position along the
     slit), ``side`` (position across it: 0 on its centre line, -1 and 1 on its long sides),
     ``wavelength`` (Angstrom, NaN where it has none), ``x``, ``y`` (px, 0-based),
-    ``sigma`` (px, 1 sigma of the coordinate that was measured), ``used``, ``reason`` (why
-    not used).
+    ``sigma`` (px, 1 sigma of the coordinate that was measured), ``shared`` (px, the part of it that
+    all points of a line have in common: what its neighbours leave open), ``used``, ``reason``
+    (why not used).
 
     Make it with `Markers.of`, join tables with `Markers.join`.
     """
 
     @classmethod
-    def of(cls, kind, slit, t, x, y, *, side=0.0, wavelength=np.nan, sigma=np.nan, used=True,
-           reason=""):  # fmt: skip
+    def of(cls, kind, slit, t, x, y, *, side=0.0, wavelength=np.nan, sigma=np.nan,
+           shared=0.0, used=True, reason=""):  # fmt: skip
         """Make a table from columns; scalars are repeated.
 
         Parameters
@@ -57,7 +59,7 @@ class Markers(QTable):
             In half widths of the slit.
         wavelength : float or sequence, optional
             Angstrom.
-        sigma : float or sequence, optional
+        sigma, shared : float or sequence, optional
             Pixels.
         used : bool or sequence, optional
         reason : str or sequence of str, optional
@@ -80,6 +82,7 @@ class Markers(QTable):
             "x": x,
             "y": y,
             "sigma": sigma,
+            "shared": shared,
             "used": used,
             "reason": reason,
         }
@@ -118,7 +121,7 @@ class Markers(QTable):
         ------
         InputError
             If a column is missing or of another kind, a unit is not one of it, an error is
-            not above 0, or a marker has no t.
+            not above 0, its shared part is none of it, or a marker has no t.
         """
         names = getattr(table, "colnames", None)
         missing = [n for n in ("kind", "slit", "t", "x", "y") if n not in (names or ())]
@@ -138,6 +141,9 @@ class Markers(QTable):
         sigma, t = markers["sigma"].value, np.asarray(markers["t"])
         if np.any(sigma <= 0) or np.any(np.isinf(sigma)):
             raise InputError("a sigma that is not above 0", "Must be px above 0, or NaN")
+        shared = markers["shared"].value
+        if not np.all((shared >= 0) & ~(shared > sigma)):
+            raise InputError("a shared error beyond sigma", "Must be px, from 0 to sigma")
         if not np.all(np.isfinite(t)):
             raise InputError("a marker without t", "Must be finite")
         nowhere = ~(np.isfinite(markers["x"].value) & np.isfinite(markers["y"].value))

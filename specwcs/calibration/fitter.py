@@ -175,10 +175,11 @@ class ModelFitter:
     def points(self, markers, position, along, values, *, lines=False):
         """Join markers with their field position, local coordinate and measured value."""
         sigma = markers["sigma"].value
+        shared = np.where(np.isfinite(sigma), markers["shared"].value, 0.0)
         sigma = np.where(np.isfinite(sigma), sigma, _DEFAULT_SIGMA)
         slit, t = np.asarray(markers["slit"]), np.asarray(markers["t"])
         finite = (np.where(np.isfinite(v), v, np.nan) for v in (*position, along, values))
-        return Points(*finite, sigma, slit, t, lines)
+        return Points(*finite, sigma, slit, t, shared, lines)
 
     def split(self, markers):
         """Return the pixels of markers along and across the dispersion axis."""

@@ -103,6 +103,12 @@ class _System:
         self.terms = field_terms(degrees)
         self.design = design_of_terms((points.u, points.x, points.y), self.terms)
 
+    def with_points(self, points):
+        """Return the same system with other errors of its points."""
+        other = copy(self)
+        other.points = points
+        return other
+
     def resized(self, factor):
         """Return the same system with terms of so many times their likely size."""
         other = copy(self)
@@ -263,16 +269,20 @@ def _with_local(system, usable, doubt):
     A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
     error has a part in the fit as well, but none in the model.
     """
+    own_errors, shared = system.points.apart()
+    system = system.with_points(own_errors)
     points, what, n = system.points, system.what, int(system.terms.sum())
     slits = tuple(np.unique(points.slit[usable]).tolist())
     local, own = LocalTerms(slits, np.zeros((len(slits), 2))), 2 * len(slits)
     group = points.groups()
     member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
     kinds = [*local.columns(points.slit, points.lever), *([member] if points.lines else [])]
+    none = np.zeros(len(slits))
+    expected = [none, none, *([shared] if points.lines else [])]
     while True:
         spread, each = deviations(
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
-            points.sigma[usable], system.prior.rows(system.terms),
+            points.sigma[usable], system.prior.rows(system.terms), expected,
         )  # fmt: skip
         fit = system.fit(usable, kinds, each)
         values, errors = np.split(fit.parameters[n:], [own])

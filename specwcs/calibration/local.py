@@ -86,7 +86,7 @@ def no_local_terms():
     return {"crv": LocalTerms(), "ids": LocalTerms()}
 
 
-def deviations(design, kinds, values, sigma, prior):
+def deviations(design, kinds, values, sigma, prior, expected=()):
     """Find how much groups of points deviate: 1 sigma of each kind of deviations.
 
     Parameters
@@ -98,13 +98,15 @@ def deviations(design, kinds, values, sigma, prior):
     values, sigma : ndarray, shape (n,)
     prior : tuple of ndarray
         Rows and errors of what is known of the p parameters beforehand.
+    expected : sequence of ndarray, shape (m,), optional
+        1 sigma of deviations that the groups of each kind have besides, px.
 
     Returns
     -------
     list of float
         Of most groups of each kind, px; 0 where groups do not deviate, or are too few to tell.
     list of ndarray, shape (m,)
-        Of each group: larger where one deviates by more than most do.
+        Of each group, with what is expected: larger where one deviates by more than most do.
 
     Notes
     -----
@@ -116,7 +118,7 @@ def deviations(design, kinds, values, sigma, prior):
     """
     told = [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
     found = [0.0] * len(kinds)
-    each = [np.zeros(columns.shape[1]) for columns in kinds]
+    each = list(expected) or [np.zeros(columns.shape[1]) for columns in kinds]
     if not told:
         return found, each
     kind = np.repeat(told, [kinds[k].shape[1] for k in told])
@@ -131,18 +133,22 @@ def deviations(design, kinds, values, sigma, prior):
     known[:p, :p] = basis[n:].T @ basis[n:]
     at = np.arange(p, p + len(kind))
     spread, noise, weight = np.full(len(kinds), _START), 1.0, np.ones(len(kind))
+    besides = np.concatenate([each[k] ** 2 for k in told])
     for _ in range(_ROUNDS):
         normal = gram / noise + known
-        normal[at, at] += weight / spread[kind] ** 2
+        unknown = spread[kind] ** 2 / weight
+        normal[at, at] += 1 / (unknown + besides)
         scale = 1 / np.sqrt(np.diag(normal))
         inverse = linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
         solution = inverse @ right / noise
         chi2 = total - 2 * solution @ right + solution @ gram @ solution
         freedom = max(len(values) - np.sum(inverse * gram) / noise, 1.0)
         noise = max(chi2 / freedom, 1.0)
-        open_still = np.diag(inverse)[p:]
-        determined = 1 - weight * open_still / spread[kind] ** 2
-        square = solution[p:] ** 2
+        # Of what a group deviates by, the part that is not expected.
+        part = unknown / (unknown + besides)
+        open_still = part**2 * np.diag(inverse)[p:] + part * besides
+        determined = 1 - open_still / unknown
+        square = (part * solution[p:]) ** 2
         for k in told:
             mine = kind == k
             variance = np.sum((weight * square)[mine]) / max(np.sum(determined[mine]), 1e-6)
@@ -152,5 +158,5 @@ def deviations(design, kinds, values, sigma, prior):
     for k in told:
         if spread[k] > 1.5 * _NONE:
             found[k] = float(spread[k])
-            each[k] = spread[k] / np.sqrt(weight[kind == k])
+            each[k] = np.hypot(spread[k] / np.sqrt(weight[kind == k]), each[k])
     return found, each

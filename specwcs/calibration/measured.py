@@ -138,6 +138,7 @@ def line_markers(lines, instrument):
         y,
         wavelength=np.asarray(lines["wavelength"], float),
         sigma=np.asarray(lines["sigma"], float),
+        shared=np.asarray(lines["shared"], float),
         used=np.asarray(lines["used"]),
         reason=np.asarray(lines["reason"]),
     )

@@ -11,6 +11,7 @@ __all__ = ["Points"]
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
 _NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
+_OWN = 0.01  # of its error, at least, a point has for itself
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
 
@@ -29,6 +30,8 @@ class Points:
     slit : ndarray of str
     t : ndarray
         Position in the slit.
+    shared : ndarray, optional
+        The part of sigma that all points of a line have in common, px; none by default.
     lines : bool
         Whether equal u means the same arc line.
     """
@@ -40,7 +43,12 @@ class Points:
     sigma: np.ndarray
     slit: np.ndarray
     t: np.ndarray
+    shared: np.ndarray | None = None
     lines: bool = False
+
+    def __post_init__(self):
+        if self.shared is None:
+            object.__setattr__(self, "shared", np.zeros(np.shape(self.sigma)))
 
     def take(self, index):
         """Return some of the points."""
@@ -80,6 +88,23 @@ class Points:
             return np.unique(self.u, return_inverse=True)[1]
         slit = np.unique(self.slit, return_inverse=True)[1]
         return np.unique(2 * slit + (self.t > 0.5), return_inverse=True)[1]
+
+    def apart(self):
+        """Return the points with the errors that each has for itself, and what groups share.
+
+        Returns
+        -------
+        Points
+        shared : ndarray, shape (groups,)
+            1 sigma, px, of what all points of a group err by.
+        """
+        group = self.groups()
+        known = self.finite
+        total = np.bincount(group[known], self.shared[known] ** 2, group.max() + 1)
+        count = np.bincount(group[known], minlength=group.max() + 1)
+        own = np.sqrt(np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2))
+        none = np.zeros(len(own))
+        return replace(self, sigma=own, shared=none), np.sqrt(total / np.maximum(count, 1))
 
     def some(self, usable):
         """Return the indices of usable points, no more than are enough to choose degrees by."""

@@ -289,7 +289,8 @@ def _line_points(cal, markers):
         d, t[mine] = geometry.trace.trace_from_pixel(x[mine], y[mine])
         x0[mine], y0[mine] = cal.opt(*cal.mask[str(key)].curve(t[mine]))
         miss[mine] = d - geometry.dispersion.distance_from_wavelength(wavelength[mine], t[mine])
-    return Points(x0, y0, wavelength, miss, markers["sigma"].value, slits, t, lines=True)
+    error, shared = (markers[name].value for name in ("sigma", "shared"))
+    return Points(x0, y0, wavelength, miss, error, slits, t, shared, lines=True)
 
 
 # -- the change of a model --------------------------------------------------------------------

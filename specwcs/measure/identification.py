@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from specwcs.measure.coverage import explained_lines
 from specwcs.measure.refine import SlitLines, refine
 from specwcs.measure.solution import PeakTable
 from specwcs.measure.verify import verify
@@ -23,6 +24,8 @@ _HELD_OUT = 0.12
 # A slit is trusted about its own lines where its wavelength is better known than this, px.
 _KNOWN = 0.2
 _GRID = 256
+# A list that explains fewer of the lines as bright as its own is that of another lamp.
+_EXPLAINED = 0.5
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,14 @@ class Task:
                 verified, spectra, self.found[best.flip_u], lines, fwhm
             )
         reason = reason or _unconfirmed(verified, self.fewest.lines)
+        if not reason and best.before is None:  # which lamp it is was not known before
+            found = self.found[best.flip_u]
+            explained = explained_lines(verified, table, fitted, found, _KNOWN, fwhm)
+            if explained < _EXPLAINED:
+                reason = (
+                    f"the catalogue explains only {explained:.0%} of the lines that are as bright "
+                    "as those that the solution rests on"
+                )
         if reason:
             return self.nothing("not identified", reason, **facts)
         slits = {

@@ -65,8 +65,9 @@ def measure_lines(
     Returns
     -------
     QTable
-        One row a position: slit, t, wavelength (Å), p, q, sigma (px, canonical), snr, fwhm
-        (px), used, reason. Lines that are not measured at all have one row, at t = 0.5.
+        One row a position: slit, t, wavelength (Å), p, q, sigma (px, canonical), shared (px,
+        the part of sigma that all places of a line have in common), snr, fwhm (px), used,
+        reason. Lines that are not measured at all have one row, at t = 0.5.
 
     Raises
     ------
@@ -231,6 +232,7 @@ class _SlitLines:
             p=joined(self.p, p0),
             q=joined(track.q, blank),
             sigma=joined(np.sqrt(found.sigma**2 + floor**2 + self.blend**2), blank),
+            shared=joined(self.blend, np.zeros(len(p0))),
             snr=joined(found.snr, blank),
             fwhm=joined(found.width * self.fwhm, blank),
             used=joined(self.used, np.zeros(len(p0), bool)).astype(bool),
@@ -327,10 +329,11 @@ def _table(**columns):
     """Make the table of lines; empty without columns."""
     empty = {
         "slit": np.array([], "U1"), "t": [], "wavelength": [], "p": [], "q": [], "sigma": [],
-        "snr": [], "fwhm": [], "used": np.array([], bool), "reason": np.array([], "U1"),
+        "shared": [], "snr": [], "fwhm": [], "used": np.array([], bool),
+        "reason": np.array([], "U1"),
     }  # fmt: skip
     table = QTable(columns or empty)
     table["wavelength"].unit = u.AA
-    for name in ("p", "q", "sigma", "fwhm"):
+    for name in ("p", "q", "sigma", "shared", "fwhm"):
         table[name].unit = u.pix
     return table

@@ -23,6 +23,27 @@ def test_a_group_that_is_far_off_does_not_make_the_others_uncertain():
     assert np.all(np.delete(own, 5) < 0.05)
 
 
+def test_what_is_expected_of_some_groups_is_not_taken_for_what_all_deviate_by():
+    """Half of the groups err by ten times what the others do, which is known beforehand."""
+    rng = np.random.default_rng(4)
+    groups, each = 40, 10
+    label = np.repeat(np.arange(groups), each)
+    expected = np.where(np.arange(groups) % 2, 0.2, 0.0)
+    off = rng.normal(0.0, np.hypot(0.02, expected))
+    x = np.linspace(-1, 1, groups)[label]
+    design = np.stack([np.ones_like(x), x], axis=1)
+    sigma = np.full(len(x), 0.01)
+    values = 1.0 + 2.0 * x + off[label] + rng.normal(0.0, sigma)
+    member = (label[:, None] == np.arange(groups)).astype(float)
+    prior = (np.eye(2), np.full(2, 100.0))
+    (told,), (own,) = deviations(design, [member], values, sigma, prior, [expected])
+    assert 0.012 < told < 0.035
+    assert np.all(own[1::2] > 0.2)
+    assert np.median(own[::2]) < 0.035
+    (mixed,), _ = deviations(design, [member], values, sigma, prior)
+    assert mixed > 0.05
+
+
 def test_too_few_groups_tell_nothing():
     member = np.repeat(np.eye(3), 4, axis=0)
     (spread,), (own,) = deviations(
@@ -30,3 +51,8 @@ def test_too_few_groups_tell_nothing():
     )
     assert spread == 0
     assert own.tolist() == [0, 0, 0]
+    _, (own,) = deviations(
+        np.ones((12, 1)), [member], np.zeros(12), np.ones(12), (np.eye(1), np.ones(1)),
+        [np.full(3, 0.1)],
+    )  # fmt: skip
+    assert own.tolist() == [0.1, 0.1, 0.1]

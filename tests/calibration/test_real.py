@@ -8,6 +8,7 @@ from astropy.io import fits
 from specwcs import Instrument, LineCatalog, Mask, calibrate, extract, read_frame
 from specwcs.calibration.field_fit import fit_field
 from specwcs.calibration.points import Points
+from specwcs.errors import FitError
 from specwcs.models import CurvatureModel
 
 pytestmark = [
@@ -118,6 +119,17 @@ def test_kast_science_spectrum_is_that_of_another_reduction(kast):
 def _features(wavelength, flux):
     """Divide by a smooth continuum, less 1."""
     return flux / np.polynomial.Chebyshev.fit(wavelength, flux, 6)(wavelength) - 1
+
+
+def test_a_list_of_half_of_the_lamps_lines_is_not_enough(real_data):
+    """Iron and argon for helium, neon and argon: half of it right, its blue end 1.5 px off."""
+    folder = real_data / "dbsp_red"
+    catalog = LineCatalog.read(["FeAr"]).to_medium("vacuum")
+    with pytest.raises(FitError, match=r"explains only \d+% of the lines that are as bright"):
+        calibrate(
+            Instrument.read("dbsp_red_316"), Mask.read("dbsp_longslit_1.0"),
+            arc=str(folder / "red0022.fits"), flat=str(folder / "red0033.fits"), catalog=catalog,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,36 @@ def test_errors_of_wavelengths_are_honest():
     assert np.nanmean(np.abs(pulls) < 3) > 0.97
 
 
+def test_what_neighbours_do_to_lines_counts_once_however_many_places_show_it():
+    """Two lines of three err by 0.1 px (1 sigma) at all places alike, and it is known which."""
+    ratio, pulls = [], []
+    for seed in range(6):
+        obs = example("LR", SHAPE, 4, seed=seed)
+        lines = np.unique(cases.true_markers(obs)["wavelength"].value)
+        lines = lines[np.isfinite(lines)][:: 4 + seed % 3]
+        markers, rng = markers_of(obs, lines, seed=seed, n_t=20), np.random.default_rng(seed)
+        wavelength, sigma = markers["wavelength"].value, markers["sigma"].value
+        for line in np.delete(lines, slice(seed % 3, None, 3)):
+            markers = shifted(markers, wavelength == line, obs, rng.normal(0.0, 0.1))
+            sigma[wavelength == line] = np.hypot(0.02, 0.1)
+        markers["sigma"] = sigma * markers["x"].unit
+        told = markers.copy()
+        told["shared"] = np.where(sigma > 0.05, 0.1, 0.0) * markers["x"].unit
+        rms = []
+        for given in (told, markers):
+            cal = solve(obs.instrument, obs.mask, given, medium="air")
+            errors = cases.wavelength_errors(obs, cal)
+            rms.append(cases.rms(errors))
+            for key in errors if given is told else ():
+                t, wave, x, y = cases.light(obs, key)
+                slope = cal.geometry(key).dispersion.slope(wave, t)
+                pulls.append(errors[key] / (cal.wavelength_uncertainty(key, x, y) * slope))
+        ratio.append(rms[0] / rms[1])
+    assert np.median(ratio) < 0.7, ratio
+    pulls = np.concatenate(pulls)
+    assert 0.5 < np.nanmean(np.abs(pulls) < 1) < 0.9
+
+
 def test_leaving_out_groups_is_what_a_fit_without_them_gives():
     rng = np.random.default_rng(4)
     design, values = rng.normal(size=(60, 5)), rng.normal(size=60)

@@ -289,6 +289,7 @@ def test_errors_given_with_markers_are_kept(fitted, mos):
         (lambda m: m["kind", "slit"], "no column t, x, y"),
         (lambda m: m[:0], "markers of kinds none"),
         (lambda m: with_column(m, "sigma", 0.0), "a sigma that is not above 0"),
+        (lambda m: with_column(m, "shared", np.nan), "a shared error beyond sigma"),
         (lambda m: with_column(m, "t", np.nan), "a marker without t"),
         (lambda m: with_column(m, "slit", "99"), "markers of unknown slits 99"),
         (lambda m: with_column(m, "kind", "blob"), "invalid kind 'blob'"),
