@@ -6,9 +6,13 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["each"]
+import numpy as np
+
+__all__ = ["each", "product"]
 
 _MOST = 4  # threads: each has the pixels of a slit in memory
+_ALONE = 2**18  # multiplications that OpenBLAS does in one thread
+_SEVERAL = 4  # rows, or else a product is made by its columns
 
 
 def each(work, items):
@@ -38,6 +42,35 @@ def each(work, items):
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+def product(left, right):
+    """Multiply matrices in parts so small that OpenBLAS does not share them out to threads.
+
+    That costs more than it brings, the more so where several slits are worked on at once.
+
+    Parameters
+    ----------
+    left : ndarray, shape (m, k)
+    right : ndarray, shape (..., k, n)
+
+    Returns
+    -------
+    ndarray, shape (..., m, n)
+    """
+    (m, k), n = left.shape, right.shape[-1]
+    out = np.empty((*right.shape[:-2], m, n))
+    rows = _ALONE // max(k * n, 1)
+    if rows >= min(_SEVERAL, m):
+        for first in range(0, m, max(rows, 1)):
+            part = slice(first, first + rows)
+            np.matmul(left[part], right, out=out[..., part, :])
+        return out
+    columns = max(_ALONE // left.size, 1)
+    for first in range(0, n, columns):
+        part = slice(first, first + columns)
+        np.matmul(left, right[..., part], out=out[..., part])
+    return out
 
 
 def _cores():

@@ -79,3 +79,14 @@ def test_calibration_and_spectra_are_the_same_bit_by_bit(cores):
     cores.setenv("OMP_NUM_THREADS", "1")
     for one, other in zip(several, products(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((9, 4), (4, 70000)), ((70000, 4), (4, 9)), ((300, 7), (3, 7, 9000)), ((3, 5), (5, 200000)),
+     ((0, 4), (4, 3)), ((2, 4), (4, 0)), ((2, 3000), (3000, 500))],
+)  # fmt: skip
+def test_products_in_parts_are_whole(left, right):
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=left), rng.normal(size=right)
+    np.testing.assert_allclose(threads.product(left, right), left @ right, rtol=1e-12, atol=1e-11)

@@ -9,6 +9,7 @@ from specwcs.models.slit import TraceShape
 __all__ = [
     "KNOWN",
     "SINGLE",
+    "doubt",
     "edge_errors",
     "known_ranges",
     "longest_known",
@@ -73,6 +74,28 @@ def trace_rows(opt, crv, local, slit, t, d):
     return np.hstack([rows, *own])
 
 
+def doubt(sigma, decided=None):
+    """Return how little is known of wavelengths, or edges, in parts of what may be.
+
+    Parameters
+    ----------
+    sigma : ndarray, shape (n,)
+        1 sigma errors, px.
+    decided : ndarray, shape (n, m), optional
+        By how much each of single lines, or edges, decides, px; NaN where the others do not tell
+        it at all.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        1 where it is just known.
+    """
+    if decided is None:
+        return sigma / KNOWN
+    most = np.max(np.abs(decided), axis=1, initial=0.0)
+    return np.maximum(sigma / KNOWN, np.where(np.isnan(most), np.inf, most) / SINGLE)
+
+
 def known_ranges(mask, opt, ids, lines):
     """Find the wavelengths between which each slit is calibrated.
 
@@ -101,17 +124,14 @@ def known_ranges(mask, opt, ids, lines):
         own = np.unique(lines["wavelength"].value[slits == key])
         where = np.repeat(t, _GRID), np.tile(grid, len(t))
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
-        variance = np.einsum("np,np->n", rows @ covariance, rows).reshape(len(t), _GRID)
-        sigma = np.sqrt(np.maximum(variance.max(axis=0), 0.0))
-        if ids.changes is None:  # by hand, as well as a hand can
-            doubt = sigma / max(KNOWN, _TIMES * np.median(np.interp(own, grid, sigma)))
+        sigma = np.sqrt(np.maximum(np.einsum("np,np->n", rows @ covariance, rows), 0.0))
+        decided = None if ids.changes is None else rows @ ids.changes.T
+        little = doubt(sigma, decided).reshape(len(t), _GRID).max(axis=0)
+        if decided is None:  # by hand, as well as a hand can
+            little /= max(1.0, _TIMES * np.median(np.interp(own, grid, little)))
         else:
-            # Where the others do not determine the model without a line, nothing is known.
-            change = np.max(np.abs(rows @ ids.changes.T), axis=1, initial=0.0)
-            change = np.where(np.isnan(change), np.inf, change).reshape(len(t), _GRID)
-            doubt = np.maximum(sigma / KNOWN, change.max(axis=0) / SINGLE)
-            doubt[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
-        ranges[str(key)] = _around(grid, doubt, own)
+            little[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
+        ranges[str(key)] = _around(grid, little, own)
     return ranges
 
 
@@ -199,27 +219,27 @@ def longest_known(wavelength, known):
     return float(wavelength[starts[k]]), float(wavelength[ends[k] - 1])
 
 
-def _around(grid, doubt, own):
-    """Return the ends of the stretch about the surest of a slit's lines with doubt below 1.
+def _around(grid, little, own):
+    """Return the ends of the stretch about the surest of a slit's lines with a doubt below 1.
 
     It goes on beyond a gap in which the doubt is not much larger. NaN where no line is sure.
     """
     places = np.argmin(np.abs(grid - own[:, None]), axis=1)
-    start = places[np.argmin(doubt[places])]
-    if not doubt[start] <= 1:
+    start = places[np.argmin(little[places])]
+    if not little[start] <= 1:
         return np.nan, np.nan
     ends = []
     for step in (-1, 1):
         end = reached = start
-        while 0 <= reached + step < len(grid) and doubt[reached + step] <= _GAP:
+        while 0 <= reached + step < len(grid) and little[reached + step] <= _GAP:
             reached += step
-            if doubt[reached] <= 1:
+            if little[reached] <= 1:
                 end = reached
         after = end + step
         edge = grid[end]
         if 0 <= after < len(grid):
             # Between the last point within the limit and the first beyond it.
-            part = (1 - doubt[end]) / (doubt[after] - doubt[end])
+            part = (1 - little[end]) / (little[after] - little[end])
             edge += np.clip(part, 0.0, 1.0) * (grid[after] - grid[end])
         ends.append(float(edge))
     return tuple(ends) if ends[0] < ends[1] else (np.nan, np.nan)

@@ -20,7 +20,7 @@ from specwcs.measure.retrace import ODD, EdgesUnseenError
 
 from .field_fit import fit_field
 from .fitter import residual_table
-from .known import KNOWN, SINGLE, longest_known, trace_rows, wavelength_rows
+from .known import KNOWN, doubt, longest_known, trace_rows, wavelength_rows
 from .measured import arc_lines, edge_markers, frame_of, model_traces
 from .moved import moved
 from .points import Points
@@ -465,8 +465,8 @@ def _still_known(before, cal, singles):
         if cal.mask[key].reference or not tuned:
             continue
         wavelength = np.linspace(*slits[key].known, _WAVELENGTHS)
-        doubt = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
-        low, high = longest_known(wavelength, np.max(doubt, axis=0) <= 1)
+        little = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
+        low, high = longest_known(wavelength, np.max(little, axis=0) <= 1)
         if low < high:
             slits[key] = replace(slits[key], known=(low, high))
         else:
@@ -485,13 +485,11 @@ def _doubt(cal, key, name, wavelength, single):
         (x, y), (ny, nx) = geometry.trace.pixel_from_trace(u, t), cal.instrument.shape
         there = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
     rows = rows_of(cal.opt, getattr(cal, name), cal.local[name], slit, t, u)
-    doubt = np.sqrt(np.einsum("np,pq,nq->n", rows, cal.covariance[name], rows)) / KNOWN
+    sigma, decided = np.sqrt(np.einsum("np,pq,nq->n", rows, cal.covariance[name], rows)), None
     if single is not None:
         change, without = single
-        decides = np.abs(change.fit_deriv(*cal.opt(*slit.curve(t)), u) @ without.T)
-        decides = np.where(np.isnan(decides), np.inf, decides)  # the others do not tell it at all
-        doubt = np.maximum(doubt, decides.max(axis=1, initial=0.0) / SINGLE)
-    return np.where(there, doubt, 0.0).reshape(len(ends), -1).max(axis=0)
+        decided = change.fit_deriv(*cal.opt(*slit.curve(t)), u) @ without.T
+    return np.where(there, doubt(sigma, decided), 0.0).reshape(len(ends), -1).max(axis=0)
 
 
 def _plain(value):

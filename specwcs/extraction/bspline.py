@@ -11,6 +11,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, lapack
 from scipy.ndimage import maximum_filter1d
 
+from specwcs.threads import product
+
 __all__ = ["BSplineFit"]
 
 # Powers of the place in the interval, 0 to 1, of the four splines that are not zero there.
@@ -30,7 +32,6 @@ _LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
-_ALONE = 2**18  # multiplications that OpenBLAS does in one thread
 _WORTH = 4.0  # chi-square that a further coefficient must bring
 
 
@@ -89,7 +90,7 @@ class BSplineFit:
     def _summed(self, part, sizes, powers):
         """Sum sizes over the points of each interval, times powers of their place in it."""
         total = np.bincount(part, sizes, self.n * _PARTS).astype(float, copy=False)
-        return _times(total.reshape(self.n, _PARTS), _POWERS[:, :powers])
+        return product(total.reshape(self.n, _PARTS), _POWERS[:, :powers])
 
     @cached_property
     def _whole(self):
@@ -164,14 +165,14 @@ class BSplineFit:
         if failed:
             raise LinAlgError("the points do not determine the spline")
         own = np.lib.stride_tricks.sliding_window_view(coefficients, 4)
-        return _times(own, _powers(2**level)).reshape(self.n, 4)
+        return product(own, _powers(2**level)).reshape(self.n, 4)
 
     def _equations(self, level):
         """Lower bands of the normal matrix, shape (coefficients, 4), and the right hand side."""
         n = self.n // 2**level
         pairs, splines = _sums(2**level)
-        products = _times(self._moments.reshape(n, -1), pairs)
-        values = _times(self._sums.reshape(n, -1), splines)
+        products = product(self._moments.reshape(n, -1), pairs)
+        values = product(self._sums.reshape(n, -1), splines)
         bands = _stiffness(n + 3) * (_SMOOTH * max(self.count.sum() / n, 1e-30))
         right = np.zeros(n + 3)
         for k, (a, b) in enumerate(_PAIRS):
@@ -206,7 +207,7 @@ class BSplineFit:
     def _in_parts(self):
         """Value at the start, and slope, of the straight line that does in each short part."""
         if self._tables is None:
-            self._tables = [_times(self._power, line).ravel() for line in _LINES]
+            self._tables = [product(self._power, line).ravel() for line in _LINES]
         return self._tables
 
     def interval(self, where):
@@ -274,19 +275,6 @@ class BSplineFit:
                 row = row - factors[m, k - m] * solved[k - m]
             solved.append(row / factors[0, k])
         return np.sum(np.square(solved), axis=0)
-
-
-def _times(tall, small):
-    """Multiply matrices, in parts so small that BLAS does not share them out to threads.
-
-    That costs more than it brings, the more so where several slits are worked on at once.
-    """
-    out = np.empty((len(tall), small.shape[1]))
-    rows = _ALONE // small.size
-    for first in range(0, len(tall), rows):
-        part = slice(first, first + rows)
-        np.matmul(tall[part], small, out=out[part])
-    return out
 
 
 @lru_cache

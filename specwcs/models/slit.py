@@ -21,6 +21,7 @@ from numpy.polynomial.polynomial import polyvander
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
+from specwcs.threads import product
 
 from .field import scale
 
@@ -35,7 +36,6 @@ _TRACES, _WAVELENGTHS = (0.0, 0.3, 0.7, 1.0), (-1.0, -0.4, 0.4, 1.0)
 _NEWTON_STEPS = 15
 _STEP = 1e-6  # relative, of the last step: what it leaves is of the order of its square
 _BLOCK = 16384  # points solved together, so that the work stays in the cache
-_PRODUCT = 2**18  # multiplications in a product of matrices: OpenBLAS starts threads for more
 
 
 def _series(values, nodes):
@@ -131,12 +131,7 @@ def _rows(coefficients, u):
     powers[0] = 1.0
     for below, power in pairwise(powers):
         np.multiply(below, u, out=power)
-    rows = np.empty((len(coefficients), len(u)))
-    columns = max(_PRODUCT // coefficients.size, 1)
-    for start in range(0, len(u), columns):
-        part = slice(start, start + columns)
-        np.matmul(coefficients, powers[:, part], out=rows[:, part])
-    return rows
+    return product(coefficients, powers)
 
 
 def in_blocks(function, *arrays, outputs=2):

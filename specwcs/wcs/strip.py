@@ -11,13 +11,13 @@ from numpy.polynomial import chebyshev
 from numpy.polynomial.polynomial import polyval, polyvander
 
 from specwcs.errors import InputError
+from specwcs.threads import product
 
 __all__ = ["SlitStrip"]
 
 _NODES = ((12, 5), (20, 7), (40, 10))  # along and across the strip, as many as are needed
 _EXACT = 3e-6  # px at the pixels that are tried, for 1e-5 at all
 _EDGE = 400  # wavelengths at which the outline of the slit is found
-_PRODUCT = 2**18  # multiplications in a product of matrices: OpenBLAS starts threads for more
 _MIDDLE_DEGREE = 8  # of the polynomial along the dispersion that the strip follows
 
 
@@ -220,12 +220,7 @@ class _Carried(NamedTuple):
         step = (start + centre - self.middle[columns]) / self.half
         powers = polyvander((rows - centre) / self.half, self.series.shape[1] - 1)
         moved = _moved(self.series[:count, :, columns], step)
-        planes = np.empty((count, len(rows), len(step)))
-        block = max(_PRODUCT // moved[0].size, 1)
-        for at in range(0, len(rows), block):
-            part = slice(at, at + block)
-            np.matmul(powers[part], moved, out=planes[:, part])
-        return planes
+        return product(powers, moved)
 
     def points(self, rows, columns):
         """Return wavelength and t at some rows of some columns; they broadcast."""
