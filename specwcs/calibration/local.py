@@ -20,6 +20,7 @@ _START = 0.1  # px, 1 sigma of the deviations: where the search for it starts
 _NONE = 1e-3  # px: slits that deviate by less do not deviate
 _LARGEST = 3.0  # px
 _FEWEST = 4  # slits that tell of a distribution
+_SURE = 4.0  # deviations of the expected size that count beside those that are seen
 _FREEDOM = 4.0  # degrees: how likely deviations are that are far larger than the others
 
 
@@ -99,7 +100,8 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
     prior : tuple of ndarray
         Rows and errors of what is known of the p parameters beforehand.
     expected : sequence of ndarray, shape (m,), optional
-        1 sigma of deviations that the groups of each kind have besides, px.
+        1 sigma of deviations that the groups of each kind have besides at most, px: what they
+        really have is a share of it, the same for all, which the groups together tell, too.
 
     Returns
     -------
@@ -134,10 +136,12 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
     at = np.arange(p, p + len(kind))
     spread, noise, weight = np.full(len(kinds), _START), 1.0, np.ones(len(kind))
     besides = np.concatenate([each[k] ** 2 for k in told])
+    expects = besides > 0
+    share = 1.0  # of the variance that is expected, which there is
     for _ in range(_ROUNDS):
         normal = gram / noise + known
         unknown = spread[kind] ** 2 / weight
-        normal[at, at] += 1 / (unknown + besides)
+        normal[at, at] += 1 / (unknown + share * besides)
         scale = 1 / np.sqrt(np.diag(normal))
         inverse = linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
         solution = inverse @ right / noise
@@ -145,16 +149,22 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
         freedom = max(len(values) - np.sum(inverse * gram) / noise, 1.0)
         noise = max(chi2 / freedom, 1.0)
         # Of what a group deviates by, the part that is not expected.
-        part = unknown / (unknown + besides)
-        open_still = part**2 * np.diag(inverse)[p:] + part * besides
+        part = unknown / (unknown + share * besides)
+        open_still = part**2 * np.diag(inverse)[p:] + part * share * besides
         determined = 1 - open_still / unknown
         square = (part * solution[p:]) ** 2
         for k in told:
             mine = kind == k
             variance = np.sum((weight * square)[mine]) / max(np.sum(determined[mine]), 1e-6)
             spread[k] = np.clip(np.sqrt(variance), _NONE, _LARGEST)
+        # And the part that is: how much of what is expected is there.
+        rest, size = 1 - part[expects], share * besides[expects]
+        left = (rest**2 * np.diag(inverse)[p:][expects] + rest * unknown[expects]) / size
+        seen = np.sum((rest * solution[p:][expects]) ** 2 / besides[expects])
+        share = min((seen + _SURE) / (np.sum(1 - left) + _SURE), 1.0)
         relative = (square + open_still) / spread[kind] ** 2
         weight = (_FREEDOM + 1) / (_FREEDOM + relative)
+    each = [np.sqrt(share) * one for one in each]
     for k in told:
         if spread[k] > 1.5 * _NONE:
             found[k] = float(spread[k])

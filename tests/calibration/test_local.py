@@ -42,6 +42,10 @@ def test_what_is_expected_of_some_groups_is_not_taken_for_what_all_deviate_by():
     assert np.median(own[::2]) < 0.035
     (mixed,), _ = deviations(design, [member], values, sigma, prior)
     assert mixed > 0.05
+    # Where less of it is there than was expected, the groups tell.
+    (told,), (own,) = deviations(design, [member], values, sigma, prior, [5 * expected])
+    assert told < 0.035
+    assert 0.2 < np.median(own[1::2]) < 0.5
 
 
 def test_too_few_groups_tell_nothing():
