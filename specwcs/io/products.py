@@ -155,9 +155,9 @@ def write_spectrum(spectrum, path, header=None, overwrite=False):
     Notes
     -----
     HDUs: the flux first, then ``VAR`` (if there is an uncertainty), ``MASK`` (1 = do not
-    use), and ``SKY``, the sky that was subtracted. The wavelength axis is ``AWAV`` in air,
-    ``WAVE`` in vacuum, with ``-LOG`` where it is logarithmic; the second axis of an image is
-    the position t in the slit.
+    use), and ``SKY``, the sky that was subtracted. Images are in single precision. The
+    wavelength axis is ``AWAV`` in air, ``WAVE`` in vacuum, with ``-LOG`` where it is logarithmic;
+    the second axis of an image is the position t in the slit.
     """
     hdus = _hdus(spectrum, path)
     hdus[0] = fits.PrimaryHDU(hdus[0].data, hdus[0].header)
@@ -176,6 +176,8 @@ def _hdus(spectrum, path, name=None, number=None):
         planes["SKY"] = (spectrum.meta["sky_flux"], unit)
     hdus = []
     for key, (data, own) in planes.items():
+        if own is not None and data.ndim == 2:  # large, and noisier than what this rounds off
+            data = np.asarray(data, np.float32)
         hdus.append(fits.ImageHDU(data, header, name=key, ver=number))
         if own is None:
             hdus[-1].header["BFORM"] = ("L", "logical: 1 is True")

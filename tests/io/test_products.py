@@ -49,9 +49,10 @@ def test_specutils_reads_it_without_being_told_the_format(tmp_path, make, medium
     write_spectrum(written, tmp_path / "a.fits")
     read = Spectrum.read(tmp_path / "a.fits")
     assert read.flux.unit == written.flux.unit
-    np.testing.assert_array_equal(read.flux.value, written.flux.value)
+    kept = np.float32 if make is image else np.float64
+    np.testing.assert_array_equal(read.flux.value, written.flux.value.astype(kept))
     np.testing.assert_array_equal(read.mask, written.mask)
-    np.testing.assert_array_equal(read.uncertainty.array, written.uncertainty.array)
+    np.testing.assert_array_equal(read.uncertainty.array, written.uncertainty.array.astype(kept))
     assert isinstance(read.uncertainty, VarianceUncertainty)
     np.testing.assert_allclose(read.spectral_axis.to_value(u.AA), WAVELENGTH, rtol=1e-12)
 
