@@ -28,13 +28,12 @@ _ROUNDS = 3
 _RIVAL = 5.0
 # Two solutions agree where they differ by less than this, px.
 _SAME = 0.7
-# Where a slit that joins is looked for, about where the mask puts it: parts of its distance
-# from the others, and px.
-_STRAY = 0.02
-# How far slits are off the plane that the constants of others make, px, and the likely tangent of
-# its rotation.
-_PLANE, _ROTATION = 3.0, 0.035
-_NEAR = 8.0
+# How far slits are off the smooth surface that the constants of others make, px. Its terms are
+# likely so large: the scale along the dispersion, which dispersers change by their angles, off its
+# nominal value; the tangent of the mask's rotation; half the curvature of lines, over the frame.
+_SMOOTH, _SCALE, _ROTATION, _CURVED = 3.0, 0.15, 0.035, 0.25
+# Where a slit that joins is looked for, about where the others put it: px, and errors of that place.
+_NEAR, _SIGMAS = 8.0, 2.0
 # Columns are known where rivals agree on the slits with so many matched peaks, in units of the
 # median slit's.
 _SPEAKS = 0.5
@@ -179,49 +178,58 @@ def _join(solution, some, prior, peaks, lines, fwhm):
     n, degree = len(prior.offset), solution.coefficients.shape[1] - 1
     series = np.zeros((n, degree + 1))
     series[:] = solution.coefficients.mean(axis=0)
-    series[:, 0] = _constants(solution, some, prior)
+    series[:, 0], error = _constants(solution, some, prior)
     series[some] = solution.coefficients
     for i in others:
-        series[i, 0] += _best_shift(series[i], peaks.of_slits([i]), solution, prior, lines, fwhm)
+        mine = peaks.of_slits([i])
+        series[i, 0] += _best_shift(series[i], error[i], mine, solution, lines, fwhm)
     whole = replace(solution, coefficients=series, place=prior.place)
     return polish(whole, peaks, lines, fwhm)
 
 
 def _join_again(best, prior, peaks, lines, fwhm):
-    """Let the slits that do not fit join again, from those that do."""
-    matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
-    share = matched / np.maximum(np.bincount(peaks.slit, minlength=len(prior.offset)), 1)
-    lit = np.unique(peaks.slit)
-    good = lit[share[lit] >= _FITTING * np.median(share[lit])]
-    if len(good) == len(lit):
-        return best
-    those = replace(best, coefficients=best.coefficients[good])
-    again = _join(those, good, prior, peaks, lines, fwhm)
-    return max(best, again, key=lambda s: s.score)
+    """Let the slits that do not fit join again, from those that do, as long as more come to fit."""
+    for _ in range(_ROUNDS):
+        matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
+        share = matched / np.maximum(np.bincount(peaks.slit, minlength=len(prior.offset)), 1)
+        lit = np.unique(peaks.slit)
+        good = lit[share[lit] >= _FITTING * np.median(share[lit])]
+        if len(good) == len(lit):
+            break
+        those = replace(best, coefficients=best.coefficients[good])
+        again = _join(those, good, prior, peaks, lines, fwhm)
+        if not again.score > best.score:
+            break
+        best = again
+    return best
 
 
 def _constants(solution, some, prior):
-    """Return the constant terms of all slits, Å: a plane in the slits' places, by some.
+    """Return the constant terms of all slits, Å, by those of some, and their errors, px.
 
-    Along the dispersion they follow the mask; across it, its rotation.
+    Along the dispersion they follow the mask; across it, its rotation and the curvature of lines.
     """
     dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
-    plane = np.stack([np.ones(len(prior.offset)), prior.offset, prior.row], axis=1)
+    offset, row = prior.offset, prior.row
+    nominal = (1.0 if solution.flip_u else -1.0) * offset
+    terms = np.stack([np.ones(len(offset)), offset, row, row * row / prior.length], axis=1)
+    likely = np.array([np.inf, _SCALE, _ROTATION, _CURVED])
+    precision = terms[some].T @ terms[some] / _SMOOTH**2 + np.diag(likely**-2.0)
+    covariance = np.linalg.inv(precision)
     mean = solution.coefficients[:, 0].mean()
-    likely = np.array([np.inf, 2.0, _ROTATION]) * dispersion
-    design = np.vstack([plane[some] / (_PLANE * dispersion), np.diag(1 / likely)])
-    values = (solution.coefficients[:, 0] - mean) / (_PLANE * dispersion)
-    known = np.linalg.lstsq(design, np.append(values, np.zeros(3)), rcond=None)[0]
-    return mean + plane @ known
+    off = (solution.coefficients[:, 0] - mean) / dispersion - nominal[some]
+    known = covariance @ (terms[some].T @ off) / _SMOOTH**2
+    error = np.sqrt(np.einsum("ij,jk,ik->i", terms, covariance, terms) + _SMOOTH**2)
+    return mean + dispersion * (nominal + terms @ known), error
 
 
-def _best_shift(series, peaks, solution, prior, lines, fwhm):
-    """Shift, Å, at which the peaks of one slit fit the lines best."""
-    reach = _NEAR + _STRAY * np.ptp(prior.offset)
+def _best_shift(series, error, peaks, solution, lines, fwhm):
+    """Shift, Å, at which the peaks of one slit fit the lines best, about a place of an error, px."""
+    reach = _NEAR + _SIGMAS * error
     step = solution.coefficients[:, 1].mean() * 2 / solution.length
     tried = []
-    for shift in np.arange(-reach, reach + 1, 2.0) * step:
-        start = series + np.eye(1, len(series))[0] * shift
+    for shift in np.arange(-reach, reach + 1, 2.0):
+        start = series + np.eye(1, len(series))[0] * shift * step
         one = replace(solution, coefficients=start[None])
         tried.append(polish(one, peaks, lines, fwhm, stages=slice(1, 2)))
     best = max(tried, key=lambda s: s.score)
