@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from specwcs.measure.polish import COARSE, polish
-from specwcs.measure.solution import Solution
+from specwcs.measure.solution import Solution, moved
 from specwcs.measure.vote import vote
 
 __all__ = ["Verdict", "search"]
@@ -32,7 +32,7 @@ _SAME = 0.7
 # likely so large: the scale along the dispersion, which dispersers change by their angles, off its
 # nominal value; the tangent of the mask's rotation; half the curvature of lines, over the frame.
 _SMOOTH, _SCALE, _ROTATION, _CURVED = 3.0, 0.15, 0.035, 0.25
-# Where a slit that joins is looked for, about where the others put it: px, and errors of that place.
+# Where a slit that joins is looked for, about where others put it: px, and errors of that place.
 _NEAR, _SIGMAS = 8.0, 2.0
 # Columns are known where rivals agree on the slits with so many matched peaks, in units of the
 # median slit's.
@@ -175,15 +175,23 @@ def _rivals(found, peaks):
 def _join(solution, some, prior, peaks, lines, fwhm):
     """Extend a solution from some slits to all, and polish it."""
     others = np.setdiff1d(np.unique(peaks.slit), some)
-    n, degree = len(prior.offset), solution.coefficients.shape[1] - 1
-    series = np.zeros((n, degree + 1))
-    series[:] = solution.coefficients.mean(axis=0)
-    series[:, 0], error = _constants(solution, some, prior)
+    moves = prior.moves(solution.flip_u)
+    still = solution
+    if moves is not None:
+        series = moved(solution.coefficients, -moves[some], prior.length)
+        still = replace(solution, coefficients=series)
+    series = np.repeat(still.coefficients.mean(axis=0)[None], len(prior.offset), axis=0)
+    series[:, 0], error = _constants(still, some, prior)
+    if moves is not None:
+        series = moved(series, moves, prior.length)
     series[some] = solution.coefficients
     for i in others:
         mine = peaks.of_slits([i])
-        series[i, 0] += _best_shift(series[i], error[i], mine, solution, lines, fwhm)
-    whole = replace(solution, coefficients=series, place=prior.place)
+        one = replace(
+            solution, coefficients=series[[i]], moves=None if moves is None else moves[[i]]
+        )
+        series[i, 0] += _best_shift(one, error[i], mine, lines, fwhm)
+    whole = replace(solution, coefficients=series, place=prior.place, moves=moves)
     return polish(whole, peaks, lines, fwhm)
 
 
@@ -211,7 +219,9 @@ def _constants(solution, some, prior):
     """
     dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
     offset, row = prior.offset, prior.row
-    nominal = (1.0 if solution.flip_u else -1.0) * offset
+    nominal = np.zeros(len(offset))
+    if not prior.glass:  # else the spectra were moved there before
+        nominal = (1.0 if solution.flip_u else -1.0) * offset
     terms = np.stack([np.ones(len(offset)), offset, row, row * row / prior.length], axis=1)
     likely = np.array([np.inf, _SCALE, _ROTATION, _CURVED])
     precision = terms[some].T @ terms[some] / _SMOOTH**2 + np.diag(likely**-2.0)
@@ -223,16 +233,15 @@ def _constants(solution, some, prior):
     return mean + dispersion * (nominal + terms @ known), error
 
 
-def _best_shift(series, error, peaks, solution, lines, fwhm):
-    """Shift, Å, at which the peaks of one slit fit the lines best, about a place of an error, px."""
+def _best_shift(one, error, peaks, lines, fwhm):
+    """Shift, Å, at which the peaks of one slit fit the lines best; `error` is that of its place."""
     reach = _NEAR + _SIGMAS * error
-    step = solution.coefficients[:, 1].mean() * 2 / solution.length
+    step = one.coefficients[0, 1] * 2 / one.length
     tried = []
     for shift in np.arange(-reach, reach + 1, 2.0):
-        start = series + np.eye(1, len(series))[0] * shift * step
-        one = replace(solution, coefficients=start[None])
-        tried.append(polish(one, peaks, lines, fwhm, stages=slice(1, 2)))
+        start = one.coefficients + np.eye(1, one.coefficients.shape[1]) * shift * step
+        there = replace(one, coefficients=start)
+        tried.append(polish(there, peaks, lines, fwhm, stages=slice(1, 2)))
     best = max(tried, key=lambda s: s.score)
     middle = np.median(peaks.p, keepdims=True)
-    here = replace(solution, coefficients=series[None])
-    return (best.wavelength(0, middle) - here.wavelength(0, middle))[0]
+    return (best.wavelength(0, middle) - one.wavelength(0, middle))[0]

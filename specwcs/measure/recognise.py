@@ -14,7 +14,7 @@ from specwcs.measure.explore import Verdict
 from specwcs.measure.identification import Fewest, Task
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.polish import COARSE, polish
-from specwcs.measure.solution import DEGREE, LineTable, Solution
+from specwcs.measure.solution import DEGREE, LineTable, Solution, moved
 
 __all__ = ["recognise"]
 
@@ -105,11 +105,9 @@ def _before(known, names, traces, flip_u):
 
 def _shifted(solution, shift):
     """Move a solution along the dispersion by some px."""
-    x = np.cos(np.pi * np.arange(_GRID) / (_GRID - 1))
-    values = chebyshev.chebval(x - 2.0 * shift / (solution.length - 1), solution.coefficients.T)
-    series = chebyshev.chebfit(x, values.T, DEGREE).T
-    moved = replace(solution, coefficients=series)
-    return replace(moved, before=moved)
+    series = moved(solution.coefficients, shift, solution.length)
+    there = replace(solution, coefficients=series)
+    return replace(there, before=there)
 
 
 def _search(before, peaks, lines, fwhm):

@@ -8,7 +8,7 @@ import pytest
 from specwcs.measure import explore
 from specwcs.measure.polish import polish
 from specwcs.measure.solution import DEGREE, LineTable, PeakTable, Solution
-from specwcs.measure.vote import Prior
+from specwcs.measure.vote import GLASS, Prior
 
 LENGTH, DISPERSION, FWHM, SLITS = 1000, 2.0, 3.0, 8
 OFFSET = np.array([-300.0, 120.0, -40.0, 260.0, -180.0, 30.0, 200.0, -90.0])
@@ -97,6 +97,31 @@ def test_slits_that_do_not_fit_join_again(arc):
     found = explore._join_again(wrong, prior(), peaks, lines, FWHM)
     assert miss(found, peaks).max() < 0.05
     assert found.score > wrong.score
+
+
+def test_a_prism_moves_the_spectra_of_its_slits():
+    """Wavelengths are a hyperbola of the column, threefold as steep in the red as in the blue."""
+    pole = (np.sqrt(3) + 1) / (np.sqrt(3) - 1) * LENGTH / 2
+
+    def law(i, p):
+        d = np.asarray(p) - (LENGTH - 1) / 2 - 0.5 * OFFSET[i]
+        return 6000.0 + DISPERSION * pole * d / (pole - d)
+
+    rng = np.random.default_rng(8)
+    wavelength = np.sort(rng.uniform(4800.0, 8200.0, 70))
+    lines = LineTable(wavelength, np.ones((3, 70)), np.zeros(70, int), np.full(70, np.nan))
+    columns = np.arange(LENGTH)
+    p = [np.interp(wavelength, law(i, columns), columns, -1, -1) for i in range(SLITS)]
+    slit, p = np.repeat(np.arange(SLITS), 70), np.concatenate(p)
+    on = p > 0
+    n = int(on.sum())
+    peaks = PeakTable(slit[on], p[on], np.full(n, 0.03), np.ones(n), np.full(n, 1))
+    glass = replace(prior(), offset=0.49 * OFFSET, bend=GLASS[1], glass=True)
+    best = explore.search({False: peaks}, lines, glass, FWHM).best
+    for i in range(SLITS):
+        mine = peaks.p[peaks.slit == i]
+        error = best.wavelength(np.full(len(mine), i), mine) - law(i, mine)
+        assert np.abs(error).max() < 0.3 * DISPERSION
 
 
 def test_a_solution_that_fits_everywhere_stays(arc):
