@@ -37,8 +37,9 @@ _NEAR, _SIGMAS = 8.0, 2.0
 # Columns are known where rivals agree on the slits with so many matched peaks, in units of the
 # median slit's.
 _SPEAKS = 0.5
-# A slit of which less is matched than this part of what is in the median slit does not fit.
-_FITTING = 0.75
+# A slit of which less is matched than this part of what is in the best one does not fit: those that
+# fit may be few. Slits with less than a part of the median slit's peaks are not the best.
+_FITTING, _MANY = 0.75, 0.5
 _GRID = 64
 
 
@@ -101,10 +102,11 @@ def search(peaks_by_flip, lines, prior, fwhm):
     for solution in found[:_EXPLORED]:
         found = found + _explore(solution, few[solution.flip_u], lines, fwhm)
     found = _best(found)
-    contrast, agreed = _rivals(found, few[found[0].flip_u])
     peaks = peaks_by_flip[found[0].flip_u]
     best = _join(found[0], some, prior, peaks, lines, fwhm)
     best = _join_again(best, prior, peaks, lines, fwhm)
+    found = _with_joined(best, found, some, few[best.flip_u], few_prior, lines, fwhm)
+    contrast, agreed = _rivals(found, few[best.flip_u])
     columns = np.clip(peaks.p / (prior.length - 1) * (_GRID - 1), 0, _GRID - 1)
     return Verdict(best, contrast, agreed[np.rint(columns).astype(int)], peaks)
 
@@ -199,9 +201,10 @@ def _join_again(best, prior, peaks, lines, fwhm):
     """Let the slits that do not fit join again, from those that do, as long as more come to fit."""
     for _ in range(_ROUNDS):
         matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
-        share = matched / np.maximum(np.bincount(peaks.slit, minlength=len(prior.offset)), 1)
-        lit = np.unique(peaks.slit)
-        good = lit[share[lit] >= _FITTING * np.median(share[lit])]
+        count = np.bincount(peaks.slit, minlength=len(prior.offset))
+        lit, share = np.flatnonzero(count), matched / np.maximum(count, 1)
+        many = count >= _MANY * np.median(count[lit])
+        good = lit[share[lit] >= _FITTING * share[many].max()]
         if len(good) == len(lit):
             break
         those = replace(best, coefficients=best.coefficients[good])
@@ -210,6 +213,16 @@ def _join_again(best, prior, peaks, lines, fwhm):
             break
         best = again
     return best
+
+
+def _with_joined(best, found, some, peaks, prior, lines, fwhm):
+    """Add to the solutions for some slits what these are in that for all, if it is better."""
+    moves = prior.moves(best.flip_u)
+    few = replace(best, coefficients=best.coefficients[some], place=prior.place, moves=moves)
+    few = polish(few, peaks, lines, fwhm, stages=slice(COARSE, None))
+    if few.score <= found[0].score + _RIVAL:
+        return found
+    return _best([few, *found, *_explore(few, peaks, lines, fwhm)])
 
 
 def _constants(solution, some, prior):
@@ -241,7 +254,8 @@ def _best_shift(one, error, peaks, lines, fwhm):
     for shift in np.arange(-reach, reach + 1, 2.0):
         start = one.coefficients + np.eye(1, one.coefficients.shape[1]) * shift * step
         there = replace(one, coefficients=start)
-        tried.append(polish(there, peaks, lines, fwhm, stages=slice(1, 2)))
-    best = max(tried, key=lambda s: s.score)
+        found = polish(there, peaks, lines, fwhm, stages=slice(1, 2))
+        tried.append((found.score - 0.5 * (shift / error) ** 2, found))
+    best = max(tried, key=lambda pair: pair[0])[1]
     middle = np.median(peaks.p, keepdims=True)
     return (best.wavelength(0, middle) - one.wavelength(0, middle))[0]

@@ -99,6 +99,26 @@ def test_slits_that_do_not_fit_join_again(arc):
     assert found.score > wrong.score
 
 
+def test_slits_that_fit_may_be_the_fewer(arc):
+    peaks, lines = arc
+    series = truth()
+    series[3:, 0] += np.array([17, -19, 22, 18, -21]) * DISPERSION
+    wrong = replace(solution(series), line=np.where(peaks.slit < 3, 0, -1))
+    found = explore._join_again(wrong, prior(), peaks, lines, FWHM)
+    assert miss(found, peaks).max() < 0.05
+
+
+def test_what_all_slits_show_is_no_longer_in_doubt():
+    """The vote knows of no displacements of 1.25 times nominal; slits that join tell of them."""
+    series = truth()
+    series[:, 0] = 6000.0 - DISPERSION * (1.25 * OFFSET + 30.0 * (ROW / 400.0) ** 2)
+    peaks, lines = exact(series)
+    verdict = explore.search({False: peaks}, lines, prior(), FWHM)
+    assert miss(verdict.best, peaks, series).max() < 0.05
+    assert verdict.agreed.all()
+    assert verdict.contrast > 50
+
+
 def test_a_prism_moves_the_spectra_of_its_slits():
     """Wavelengths are a hyperbola of the column, threefold as steep in the red as in the blue."""
     pole = (np.sqrt(3) + 1) / (np.sqrt(3) - 1) * LENGTH / 2
