@@ -38,8 +38,10 @@ _NEAR, _SIGMAS = 8.0, 2.0
 # median slit's.
 _SPEAKS = 0.5
 # A slit of which less is matched than this part of what is in the best one does not fit: those that
-# fit may be few. Slits with less than a part of the median slit's peaks are not the best.
-_FITTING, _MANY = 0.75, 0.5
+# fit may be few. Of rich catalogues, much is matched by a spectrum with one end wrong. Slits with
+# less than a part of the median slit's peaks are not the best.
+_FITTING, _MANY = (0.75, 0.92), 0.5
+_JOINS = 8
 _GRID = 64
 
 
@@ -199,19 +201,21 @@ def _join(solution, some, prior, peaks, lines, fwhm):
 
 def _join_again(best, prior, peaks, lines, fwhm):
     """Let the slits that do not fit join again, from those that do, as long as more come to fit."""
-    for _ in range(_ROUNDS):
-        matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
-        count = np.bincount(peaks.slit, minlength=len(prior.offset))
-        lit, share = np.flatnonzero(count), matched / np.maximum(count, 1)
-        many = count >= _MANY * np.median(count[lit])
-        good = lit[share[lit] >= _FITTING * share[many].max()]
-        if len(good) == len(lit):
-            break
-        those = replace(best, coefficients=best.coefficients[good])
-        again = _join(those, good, prior, peaks, lines, fwhm)
-        if not again.score > best.score:
-            break
-        best = again
+    count = np.bincount(peaks.slit, minlength=len(prior.offset))
+    lit = np.flatnonzero(count)
+    many = count >= _MANY * np.median(count[lit])
+    for part in _FITTING:
+        for _ in range(_JOINS):
+            matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
+            share = matched / np.maximum(count, 1)
+            good = lit[share[lit] >= part * share[many].max()]
+            if len(good) == len(lit):
+                break
+            those = replace(best, coefficients=best.coefficients[good])
+            again = _join(those, good, prior, peaks, lines, fwhm)
+            if not again.score > best.score:
+                break
+            best = again
     return best
 
 

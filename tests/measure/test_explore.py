@@ -108,6 +108,19 @@ def test_slits_that_fit_may_be_the_fewer(arc):
     assert miss(found, peaks).max() < 0.05
 
 
+def test_slits_with_one_end_wrong_join_again(arc):
+    """Much of them is matched: a rich catalogue has a line at any place."""
+    peaks, lines = arc
+    series = truth()
+    series[5:, :4] += 0.5 * DISPERSION * np.array([10.0, -15.0, 6.0, -1.0])  # 16 px at the blue end
+    index = np.concatenate([np.arange(np.sum(peaks.slit == i)) for i in range(SLITS)])
+    line = np.where((peaks.slit < 5) | (index > 4), 0, -1)
+    wrong = replace(solution(series), line=line)
+    assert miss(wrong, peaks).max() > 5
+    assert np.mean(line[peaks.slit == 5] >= 0) > 0.75
+    assert miss(explore._join_again(wrong, prior(), peaks, lines, FWHM), peaks).max() < 0.05
+
+
 def test_what_all_slits_show_is_no_longer_in_doubt():
     """The vote knows of no displacements of 1.25 times nominal; slits that join tell of them."""
     series = truth()
