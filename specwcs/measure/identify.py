@@ -15,7 +15,7 @@ from specwcs.measure.identification import Fewest, Task
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable
-from specwcs.measure.vote import BENDS, GLASS, Prior
+from specwcs.measure.vote import BENDS, GLASS, SCALES, Prior
 
 __all__ = ["identify"]
 
@@ -53,7 +53,9 @@ def identify(arcs, traces, instrument, catalog):
         If the catalogue has no line that could fall on the frame.
     """
     prior, names = _prior(arcs, traces, instrument)
-    trials = [replace(prior, bend=bend) for bend in BENDS]
+    trials = [
+        replace(prior, bend=bend, scale=scale) for bend, scale in zip(BENDS, SCALES, strict=True)
+    ]
     trials.append(replace(prior, bend=GLASS[1], glass=True))
     tables = [_lines(catalog, trial) for trial in trials]
     found = _peaks(arcs, names, prior)

@@ -36,8 +36,9 @@ GLASS_STRETCH = 0.16
 """As `STRETCH`, of the middle of the frame, where that at the reference wavelength is known."""
 SHIFT = 0.15
 """How far the spectra may lie from where the mask puts them, in units of the frame."""
-SCALE = 0.07
-"""How far the mask's scale along the dispersion may be from its nominal value."""
+SCALES = (0.07, 0.3)
+"""How far the mask's scale along the dispersion may be from its nominal value; the second is tried
+with the second of `BENDS`: dispersers far off their normal stretch the mask."""
 
 # Width of the vote's kernel over the length of the frame: what its grids and the terms that
 # it leaves out may shift a line.
@@ -68,6 +69,8 @@ class Prior:
         Columns of the frame.
     bend : float
         Largest quadratic term, as in `BENDS`.
+    scale : float
+        Range of the mask's scale, as in `SCALES`.
     glass : bool
         Whether the disperser is a prism: `GLASS` instead.
     """
@@ -78,6 +81,7 @@ class Prior:
     row: np.ndarray
     length: int
     bend: float = BENDS[0]
+    scale: float = SCALES[0]
     glass: bool = False
 
     @property
@@ -96,7 +100,7 @@ class Prior:
 
     def span(self):
         """Return the shortest and longest wavelength that can fall on the frame, Å."""
-        reach = (0.5 + SHIFT) * self.length + (1 + SCALE) * np.abs(self.offset).max()
+        reach = (0.5 + SHIFT) * self.length + (1 + self.scale) * np.abs(self.offset).max()
         reach *= self.dispersion * (1 + STRETCH) * (1 + self.bend)
         return self.reference - reach, self.reference + reach
 
@@ -227,7 +231,8 @@ def _consensus(scores, shape, table, prior, flip_u):
     shift = np.arange(-SHIFT * prior.length, SHIFT * prior.length, _STEP * prior.blur)
     moves, scales = _none_is_still(prior, flip_u), np.ones(1)
     if extent > prior.blur:
-        scales = np.arange(1 - SCALE, 1 + SCALE, 3 * max(prior.blur, _STRAY * extent) / extent)
+        step = 3 * max(prior.blur, _STRAY * extent) / extent
+        scales = np.arange(1 - prior.scale, 1 + prior.scale, step)
     found = []
     for scale in -scales if flip_u else scales:
         total = 0.0

@@ -8,7 +8,7 @@ import pytest
 from specwcs.measure import explore
 from specwcs.measure.polish import polish
 from specwcs.measure.solution import DEGREE, LineTable, PeakTable, Solution
-from specwcs.measure.vote import GLASS, Prior
+from specwcs.measure.vote import BENDS, GLASS, SCALES, Prior, vote
 
 LENGTH, DISPERSION, FWHM, SLITS = 1000, 2.0, 3.0, 8
 OFFSET = np.array([-300.0, 120.0, -40.0, 260.0, -180.0, 30.0, 200.0, -90.0])
@@ -130,6 +130,17 @@ def test_what_all_slits_show_is_no_longer_in_doubt():
     assert miss(verdict.best, peaks, series).max() < 0.05
     assert verdict.agreed.all()
     assert verdict.contrast > 50
+
+
+def test_a_vote_for_dispersers_that_stretch_the_mask():
+    series = truth()
+    series[:, 0] = 6000.0 - DISPERSION * 0.79 * OFFSET
+    peaks, lines = exact(series)
+    usual, wide = prior(), replace(prior(), bend=BENDS[1], scale=SCALES[1])
+    best = [vote(peaks, lines, trial, 1, False)[0] for trial in (usual, wide)]
+    off = [miss(found, peaks, series).max() for found in best]
+    assert off[0] > 30
+    assert off[1] < 8
 
 
 def test_a_prism_moves_the_spectra_of_its_slits():
