@@ -29,7 +29,6 @@ _CHANCE, _CHANCE_PER_PEAK, _CONTRAST, _EXPLAINED, _SHOWN = 8.0, 0.7, 5.0, 0.5, 0
 _FEWEST = Fewest(lines=2, in_slit=1)
 # Fewer peaks agree by chance.
 _FEWEST_PEAKS = 4
-_GRID = 64
 # Beyond what is known wavelengths go on straight, and count as much as this.
 _BEYOND = 1e-3
 
