@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from specwcs.measure.polish import COARSE, polish
-from specwcs.measure.solution import Solution
+from specwcs.measure.solution import Solution, moved
 from specwcs.measure.vote import vote
 
 __all__ = ["Verdict", "search"]
@@ -28,18 +28,20 @@ _ROUNDS = 3
 _RIVAL = 5.0
 # Two solutions agree where they differ by less than this, px.
 _SAME = 0.7
-# Where a slit that joins is looked for, about where the mask puts it: parts of its distance
-# from the others, and px.
-_STRAY = 0.02
-# How far slits are off the plane that the constants of others make, px, and the likely tangent of
-# its rotation.
-_PLANE, _ROTATION = 3.0, 0.035
-_NEAR = 8.0
+# How far slits are off the smooth surface that the constants of others make, px. Its terms are
+# likely so large: the scale along the dispersion, which dispersers change by their angles, off its
+# nominal value; the tangent of the mask's rotation; half the curvature of lines, over the frame.
+_SMOOTH, _SCALE, _ROTATION, _CURVED = 3.0, 0.15, 0.035, 0.25
+# Where a slit that joins is looked for, about where others put it: px, and errors of that place.
+_NEAR, _SIGMAS = 8.0, 2.0
 # Columns are known where rivals agree on the slits with so many matched peaks, in units of the
 # median slit's.
 _SPEAKS = 0.5
-# A slit of which less is matched than this part of what is in the median slit does not fit.
-_FITTING = 0.75
+# A slit of which less is matched than this part of what is in the best one does not fit: those that
+# fit may be few. Of rich catalogues, much is matched by a spectrum with one end wrong. Slits with
+# less than a part of the median slit's peaks are not the best.
+_FITTING, _MANY = (0.75, 0.92), 0.5
+_JOINS = 8
 _GRID = 64
 
 
@@ -102,10 +104,11 @@ def search(peaks_by_flip, lines, prior, fwhm):
     for solution in found[:_EXPLORED]:
         found = found + _explore(solution, few[solution.flip_u], lines, fwhm)
     found = _best(found)
-    contrast, agreed = _rivals(found, few[found[0].flip_u])
     peaks = peaks_by_flip[found[0].flip_u]
     best = _join(found[0], some, prior, peaks, lines, fwhm)
     best = _join_again(best, prior, peaks, lines, fwhm)
+    found = _with_joined(best, found, some, few[best.flip_u], few_prior, lines, fwhm)
+    contrast, agreed = _rivals(found, few[best.flip_u])
     columns = np.clip(peaks.p / (prior.length - 1) * (_GRID - 1), 0, _GRID - 1)
     return Verdict(best, contrast, agreed[np.rint(columns).astype(int)], peaks)
 
@@ -176,55 +179,87 @@ def _rivals(found, peaks):
 def _join(solution, some, prior, peaks, lines, fwhm):
     """Extend a solution from some slits to all, and polish it."""
     others = np.setdiff1d(np.unique(peaks.slit), some)
-    n, degree = len(prior.offset), solution.coefficients.shape[1] - 1
-    series = np.zeros((n, degree + 1))
-    series[:] = solution.coefficients.mean(axis=0)
-    series[:, 0] = _constants(solution, some, prior)
+    moves = prior.moves(solution.flip_u)
+    still = solution
+    if moves is not None:
+        series = moved(solution.coefficients, -moves[some], prior.length)
+        still = replace(solution, coefficients=series)
+    series = np.repeat(still.coefficients.mean(axis=0)[None], len(prior.offset), axis=0)
+    series[:, 0], error = _constants(still, some, prior)
+    if moves is not None:
+        series = moved(series, moves, prior.length)
     series[some] = solution.coefficients
     for i in others:
-        series[i, 0] += _best_shift(series[i], peaks.of_slits([i]), solution, prior, lines, fwhm)
-    whole = replace(solution, coefficients=series, place=prior.place)
+        mine = peaks.of_slits([i])
+        one = replace(
+            solution, coefficients=series[[i]], moves=None if moves is None else moves[[i]]
+        )
+        series[i, 0] += _best_shift(one, error[i], mine, lines, fwhm)
+    whole = replace(solution, coefficients=series, place=prior.place, moves=moves)
     return polish(whole, peaks, lines, fwhm)
 
 
 def _join_again(best, prior, peaks, lines, fwhm):
-    """Let the slits that do not fit join again, from those that do."""
-    matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
-    share = matched / np.maximum(np.bincount(peaks.slit, minlength=len(prior.offset)), 1)
-    lit = np.unique(peaks.slit)
-    good = lit[share[lit] >= _FITTING * np.median(share[lit])]
-    if len(good) == len(lit):
-        return best
-    those = replace(best, coefficients=best.coefficients[good])
-    again = _join(those, good, prior, peaks, lines, fwhm)
-    return max(best, again, key=lambda s: s.score)
+    """Let the slits that do not fit join again, from those that do, as long as more come to fit."""
+    count = np.bincount(peaks.slit, minlength=len(prior.offset))
+    lit = np.flatnonzero(count)
+    many = count >= _MANY * np.median(count[lit])
+    for part in _FITTING:
+        for _ in range(_JOINS):
+            matched = np.bincount(peaks.slit, best.line >= 0, len(prior.offset))
+            share = matched / np.maximum(count, 1)
+            good = lit[share[lit] >= part * share[many].max()]
+            if len(good) == len(lit):
+                break
+            those = replace(best, coefficients=best.coefficients[good])
+            again = _join(those, good, prior, peaks, lines, fwhm)
+            if not again.score > best.score:
+                break
+            best = again
+    return best
+
+
+def _with_joined(best, found, some, peaks, prior, lines, fwhm):
+    """Add to the solutions for some slits what these are in that for all, if it is better."""
+    moves = prior.moves(best.flip_u)
+    few = replace(best, coefficients=best.coefficients[some], place=prior.place, moves=moves)
+    few = polish(few, peaks, lines, fwhm, stages=slice(COARSE, None))
+    if few.score <= found[0].score + _RIVAL:
+        return found
+    return _best([few, *found, *_explore(few, peaks, lines, fwhm)])
 
 
 def _constants(solution, some, prior):
-    """Return the constant terms of all slits, Å: a plane in the slits' places, by some.
+    """Return the constant terms of all slits, Å, by those of some, and their errors, px.
 
-    Along the dispersion they follow the mask; across it, its rotation.
+    Along the dispersion they follow the mask; across it, its rotation and the curvature of lines.
     """
     dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
-    plane = np.stack([np.ones(len(prior.offset)), prior.offset, prior.row], axis=1)
+    offset, row = prior.offset, prior.row
+    nominal = np.zeros(len(offset))
+    if not prior.glass:  # else the spectra were moved there before
+        nominal = (1.0 if solution.flip_u else -1.0) * offset
+    terms = np.stack([np.ones(len(offset)), offset, row, row * row / prior.length], axis=1)
+    likely = np.array([np.inf, _SCALE, _ROTATION, _CURVED])
+    precision = terms[some].T @ terms[some] / _SMOOTH**2 + np.diag(likely**-2.0)
+    covariance = np.linalg.inv(precision)
     mean = solution.coefficients[:, 0].mean()
-    likely = np.array([np.inf, 2.0, _ROTATION]) * dispersion
-    design = np.vstack([plane[some] / (_PLANE * dispersion), np.diag(1 / likely)])
-    values = (solution.coefficients[:, 0] - mean) / (_PLANE * dispersion)
-    known = np.linalg.lstsq(design, np.append(values, np.zeros(3)), rcond=None)[0]
-    return mean + plane @ known
+    off = (solution.coefficients[:, 0] - mean) / dispersion - nominal[some]
+    known = covariance @ (terms[some].T @ off) / _SMOOTH**2
+    error = np.sqrt(np.einsum("ij,jk,ik->i", terms, covariance, terms) + _SMOOTH**2)
+    return mean + dispersion * (nominal + terms @ known), error
 
 
-def _best_shift(series, peaks, solution, prior, lines, fwhm):
-    """Shift, Å, at which the peaks of one slit fit the lines best."""
-    reach = _NEAR + _STRAY * np.ptp(prior.offset)
-    step = solution.coefficients[:, 1].mean() * 2 / solution.length
+def _best_shift(one, error, peaks, lines, fwhm):
+    """Shift, Å, at which the peaks of one slit fit the lines best; `error` is that of its place."""
+    reach = _NEAR + _SIGMAS * error
+    step = one.coefficients[0, 1] * 2 / one.length
     tried = []
-    for shift in np.arange(-reach, reach + 1, 2.0) * step:
-        start = series + np.eye(1, len(series))[0] * shift
-        one = replace(solution, coefficients=start[None])
-        tried.append(polish(one, peaks, lines, fwhm, stages=slice(1, 2)))
-    best = max(tried, key=lambda s: s.score)
+    for shift in np.arange(-reach, reach + 1, 2.0):
+        start = one.coefficients + np.eye(1, one.coefficients.shape[1]) * shift * step
+        there = replace(one, coefficients=start)
+        found = polish(there, peaks, lines, fwhm, stages=slice(1, 2))
+        tried.append((found.score - 0.5 * (shift / error) ** 2, found))
+    best = max(tried, key=lambda pair: pair[0])[1]
     middle = np.median(peaks.p, keepdims=True)
-    here = replace(solution, coefficients=series[None])
-    return (best.wavelength(0, middle) - here.wavelength(0, middle))[0]
+    return (best.wavelength(0, middle) - one.wavelength(0, middle))[0]

@@ -15,7 +15,7 @@ from specwcs.measure.identification import Fewest, Task
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.scale import scale_along
 from specwcs.measure.solution import LineTable
-from specwcs.measure.vote import BENDS, Prior
+from specwcs.measure.vote import BENDS, GLASS, SCALES, Prior
 
 __all__ = ["identify"]
 
@@ -38,7 +38,8 @@ def identify(arcs, traces, instrument, catalog):
     traces : Traces
     instrument : Instrument
         Its linear dispersion may be off by 6 %, the position of its reference wavelength by
-        15 % of the frame; the dispersion may change by 40 % from the middle to an end.
+        15 % of the frame (of a prism, 8 %); the dispersion may change by 40 % from the middle to
+        an end, or, as that of a prism, by a factor of 5 from the blue end to the red one.
     catalog : LineCatalog
         Lines that the arc may show. Some may be absent, and others there that it lacks.
 
@@ -52,19 +53,24 @@ def identify(arcs, traces, instrument, catalog):
         If the catalogue has no line that could fall on the frame.
     """
     prior, names = _prior(arcs, traces, instrument)
-    trials = [replace(prior, bend=bend) for bend in BENDS]
+    trials = [
+        replace(prior, bend=bend, scale=scale) for bend, scale in zip(BENDS, SCALES, strict=True)
+    ]
+    trials.append(replace(prior, bend=GLASS[1], glass=True))
     tables = [_lines(catalog, trial) for trial in trials]
     found = _peaks(arcs, names, prior)
     task = Task(arcs, names, found, catalog.medium, prior.length, _FEWEST)
     if task.most_peaks < _FEWEST.lines:
         reason = f"no slit shows the {_FEWEST.lines} lines that an identification needs"
         return task.nothing("no lines", reason)
+    failed = []
     for trial, lines in zip(trials, tables, strict=True):
         verdict = search(task.tables, lines, trial, arcs.fwhm)
         reason = _doubt(verdict)
         if not reason:
-            break
-    return task.settle(verdict, lines, reason)
+            return task.settle(verdict, lines, "")
+        failed.append((verdict, lines, reason))
+    return task.settle(*max(failed, key=lambda one: one[0].best.score))
 
 
 def _prior(arcs, traces, instrument):

@@ -14,7 +14,7 @@ from specwcs.measure.explore import Verdict
 from specwcs.measure.identification import Fewest, Task
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.polish import COARSE, polish
-from specwcs.measure.solution import DEGREE, LineTable, Solution
+from specwcs.measure.solution import DEGREE, LineTable, Solution, moved
 
 __all__ = ["recognise"]
 
@@ -29,7 +29,6 @@ _CHANCE, _CHANCE_PER_PEAK, _CONTRAST, _EXPLAINED, _SHOWN = 8.0, 0.7, 5.0, 0.5, 0
 _FEWEST = Fewest(lines=2, in_slit=1)
 # Fewer peaks agree by chance.
 _FEWEST_PEAKS = 4
-_GRID = 64
 # Beyond what is known wavelengths go on straight, and count as much as this.
 _BEYOND = 1e-3
 
@@ -105,11 +104,9 @@ def _before(known, names, traces, flip_u):
 
 def _shifted(solution, shift):
     """Move a solution along the dispersion by some px."""
-    x = np.cos(np.pi * np.arange(_GRID) / (_GRID - 1))
-    values = chebyshev.chebval(x - 2.0 * shift / (solution.length - 1), solution.coefficients.T)
-    series = chebyshev.chebfit(x, values.T, DEGREE).T
-    moved = replace(solution, coefficients=series)
-    return replace(moved, before=moved)
+    series = moved(solution.coefficients, shift, solution.length)
+    there = replace(solution, coefficients=series)
+    return replace(there, before=there)
 
 
 def _search(before, peaks, lines, fwhm):

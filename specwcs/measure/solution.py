@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.polynomial import chebyshev
 
-__all__ = ["DEGREE", "LineTable", "PeakTable", "Solution"]
+__all__ = ["DEGREE", "LineTable", "PeakTable", "Solution", "moved"]
 
 DEGREE = 5
 """Highest degree of the wavelength as a function of the column."""
@@ -22,6 +22,7 @@ _FLOOR = 0.02
 _FAINT, _PULL = 10, 0.4
 # Points on which columns are looked up, and the longest step from there, px.
 _GRID, _LONGEST = 256, 10.0
+_NODES = 64
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,9 @@ class Solution:
         Index of the most probable line of each peak; -1 where it has none.
     before : Solution or None
         What is known from before: fits change it by as little as one night differs from another.
+    moves : ndarray, shape (n_slits,), or None
+        By how much a prism moves the spectrum of each slit as a whole, px; None where slits differ
+        by constants, as gratings make it.
     """
 
     coefficients: np.ndarray
@@ -161,6 +165,7 @@ class Solution:
     score: float = -np.inf
     line: np.ndarray | None = None
     before: "Solution | None" = None
+    moves: np.ndarray | None = None
 
     def x(self, p):
         """Column, px, to the argument of the series: -1 … 1 over the frame."""
@@ -197,3 +202,25 @@ class Solution:
     def _sum(self, series, slit, p):
         basis = chebyshev.chebvander(self.x(p), series.shape[1] - 1)
         return np.sum(basis * series[slit], axis=-1)
+
+
+def moved(series, shift, length):
+    """Move wavelengths along the dispersion.
+
+    Parameters
+    ----------
+    series : ndarray, shape (n_slits, DEGREE + 1)
+        As in `Solution`.
+    shift : float or ndarray, shape (n_slits,)
+        px.
+    length : int
+        Columns of the frame.
+
+    Returns
+    -------
+    ndarray, shape (n_slits, DEGREE + 1)
+    """
+    x = np.cos(np.pi * np.arange(_NODES) / (_NODES - 1))
+    before = x - 2.0 * np.broadcast_to(shift, len(series))[:, None] / (length - 1)
+    values = np.stack([chebyshev.chebval(a, c) for a, c in zip(before, series, strict=True)])
+    return chebyshev.chebfit(x, values.T, DEGREE).T

@@ -3,7 +3,8 @@
 Model: in every slit wavelength is one smooth function of the column plus a constant,
 ``lambda = F(p) + A_slit``; it is exact for a grating in the plane (the grating equation is
 a sum of a term of the column and a term of the slit's position) and close to it elsewhere.
-The nominal values give F to some per cent and A_slit to a part of the frame.
+The nominal values give F to some per cent and A_slit to a part of the frame. A prism moves
+the spectrum of a slit as a whole, ``lambda = F(p - p_slit)``, and bends it as glass does.
 
 Score: the logarithm of the probability density of the peaks' wavelengths, if a part of
 them are catalogue lines and the others fall anywhere, over the density if all fell
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from specwcs.measure.solution import DEGREE, Solution
+from specwcs.measure.solution import DEGREE, Solution, moved
 
 __all__ = ["Prior", "vote"]
 
@@ -26,12 +27,18 @@ STRETCH = 0.065
 BENDS = (0.08, 0.2)
 """Largest quadratic term: the shift at the frame's edges as a fraction of half the frame. The
 second is tried where the first, which most instruments keep to, holds no solution."""
+GLASS = (0.1, 0.42)
+"""The same of prisms, the last to be tried: from 1.5 to 5 times the dispersion of the blue end in
+the red. Wavelengths are a hyperbola of the column, whose Chebyshev terms go as powers."""
 CUBIC = (-0.008, -0.004, 0.0)
 """Third Chebyshev term, likewise: gratings and cameras make it negative."""
+GLASS_STRETCH = 0.16
+"""As `STRETCH`, of the middle of the frame, where that at the reference wavelength is known."""
 SHIFT = 0.15
 """How far the spectra may lie from where the mask puts them, in units of the frame."""
-SCALE = 0.07
-"""How far the mask's scale along the dispersion may be from its nominal value."""
+SCALES = (0.07, 0.3)
+"""How far the mask's scale along the dispersion may be from its nominal value; the second is tried
+with the second of `BENDS`: dispersers far off their normal stretch the mask."""
 
 # Width of the vote's kernel over the length of the frame: what its grids and the terms that
 # it leaves out may shift a line.
@@ -62,6 +69,10 @@ class Prior:
         Columns of the frame.
     bend : float
         Largest quadratic term, as in `BENDS`.
+    scale : float
+        Range of the mask's scale, as in `SCALES`.
+    glass : bool
+        Whether the disperser is a prism: `GLASS` instead.
     """
 
     dispersion: float
@@ -70,6 +81,8 @@ class Prior:
     row: np.ndarray
     length: int
     bend: float = BENDS[0]
+    scale: float = SCALES[0]
+    glass: bool = False
 
     @property
     def blur(self):
@@ -87,13 +100,13 @@ class Prior:
 
     def span(self):
         """Return the shortest and longest wavelength that can fall on the frame, Å."""
-        reach = (0.5 + SHIFT) * self.length + (1 + SCALE) * np.abs(self.offset).max()
+        reach = (0.5 + SHIFT) * self.length + (1 + self.scale) * np.abs(self.offset).max()
         reach *= self.dispersion * (1 + STRETCH) * (1 + self.bend)
         return self.reference - reach, self.reference + reach
 
-    def bent(self, bend, cubic, x):
-        """Distance from the middle of the frame, px, bent: `x` is -1 … 1 over the frame."""
-        return 0.5 * self.length * x * (1 - 3 * cubic + x * (bend + 4 * cubic * x))
+    def moves(self, flip_u):
+        """Return by how much a prism moves the spectra of slits, px, shape (n_slits,), or None."""
+        return self.offset * (-1.0 if flip_u else 1.0) if self.glass else None
 
 
 def vote(peaks, lines, prior, keep, flip_u):
@@ -115,12 +128,14 @@ def vote(peaks, lines, prior, keep, flip_u):
         The best that are distinct, best first.
     """
     table = _Table(lines, prior)
-    scans = [_Scan(peaks.of_slits([i]), table, prior) for i in range(len(prior.offset))]
+    moves = _none_is_still(prior, flip_u)
+    scans = [_Scan(peaks.of_slits([i]), table, prior, move) for i, move in enumerate(moves)]
     step = 1.5 * prior.blur / (0.5 * prior.length)
-    bend, cubic = np.meshgrid(np.arange(-prior.bend, prior.bend + step, 1.5 * step), CUBIC)
+    low, stretch = (GLASS[0], GLASS_STRETCH) if prior.glass else (-prior.bend, STRETCH)
+    bend, cubic = np.meshgrid(np.arange(low, prior.bend + step, 1.5 * step), CUBIC)
     found = []
-    for slope in prior.dispersion * np.exp(np.arange(-STRETCH, STRETCH + step, step)):
-        shape = _Shape(slope, bend.ravel(), cubic.ravel())
+    for slope in prior.dispersion * np.exp(np.arange(-stretch, stretch + step, step)):
+        shape = _Shape.of(slope, bend.ravel(), cubic.ravel(), prior.glass)
         mean = table.log_mean(shape, prior)
         scores = [scan(shape, mean) for scan in scans]
         found += _consensus(scores, shape, table, prior, flip_u)
@@ -129,15 +144,27 @@ def vote(peaks, lines, prior, keep, flip_u):
 
 @dataclass(frozen=True)
 class _Shape:
-    """One slope, Å/px, and arrays of bends and cubic terms, shape (n,)."""
+    """Chebyshev terms 1 to 4 of some laws, Å/px and parts of the first; all of shape (n,)."""
 
-    slope: float
+    slope: np.ndarray
     bend: np.ndarray
     cubic: np.ndarray
+    fourth: np.ndarray
+
+    @classmethod
+    def of(cls, slope, bend, cubic, glass):
+        """Make the laws of a slope in the middle of the frame."""
+        ratio = 0.5 * bend if glass else np.zeros(len(bend))
+        cubic = cubic + ratio**2
+        return cls(slope / (1 - 3 * ratio**2), bend, cubic, ratio**3)
 
     def shift(self, prior, x):
         """Wavelength relative to that at the middle of the frame, Å, shape (n, len(x))."""
-        return self.slope * prior.bent(self.bend[:, None], self.cubic[:, None], x)
+        slope, bend, cubic, fourth = (
+            a[:, None] for a in (self.slope, self.bend, self.cubic, self.fourth)
+        )
+        square = bend - 8 * fourth + x * (4 * cubic + 8 * fourth * x)
+        return slope * 0.5 * prior.length * x * (1 - 3 * cubic + x * square)
 
 
 class _Table:
@@ -174,9 +201,10 @@ class _Table:
 class _Scan:
     """The score of one slit for every constant (the wavelength at the middle of the frame)."""
 
-    def __init__(self, peaks, table, prior):
+    def __init__(self, peaks, table, prior, move):
         order = np.argsort(-peaks.flux)[:_PEAKS]
-        self.x = (2 * peaks.p[order] - prior.length + 1) / (prior.length - 1)
+        move = move / (0.5 * prior.length)
+        self.x = (2 * peaks.p[order] - prior.length + 1) / (prior.length - 1) - move
         self.grade = peaks.grade[order]
         self.table, self.prior = table, prior
 
@@ -197,24 +225,31 @@ class _Scan:
 def _consensus(scores, shape, table, prior, flip_u):
     """Sum the slits' scores where the mask puts them, for all shifts and scales."""
     extent = np.abs(prior.offset).max()
-    stray = int(_STRAY * extent * shape.slope / table.step)
+    stray = int(_STRAY * extent * shape.slope.mean() / table.step)
     if stray:
         scores = [maximum_filter1d(s, 2 * stray + 1, axis=1) for s in scores]
     shift = np.arange(-SHIFT * prior.length, SHIFT * prior.length, _STEP * prior.blur)
-    scales = np.ones(1)
+    moves, scales = _none_is_still(prior, flip_u), np.ones(1)
     if extent > prior.blur:
-        scales = np.arange(1 - SCALE, 1 + SCALE, 3 * max(prior.blur, _STRAY * extent) / extent)
+        step = 3 * max(prior.blur, _STRAY * extent) / extent
+        scales = np.arange(1 - prior.scale, 1 + prior.scale, step)
     found = []
     for scale in -scales if flip_u else scales:
         total = 0.0
-        for score, offset in zip(scores, prior.offset, strict=True):
-            constant = _constant(shape, prior, shift + scale * offset)
+        for score, offset, move in zip(scores, prior.offset, moves, strict=True):
+            constant = _constant(shape, prior, shift + scale * offset - move)
             index = np.clip(table.index(constant), 0, table.n - 1)
             total = total + np.take_along_axis(score, index, axis=1)
         best = np.argpartition(total.ravel(), -30)[-30:]
         for m, n in zip(*np.unravel_index(best, total.shape), strict=True):
             found.append((float(total[m, n]), shape, m, shift[n], scale))
     return found
+
+
+def _none_is_still(prior, flip_u):
+    """Return by how much spectra are moved as a whole, px; 0 where gratings add constants."""
+    moves = prior.moves(flip_u)
+    return np.zeros(len(prior.offset)) if moves is None else moves
 
 
 def _constant(shape, prior, position):
@@ -226,12 +261,16 @@ def _constant(shape, prior, position):
 def _solution(candidate, prior, flip_u):
     """Turn the numbers of a candidate into a `Solution`."""
     score, shape, m, shift, scale = candidate
-    half = 0.5 * prior.length * shape.slope
+    half, moves = 0.5 * prior.length * shape.slope[m], prior.moves(flip_u)
+    constant = shift + scale * prior.offset - _none_is_still(prior, flip_u)
+    terms = np.array([1.0, 0.5 * shape.bend[m], shape.cubic[m], shape.fourth[m]])
     series = np.zeros((len(prior.offset), DEGREE + 1))
-    series[:, 0] = _constant(shape, prior, shift + scale * prior.offset)[m]
-    series[:, 0] += 0.5 * half * shape.bend[m]
-    series[:, 1:4] = half, 0.5 * half * shape.bend[m], half * shape.cubic[m]
-    return Solution(series, prior.length, flip_u, prior.place, score)
+    series[:, 0] = _constant(shape, prior, constant)[m]
+    series[:, 0] += half * (terms[1] - terms[3])
+    series[:, 1:5] = half * terms
+    if moves is not None:
+        series = moved(series, moves, prior.length)
+    return Solution(series, prior.length, flip_u, prior.place, score, moves=moves)
 
 
 def _distinct(found, prior, keep, flip_u):

@@ -1,10 +1,10 @@
 """The fit of wavelengths against columns, for all slits at once.
 
-The model is ``F(p)`` and a constant for each slit, and small changes of the first terms of F
-with the slit's place on the frame, smooth over the frame but for a trifle: all Chebyshev
-series in the column scaled to -1 … 1. Gaussian priors on the terms of F above the first, and
-on the changes, keep the ends of spectra from running away, and say how far the solution can
-be trusted there. One slit cannot bend by itself to fit a wrong line.
+The model is ``F(p)``, or ``F(p - p_slit)`` of a prism, and a constant for each slit, and small
+changes of the first terms of F with the slit's place on the frame, smooth over the frame but for
+a trifle: all Chebyshev series in the column scaled to -1 … 1. Gaussian priors on the terms of F
+above the first, and on the changes, keep the ends of spectra from running away, and say how far
+the solution can be trusted there. One slit cannot bend by itself to fit a wrong line.
 """
 
 from dataclasses import dataclass, replace
@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from specwcs.measure.solution import Solution
+from specwcs.measure.solution import Solution, moved
 
 __all__ = ["WavelengthFit", "fit"]
 
 # Expected sizes (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
-# as fractions of half the frame: of F, from the second on; of their change over half a frame;
-# and of what is left in single slits.
+# as fractions of half the frame: of F, from the second on, and of that of a prism; of their change
+# over half a frame; and of what is left in single slits.
 _CURVATURE = {2: 0.05, 3: 0.006, 4: 0.002, 5: 0.0006}
+_GLASS = {2: 0.2, 3: 0.03, 4: 0.006, 5: 0.0012}
 _CHANGE = {1: 0.03, 2: 0.01, 3: 0.004}
 _OWN = {1: 5e-4, 2: 2e-4}
 # The same of what changes from one night to another, F from the first term on; and the constants
@@ -122,7 +123,9 @@ def fit(solution, peaks, target, weight, degree, basis=None):
     residual = target - design @ value
     series = np.zeros_like(solution.coefficients)
     series[:, 0] = value[:n_slits]
-    series[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
+    shape = np.zeros_like(series)
+    shape[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
+    series += shape if solution.moves is None else moved(shape, solution.moves, solution.length)
     if n_slits > 1:
         smooth, own = np.split(value[n_slits + degree :], [len(_CHANGE) * _PLACES])
         series[:, list(_CHANGE)] += _places(solution) @ smooth.reshape(len(_CHANGE), -1).T
@@ -152,7 +155,7 @@ def _design(solution, slit, basis):
     n_slits = len(solution.coefficients)
     own = np.zeros((len(basis), n_slits))
     own[np.arange(len(basis)), slit] = 1.0
-    columns = [own, basis[:, 1:]]
+    columns = [own, _shape(solution, slit, basis)]
     if n_slits > 1:
         terms = _places(solution)[slit]
         # A fit of degree 1 or 2 has fewer terms that can change.
@@ -162,11 +165,20 @@ def _design(solution, slit, basis):
     return np.hstack(columns)
 
 
+def _shape(solution, slit, basis):
+    """Rows of the design matrix for F."""
+    if solution.moves is None:
+        return basis[:, 1:]
+    x = basis[:, 1] - 2.0 * solution.moves[slit] / (solution.length - 1)
+    return chebyshev.chebvander(x, basis.shape[1] - 1)[:, 1:]
+
+
 def _precision(solution, degree):
     """Prior precision of each parameter, px^-2."""
     n_slits, half = len(solution.coefficients), 0.5 * solution.length
     new = solution.before is None
-    terms, change = (_CURVATURE, _CHANGE) if new else (_MOVED, _MOVED_CHANGE)
+    curvature = _CURVATURE if solution.moves is None else _GLASS
+    terms, change = (curvature, _CHANGE) if new else (_MOVED, _MOVED_CHANGE)
     constant = _LOOSE if new else _MOVED_SLIT**-2
     sizes = [terms[k] * half if k in terms else _LOOSE**-0.5 for k in range(1, degree + 1)]
     precision = [np.full(n_slits, constant), np.array(sizes) ** -2.0]

@@ -8,7 +8,7 @@ import pytest
 from specwcs.measure import explore
 from specwcs.measure.polish import polish
 from specwcs.measure.solution import DEGREE, LineTable, PeakTable, Solution
-from specwcs.measure.vote import Prior
+from specwcs.measure.vote import BENDS, GLASS, SCALES, Prior, vote
 
 LENGTH, DISPERSION, FWHM, SLITS = 1000, 2.0, 3.0, 8
 OFFSET = np.array([-300.0, 120.0, -40.0, 260.0, -180.0, 30.0, 200.0, -90.0])
@@ -35,6 +35,10 @@ def solution(series):
 
 @pytest.fixture(scope="module")
 def arc():
+    return exact(truth())
+
+
+def exact(series):
     """Peaks of 28 of 60 random lines, at their exact columns, and the lines."""
     rng = np.random.default_rng(7)
     wavelength = np.sort(rng.uniform(4200.0, 7800.0, 60))
@@ -42,7 +46,7 @@ def arc():
     lines = LineTable(wavelength, weight, np.zeros(60, int), np.full(60, np.nan))
     slit, p = [], []
     for i in range(SLITS):
-        columns = solution(truth()).column(i, wavelength)
+        columns = solution(series).column(i, wavelength)
         columns = columns[(columns > 0) & (columns < LENGTH - 1)][:28]
         slit += [i] * len(columns)
         p += list(columns)
@@ -51,11 +55,10 @@ def arc():
     return PeakTable(np.array(slit), np.array(p), np.full(n, 0.03), np.ones(n), grade), lines
 
 
-def miss(found, peaks):
+def miss(found, peaks, series=None):
     """Largest error of each slit at its peaks, px."""
-    error = found.wavelength(peaks.slit, peaks.p) - solution(truth()).wavelength(
-        peaks.slit, peaks.p
-    )
+    true = solution(truth() if series is None else series)
+    error = found.wavelength(peaks.slit, peaks.p) - true.wavelength(peaks.slit, peaks.p)
     return np.array([np.abs(error[peaks.slit == i]).max() for i in range(SLITS)]) / DISPERSION
 
 
@@ -65,9 +68,23 @@ def test_slits_join_where_the_rotation_of_the_mask_puts_them(arc):
     few = replace(solution(truth()[some]), place=prior().place[some])
     assert miss(explore._join(few, some, prior(), peaks, lines, FWHM), peaks).max() < 0.05
     far = np.abs(ROTATION * ROW[[0, 7]]).min()
-    constants = explore._constants(few, some, prior())
+    constants, error = explore._constants(few, some, prior())
     assert far > 10  # px, which no straight line in the offset knows of
-    assert np.abs(constants - truth()[:, 0]).max() < 3 * DISPERSION
+    off = np.abs(constants - truth()[:, 0]) / DISPERSION
+    assert off.max() < 6
+    assert np.all(off < 2 * error)
+
+
+def test_slits_join_where_lines_curve_and_the_disperser_stretches():
+    """Off-axis angles: arcs of 30 px over the frame, displacements along it 1.25 times nominal."""
+    series = truth()
+    series[:, 0] = 6000.0 - DISPERSION * (1.25 * OFFSET + 30.0 * (ROW / 400.0) ** 2)
+    peaks, lines = exact(series)
+    some = np.array([2, 5, 7])  # none of them far aside
+    few = replace(solution(series[some]), place=prior().place[some])
+    found = explore._join(few, some, prior(), peaks, lines, FWHM)
+    found = explore._join_again(found, prior(), peaks, lines, FWHM)
+    assert miss(found, peaks, series).max() < 0.05
 
 
 def test_slits_that_do_not_fit_join_again(arc):
@@ -80,6 +97,75 @@ def test_slits_that_do_not_fit_join_again(arc):
     found = explore._join_again(wrong, prior(), peaks, lines, FWHM)
     assert miss(found, peaks).max() < 0.05
     assert found.score > wrong.score
+
+
+def test_slits_that_fit_may_be_the_fewer(arc):
+    peaks, lines = arc
+    series = truth()
+    series[3:, 0] += np.array([17, -19, 22, 18, -21]) * DISPERSION
+    wrong = replace(solution(series), line=np.where(peaks.slit < 3, 0, -1))
+    found = explore._join_again(wrong, prior(), peaks, lines, FWHM)
+    assert miss(found, peaks).max() < 0.05
+
+
+def test_slits_with_one_end_wrong_join_again(arc):
+    """Much of them is matched: a rich catalogue has a line at any place."""
+    peaks, lines = arc
+    series = truth()
+    series[5:, :4] += 0.5 * DISPERSION * np.array([10.0, -15.0, 6.0, -1.0])  # 16 px at the blue end
+    index = np.concatenate([np.arange(np.sum(peaks.slit == i)) for i in range(SLITS)])
+    line = np.where((peaks.slit < 5) | (index > 4), 0, -1)
+    wrong = replace(solution(series), line=line)
+    assert miss(wrong, peaks).max() > 5
+    assert np.mean(line[peaks.slit == 5] >= 0) > 0.75
+    assert miss(explore._join_again(wrong, prior(), peaks, lines, FWHM), peaks).max() < 0.05
+
+
+def test_what_all_slits_show_is_no_longer_in_doubt():
+    """The vote knows of no displacements of 1.25 times nominal; slits that join tell of them."""
+    series = truth()
+    series[:, 0] = 6000.0 - DISPERSION * (1.25 * OFFSET + 30.0 * (ROW / 400.0) ** 2)
+    peaks, lines = exact(series)
+    verdict = explore.search({False: peaks}, lines, prior(), FWHM)
+    assert miss(verdict.best, peaks, series).max() < 0.05
+    assert verdict.agreed.all()
+    assert verdict.contrast > 50
+
+
+def test_a_vote_for_dispersers_that_stretch_the_mask():
+    series = truth()
+    series[:, 0] = 6000.0 - DISPERSION * 0.79 * OFFSET
+    peaks, lines = exact(series)
+    usual, wide = prior(), replace(prior(), bend=BENDS[1], scale=SCALES[1])
+    best = [vote(peaks, lines, trial, 1, False)[0] for trial in (usual, wide)]
+    off = [miss(found, peaks, series).max() for found in best]
+    assert off[0] > 30
+    assert off[1] < 8
+
+
+def test_a_prism_moves_the_spectra_of_its_slits():
+    """Wavelengths are a hyperbola of the column, threefold as steep in the red as in the blue."""
+    pole = (np.sqrt(3) + 1) / (np.sqrt(3) - 1) * LENGTH / 2
+
+    def law(i, p):
+        d = np.asarray(p) - (LENGTH - 1) / 2 - 0.5 * OFFSET[i]
+        return 6000.0 + DISPERSION * pole * d / (pole - d)
+
+    rng = np.random.default_rng(8)
+    wavelength = np.sort(rng.uniform(4800.0, 8200.0, 70))
+    lines = LineTable(wavelength, np.ones((3, 70)), np.zeros(70, int), np.full(70, np.nan))
+    columns = np.arange(LENGTH)
+    p = [np.interp(wavelength, law(i, columns), columns, -1, -1) for i in range(SLITS)]
+    slit, p = np.repeat(np.arange(SLITS), 70), np.concatenate(p)
+    on = p > 0
+    n = int(on.sum())
+    peaks = PeakTable(slit[on], p[on], np.full(n, 0.03), np.ones(n), np.full(n, 1))
+    glass = replace(prior(), offset=0.49 * OFFSET, bend=GLASS[1], glass=True)
+    best = explore.search({False: peaks}, lines, glass, FWHM).best
+    for i in range(SLITS):
+        mine = peaks.p[peaks.slit == i]
+        error = best.wavelength(np.full(len(mine), i), mine) - law(i, mine)
+        assert np.abs(error).max() < 0.3 * DISPERSION
 
 
 def test_a_solution_that_fits_everywhere_stays(arc):

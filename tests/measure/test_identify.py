@@ -69,6 +69,26 @@ def test_strongly_curved_dispersions_are_identified(monkeypatch, angle, seed):
     assert worst(found) < 0.3
 
 
+@pytest.mark.parametrize("seed", [4, 5, 6, 7])
+def test_dispersions_of_prisms_are_identified(monkeypatch, seed):
+    """Four times as many Å a pixel at the red end as at the blue one."""
+    pole = 3.0  # of the hyperbola, in half frames
+
+    def law(p):
+        x = (np.asarray(p) - (COLUMNS - 1) / 2) / (COLUMNS / 2)
+        return 6500.0 + 1.6 * COLUMNS / 2 * pole * x / (pole - x)
+
+    monkeypatch.setattr(arc_cases, "true_wavelength", law)
+    catalog, height = random_lamp(seed)
+    arc = sine_arc(catalog, height, seed)
+    found = identify(arc.spectra, arc.traces, misled(arc.instrument, seed), catalog)
+    assert found.status == "ok", found.reason
+    (slit,) = found.slits.values()
+    p = np.linspace(slit.p.min(), slit.p.max(), 200)
+    assert np.abs(true_column(slit.wavelength(p)) - p).max() < 0.3
+    assert np.ptp(slit.p) > 0.25 * COLUMNS
+
+
 def test_solution_is_accurate_and_its_inverse_closes():
     catalog, height = random_lamp(11)
     arc = sine_arc(catalog, height, 11)
