@@ -104,7 +104,15 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
             notes, tables, singles = notes + told[0], tables + told[1], singles | told[2]
     if not tables:
         raise FitError(" ".join(notes))
+    if arc is None and sky is None:
+        notes = [*notes, _NO_LINES]
     return _finish(calibration, night, frames, tables, notes, singles)
+
+
+_NO_LINES = (
+    "IDS stays: neither arc nor sky was given, so that what moved along the dispersion since the "
+    "calibration is not known, nor in its errors."
+)
 
 
 def _silent(step):

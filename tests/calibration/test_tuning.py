@@ -86,6 +86,7 @@ def test_five_lines_of_the_sky_tell_both_shifts():
 
 def test_what_is_not_told_stays(cal):
     night = tune(cal, flat=small().flat(6))
+    assert night.provenance["fits"][-1].startswith("IDS stays: neither arc nor sky was given")
     assert night.ids is cal.ids
     assert np.nanmax(np.abs(moved(cal, night)["across"].value)) < 0.03
 
