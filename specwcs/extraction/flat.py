@@ -24,7 +24,8 @@ _SLIT, _SLOW = 2.0, 12.0  # px along the slit: knots of the illumination, and of
 _CLIP = 5.0
 _ROUNDS = 3
 _FAINTEST = 10.0  # signal to noise of a pixel of the lamp, below which nothing is divided
-_DEAD = 0.3  # response of a pixel that is not to be used
+_DEAD, _HOT = 0.3, 2.0  # response of a pixel that is not to be used: less, or more, than these
+_INNER = 3.0  # px from the ends of a slit, which cut the light: from there illumination is 1
 _RANGE = (0.05, 5.0)  # that an illumination may be in
 
 
@@ -155,7 +156,7 @@ def _slit_flat(pixels):
     # What is far off is no matter of noise: a dead pixel, dust.
     share[(ratio - 1) ** 2 > _CLIP**2 * (spread + noise)] = 1.0
     pixel = np.where(known, 1 + (ratio - 1) * share, 1.0)
-    own = np.where(pixel < _DEAD, np.nan, pixel * np.where(lamp > 0, shape, 1.0))
+    own = np.where((pixel < _DEAD) | (pixel > _HOT), np.nan, pixel * np.where(lamp > 0, shape, 1.0))
     return own, np.where(known, np.sqrt(share * noise), 0.0), float(np.sqrt(spread))
 
 
@@ -173,4 +174,7 @@ def _illumination(pixels, position, lamp, lit):
     for power in (u, u**2 - 1 / 3):
         miss = np.divide(ratio - shape, power, out=np.zeros_like(shape), where=np.abs(power) > 0.02)
         shape = shape + power * _fitted(position, miss, _SLOW, lit, weight * power**2)
+    inner = lit & (pixels.from_ends() >= _INNER)
+    if inner.any():
+        shape /= np.average(shape[inner], weights=weight[inner])
     return np.clip(shape, *_RANGE)

@@ -351,7 +351,7 @@ class Bins:
 
 def extracted(flux, variance, sky, seen, correlation):
     """Make an `Extracted` of sums, and of the share of the light that was seen."""
-    nothing = ~(seen > 0)
+    nothing = ~((seen > 0) & (variance > 0))  # light without weight is none either
     flux, variance, sky = (np.where(nothing, np.nan, plane) for plane in (flux, variance, sky))
     return Extracted(flux, variance, sky, nothing | (seen < 1 - _MAX_BAD), correlation)
 

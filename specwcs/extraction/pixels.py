@@ -141,7 +141,9 @@ class SlitPixels:
             raise InputError("the slit's spectrum falls off the detector, or is not finite")
         self.slope, self.flat_error = noise.slope, 0.0
         if flat is not None:
-            self.slope = noise.slope / self.strip.cut(flat.response, beyond=1.0)
+            response = self.strip.cut(flat.response, beyond=1.0)
+            # That of a pixel which is not to be used: a number, as its value and variance are.
+            self.slope = noise.slope / np.where(np.isnan(response), 1.0, response)
             self.flat_error = self.strip.cut(flat.error)
         self.known_noise, self.unit = frame.uncertainty is not None, u.Unit(frame.unit)
         self.wavelength, self.t, self.u = self.strip.world()

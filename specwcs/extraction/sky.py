@@ -362,7 +362,9 @@ class _Fit:
         rest = pixels.inside & ~self.sky
         level, self.slope[rest] = self.spline.line_at(pixels.u[rest])
         column = np.broadcast_to(np.arange(rest.shape[1]), rest.shape)[rest]
-        shape, place = np.ones(level.shape), 2 * pixels.t[rest] - 1
+        # Beyond the sky that is seen, beside an object at an end of the slit, it is as at the last.
+        place = np.clip(2 * pixels.t[rest] - 1, self._place.min(), self._place.max())
+        shape = np.ones(level.shape)
         for powers in self._shapes:
             shape = _shaped(shape, powers.take(column, axis=1), place)
         self.model[rest] = level * shape

@@ -36,6 +36,25 @@ def test_illumination_and_response_are_found(direction):
         assert np.nanmax(flat.error[inside]) < 0.02
 
 
+def test_illumination_is_1_where_the_ends_do_not_cut_the_light():
+    """Else objects in short slits would be fainter than those in long ones."""
+    case = night("LR")
+    flat = flat_field(case.cal, case.observation.flat(5), case.slits)
+    for slit_id in case.slits:
+        inside, _, from_end = pixels_of(case, slit_id)
+        assert np.mean(flat.response[inside & (from_end > 4)]) == pytest.approx(1, abs=0.003)
+
+
+def test_what_is_bright_on_the_flat_alone_is_no_response():
+    case = night("LR")
+    frame = case.observation.flat(5)
+    inside, _, from_end = pixels_of(case, case.slits[0])
+    rows, columns = np.nonzero(inside & (from_end > 5))
+    frame.data[rows[5000], columns[5000]] *= 4
+    divided = flat_field(case.cal, frame, case.slits[:1]).apply(case.observation.science(1))
+    assert divided.mask[rows[5000], columns[5000]]
+
+
 def test_a_faint_flat_adds_no_noise():
     """Where photons are few, the response is pulled to 1 rather than followed."""
     case = night("LR", response=0.01)

@@ -42,18 +42,51 @@ def test_sky_leaves_the_noise_alone():
     assert max(bright) <= 1.3
 
 
-def test_dead_pixels_of_the_flat_are_as_masked_ones():
-    """Whether knots are fine is told by the noise: a pixel without any does not count."""
+@pytest.mark.parametrize("direction", ["LR", "UB"])
+@pytest.mark.parametrize(("seen", "flatten"), [(0.35, False), (0.5, False), (0.35, True)])
+def test_sky_under_an_object_at_an_end_is_not_an_extrapolation(direction, seen, flatten):
+    """Sky is seen on one side alone: 3 % of illumination are no 14 % beyond it."""
+    case = night(direction, slit_function=0.03)
+    frame = case.observation.science(7, star=0.0)
+    noise, flat = PhotonNoise.of(frame), None
+    if flatten:
+        flat = flat_field(case.cal, case.observation.flat(5), case.slits)
+        frame = flat.apply(frame)
+    for slit_id in case.slits:
+        pixels = SlitPixels(case.cal.geometry(slit_id), case.observation.instrument, frame, noise,
+                            flat)  # fmt: skip
+        model = np.zeros(frame.shape)
+        pixels.strip.paste(fit_sky(pixels, pixels.t > seen).model, model, pixels.inside)
+        inside, _, from_end = pixels_of(case, slit_id)
+        under = inside & (from_end > 4) & (case.t > seen + 0.1)
+        true = case.sky / flat.response if flatten else case.sky
+        assert np.sum(model[under]) / np.sum(true[under]) == pytest.approx(
+            1, abs=0.006 if flatten else 0.02
+        )
+
+
+@pytest.mark.parametrize("line", ["row", "column"])
+def test_dead_pixels_of_the_flat_are_as_masked_ones(line):
+    """Whether knots are fine is told by the noise: a pixel without any does not count.
+
+    A column crosses both ends of the slit.
+    """
     case, slit_id = night("LR"), night("LR").slits[0]
     frame = case.observation.science(3, **STAR)
     inside, _, _ = pixels_of(case, slit_id)
     dead = np.zeros(frame.shape, bool)
-    dead[np.flatnonzero(inside.any(axis=1))[20]] = True
+    if line == "row":
+        dead[np.flatnonzero(inside.any(axis=1))[20]] = True
+    else:
+        dead[:, 600] = True
     flat = FlatField(np.where(dead, np.nan, 1.0), np.zeros(frame.shape))
     divided = reduce_frame(case.cal, frame, slits=[slit_id], flat=flat)
     frame.mask = dead if frame.mask is None else frame.mask | dead
     masked = reduce_frame(case.cal, frame, slits=[slit_id])
     np.testing.assert_allclose(divided.sky[inside], masked.sky[inside], rtol=1e-6)
+    (one,), (other,) = divided.spectra, masked.spectra
+    np.testing.assert_allclose(one.flux.value, other.flux.value, rtol=1e-6)
+    assert np.median(one.flux.value) > 0
 
 
 def test_cosmic_rays_are_found_and_little_else():
