@@ -10,6 +10,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.signal import find_peaks
 
+from .sky import MIN_ROWS, sky_rows
+
 __all__ = ["SlitObject", "collapsed", "find_objects", "near_objects", "trace"]
 
 _FAINTEST = 5.0  # standard deviations, of the light within the FWHM
@@ -17,7 +19,7 @@ _CLIP = 5.0
 _SOME, _FEW = 1024, 8  # columns that tell what is usual, and that are too few to tell
 _EDGE = 1.5  # px from the ends of the slit: there is no object to be told from the edge
 _SMALLEST_FWHM = 1.5  # px
-_MASKED = 2.5  # FWHM on either side that count as the object's
+_MASKED = (2.5, 2.0, 1.5)  # FWHM on either side that count as the object's
 _BESIDE = 0.02  # of a brighter object's peak: what its wings may look like
 _BLOCKS = 40  # along the spectrum, that a trace is measured in
 _BLOCK_SNR = 8.0
@@ -125,7 +127,7 @@ def find_objects(profile, sigma):
         near = np.abs(np.arange(len(clean)) - centre) <= max(fwhm / 2, 1.0)
         snr = clean[near].sum() / np.sqrt(np.sum(noise[near & seen] ** 2))
         wings = any(
-            abs(centre - other.t * len(clean) + 0.5) < 2 * _MASKED * other.fwhm
+            abs(centre - other.t * len(clean) + 0.5) < 2 * _MASKED[0] * other.fwhm
             and smooth[peak] < _BESIDE * smooth[int(other.t * len(clean))]
             for other in found
         )
@@ -151,11 +153,18 @@ def _centre_and_width(profile, peak):
 
 
 def near_objects(pixels, objects):
-    """Return which pixels belong to objects, within 2.5 FWHM; shape (rows, columns)."""
-    mask = np.zeros(pixels.t.shape, bool)
+    """Return which pixels belong to objects; shape (rows, columns).
+
+    Those within 2.5 FWHM, or less where that leaves too little sky: down to 1.5 FWHM, beyond which
+    a Gaussian has 0.04 % of its light.
+    """
     rows = np.arange(pixels.strip.height)[:, None]
-    for item in objects:
-        mask |= np.abs(rows - item.rows(pixels)) <= _MASKED * item.fwhm
+    away = [np.abs(rows - item.rows(pixels)) / item.fwhm for item in objects]
+    nearest = np.min(away, axis=0) if away else np.full(pixels.t.shape, np.inf)
+    for reach in _MASKED:
+        mask = nearest <= reach
+        if sky_rows(pixels, mask)[1] >= MIN_ROWS:
+            break
     return mask
 
 

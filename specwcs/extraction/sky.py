@@ -16,12 +16,14 @@ from specwcs.errors import InputError
 from .bspline import BSplineFit
 from .pixels import NEIGHBOUR, beside
 
-__all__ = ["MISPLACED", "Sky", "fit_sky", "rough_sky"]
+__all__ = ["MIN_ROWS", "MISPLACED", "Sky", "fit_sky", "rough_sky", "sky_rows"]
 
 _FINEST, _LEVELS = 0.35, 3  # px, of the knots where lines need it; else 0.7 or 1.4
 _CLIP = 5.0  # standard deviations
 MISPLACED = 0.05
 """px that a pixel may be off its place on the steep side of a line without being a cosmic ray."""
+MIN_ROWS = 4
+"""Rows of sky that a slit must have, on average."""
 _ROUNDS = 10
 _SAMPLE = 4_000  # pixels that tell the scatter
 _TOGETHER = 2**17  # pixels that are worked on: memory holds what there is between of no more
@@ -33,7 +35,6 @@ _STEEP = 0.1
 _ROUGH = 0.15  # of the light, and px: what the sky may be off before its shape is known
 _COARSE = 0.03  # likewise, with its shape known
 _SHORT = 0.2  # of the length: in short slits no more than this is left out at each end
-_MIN_ROWS = 4  # of sky, on average
 _CELLS = 24  # along the spectrum, that the slit function is found on
 _ORDER_U, _ORDER_T = 3, 2  # terms along the spectrum; powers of t
 _ROUGH_COLUMNS = 1024
@@ -98,6 +99,25 @@ def rough_sky(pixels):
     return data - middle, variance, t
 
 
+def sky_rows(pixels, objects):
+    """Return the pixels of the sky, off objects and blurred ends, and how many rows these are.
+
+    Parameters
+    ----------
+    pixels : SlitPixels
+    objects : ndarray of bool, shape (rows, columns)
+
+    Returns
+    -------
+    sky : ndarray of bool, shape (rows, columns)
+    rows : float
+        On average over the columns.
+    """
+    inside, end = pixels.inside & ~pixels.bad, _end(pixels)
+    sky = inside & ~objects & (pixels.t > end) & (pixels.t < 1.0 - end)
+    return sky, sky.sum() / max(np.count_nonzero(inside.any(axis=0)), 1)
+
+
 def fit_sky(pixels, objects):
     """Fit the sky of a slit.
 
@@ -117,15 +137,11 @@ def fit_sky(pixels, objects):
     InputError
         If too few rows are free of objects.
     """
-    inside = pixels.inside & ~pixels.bad
-    sky = inside & ~objects
-    end = _end(pixels)
-    sky &= (pixels.t > end) & (pixels.t < 1.0 - end)
-    rows = sky.sum() / max(np.count_nonzero(inside.any(axis=0)), 1)
-    if rows < _MIN_ROWS:
+    sky, rows = sky_rows(pixels, objects)
+    if rows < MIN_ROWS:
         raise InputError(
             f"only {rows:.1f} rows of sky beside the objects",
-            f"Must be at least {_MIN_ROWS}",
+            f"Must be at least {MIN_ROWS}",
             "Extract the slit without sky subtraction, or rectify it",
         )
     fit = _Fit(pixels, sky, objects)

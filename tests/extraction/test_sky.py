@@ -5,6 +5,7 @@ from truth_calibration import small_mos, truth
 
 from specwcs.errors import InputError
 from specwcs.extraction import FlatField, flat_field, reduce_frame
+from specwcs.extraction.objects import SlitObject, near_objects
 from specwcs.extraction.pixels import PhotonNoise, SlitPixels
 from specwcs.extraction.sky import fit_sky
 
@@ -126,6 +127,22 @@ def test_noise_of_a_frame_follows_its_signal():
     assert PhotonNoise.of(frame).slope == 0
     frame.uncertainty = None
     assert PhotonNoise.of(frame).slope == 0
+
+
+@pytest.mark.parametrize("reach", [2.5, 2.0, 1.5])
+def test_less_is_left_to_objects_in_short_slits(reach):
+    """As many times the FWHM as leave four rows of sky between object and blurred ends."""
+    observation = small_mos("LR")
+    slit_id = next(iter(observation.mask))
+    cal, frame = truth(observation), observation.science(1)
+    pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, PhotonNoise.of(frame))
+    length = float(np.median(pixels.length))
+    fwhm = (length - 2 * 2.5 - 5.0) / (2 * reach)  # five rows are left
+    near = near_objects(pixels, [SlitObject(0.5, fwhm, 100.0)])
+    away = np.abs(pixels.t - 0.5) * length / fwhm
+    assert away[near & pixels.inside].max() == pytest.approx(reach, abs=0.2)
+    assert near_objects(pixels, [SlitObject(0.5, 10 * length, 100.0)]).all()
+    assert not near_objects(pixels, []).any()
 
 
 def test_too_few_rows_of_sky():
