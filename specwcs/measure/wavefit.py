@@ -75,13 +75,12 @@ class WavelengthFit:
         residual, sigma : ndarray, shape (m,)
             From the fit to all others to the peaks, and that fit's standard deviation, px.
         """
-        rows = self.design[group]
+        rows, residual = self.design[group], self.residual[group]
         spread = rows @ self.covariance @ rows.T
-        noise = np.diag(1.0 / self.weight[group])
         # (1 - H)^-1 r with the hat matrix H = spread noise^-1.
-        gain = np.linalg.solve(noise - spread, noise)
-        variance = np.diag(spread + spread @ np.linalg.solve(noise - spread, spread))
-        return (gain.T @ self.residual[group]), np.sqrt(np.maximum(variance, 0.0))
+        gain = np.linalg.solve(np.diag(1.0 / self.weight[group]) - spread, spread)
+        variance = np.diag(spread) + np.sum(spread * gain.T, axis=1)
+        return residual + residual @ gain, np.sqrt(np.maximum(variance, 0.0))
 
 
 class WavelengthModel:
@@ -149,7 +148,8 @@ class WavelengthModel:
         """Return targets in units of the dispersion, and the normal equations, of one or more."""
         scale = self._scale(before)[..., None]
         target = (target - self.start) / scale
-        normal = np.swapaxes(self.design * weight[..., None], -1, -2) @ self.design
+        rows = self.design * np.sqrt(weight)[..., None]
+        normal = np.swapaxes(rows, -1, -2) @ rows
         right = (weight * target) @ self.design
         n = np.arange(len(self.precision))
         normal[..., n, n] += self.precision
