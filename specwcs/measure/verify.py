@@ -238,15 +238,15 @@ def _hold_out(model, peaks, lines, line, used):
         fitted = model.fit(target, weight)
         z = line_distance(fitted.solution, peaks, target) / error
         weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), _LEAST_SCATTER))) ** 2)
-    left_out = np.full(len(used), np.nan)
-    median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
-    for i in np.unique(line[used]):
+    left_out, sigma = np.full((2, len(used)), np.nan)
+    present, group = np.unique(line[used], return_inverse=True)
+    for i in present:
         same = np.flatnonzero(used & (line == i))
-        residual, sigma = fitted.held_out(same)
-        left_out[same] = residual
-        median[i] = np.median(residual)
-        # At the ends the others say little: their own uncertainty counts too.
-        expected[i] = np.median(np.hypot(sigma, error[same]))
+        left_out[same], sigma[same] = fitted.held_out(same)
+    median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
+    median[present] = _medians(left_out[used], group)
+    # At the ends the others say little: their own uncertainty counts too.
+    expected[present] = _medians(np.hypot(sigma, error)[used], group)
     scatter = max(_spread((median / expected)[np.isfinite(expected)]), _LEAST_SCATTER)
     limit = np.maximum(_SIGMAS * scatter * expected, _TOLERANCE)
     return Verified(fitted, line, used, left_out, error), (np.abs(median) / limit)[line]
@@ -296,6 +296,13 @@ def line_distance(solution, peaks, target):
 def _spread(residual):
     """Robust standard deviation about zero."""
     return float(1.4826 * np.median(np.abs(residual))) if len(residual) else np.nan
+
+
+def _medians(value, group):
+    """Median of each group of values; the groups are counted."""
+    value, count = value[np.lexsort((value, group))], np.bincount(group)
+    first = np.cumsum(count) - count
+    return 0.5 * (value[first + (count - 1) // 2] + value[first + count // 2])
 
 
 def _unique(line, peaks):
