@@ -6,6 +6,7 @@ follow the lines where there are some, and tell where there are none how little 
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -142,7 +143,7 @@ class Smoothness:
         sigma : ndarray, shape (n,)
             px.
         """
-        powers = [_chebyshev_of_powers(size) for size in terms.shape]
+        powers = [_chebyshev_of_powers(size).copy() for size in terms.shape]
         powers[0][0] = self.reference ** np.arange(terms.shape[0])
         matrix = np.einsum("ai,bj,ck->abcijk", *powers)
         return matrix[terms][:, terms], self.sigma(terms.shape)[terms]
@@ -170,6 +171,7 @@ class Smoothness:
         return size
 
 
+@cache
 def _chebyshev_of_powers(size):
     """Coefficients of Chebyshev polynomials, rows, that give the powers, columns."""
     return np.stack(

@@ -7,6 +7,7 @@ import numpy as np
 
 from specwcs.errors import FitError
 
+from .basis import thin_qr
 from .groups import leave_group_out
 from .linear import check_determined
 
@@ -127,9 +128,9 @@ def held_out_rms(design, values, sigma, partitions):
     weighted = design / sigma[:, None]
     if len(weighted) <= weighted.shape[1]:
         return np.inf
-    parts = []
+    factors, parts = thin_qr(weighted), []
     for labels in partitions:
-        _, errors, *_ = leave_group_out(weighted, values / sigma, labels)
+        _, errors, *_ = leave_group_out(*factors, values / sigma, labels)
         if any(error is None for error in errors):
             return np.inf
         parts += [np.mean(np.minimum(error**2, _LARGEST**2)) for error in errors]

@@ -28,13 +28,13 @@ def rank_of(r):
     return int(np.sum(singular > _RANK_TOLERANCE * singular[0]))
 
 
-def leave_group_out(design, values, labels):
+def leave_group_out(q, r, values, labels):
     """Predict each group from all the others, exactly, from one QR decomposition.
 
     Parameters
     ----------
-    design : ndarray, shape (n, p)
-        Weighted by 1/sigma.
+    q, r : ndarray, shape (n, p) and (p, p)
+        Factors of the design, weighted by 1/sigma.
     values : ndarray, shape (n,)
         Weighted likewise.
     labels : ndarray of int, shape (n,)
@@ -52,8 +52,7 @@ def leave_group_out(design, values, labels):
     chi2_without : ndarray
         Of the fit to the others, for each group.
     """
-    q, r = thin_qr(design)
-    if rank_of(r) < design.shape[1]:
+    if rank_of(r) < len(r):
         return [], [None], np.nan, np.array([np.nan])
     residual = values - q @ (q.T @ values)
     chi2 = residual @ residual
@@ -173,7 +172,7 @@ def contradictory_group(design, values, sigma, labels):
     """
     design, values = design / sigma[:, None], values / sigma
     n, p = design.shape
-    groups, _, chi2, chi2_without = leave_group_out(design, values, labels)
+    groups, _, chi2, chi2_without = leave_group_out(*thin_qr(design), values, labels)
     if not groups:
         return None
     freedom = np.array([n - len(group) - p for group in groups])

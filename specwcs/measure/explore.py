@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from specwcs.measure.polish import COARSE, polish
+from specwcs.measure.polish import COARSE, polish, polish_all
 from specwcs.measure.solution import Solution, moved
 from specwcs.measure.vote import vote
 
@@ -97,10 +97,12 @@ def search(peaks_by_flip, lines, prior, fwhm):
     found = []
     for flip, peaks in few.items():
         voted = vote(peaks, lines, few_prior, _VOTES, flip)
-        found += [polish(s, peaks, lines, fwhm, stages=slice(COARSE)) for s in voted]
-    rough = _best(found)[:_POLISHED]
-    finish = slice(COARSE, None)
-    found = _best([polish(s, few[s.flip_u], lines, fwhm, stages=finish) for s in rough])
+        found += polish_all(voted, peaks, lines, fwhm, stages=slice(COARSE))
+    rough, found = _best(found)[:_POLISHED], []
+    for flip, peaks in few.items():
+        those = [s for s in rough if s.flip_u == flip]
+        found += polish_all(those, peaks, lines, fwhm, stages=slice(COARSE, None))
+    found = _best(found)
     for solution in found[:_EXPLORED]:
         found = found + _explore(solution, few[solution.flip_u], lines, fwhm)
     found = _best(found)
@@ -131,7 +133,7 @@ def _explore(solution, peaks, lines, fwhm):
     """Bend the ends of a solution and polish again, from the best, until nothing is gained."""
     tried = []
     for _ in range(_ROUNDS):
-        bent = [polish(s, peaks, lines, fwhm, stages=slice(COARSE, None)) for s in _bent(solution)]
+        bent = polish_all(_bent(solution), peaks, lines, fwhm, stages=slice(COARSE, None))
         tried += bent
         best = max(bent, key=lambda s: s.score)
         if best.score <= solution.score + 0.01:
@@ -145,11 +147,13 @@ def _bent(solution):
     dispersion = solution.coefficients[:, 1].mean() * 2 / solution.length
     # ((1 + x) / 2)^3 in Chebyshev polynomials.
     right = np.array([10.0, 15.0, 6.0, 1.0]) / 32
+    bent = []
     for sign in (np.ones(4), np.array([1.0, -1.0, 1.0, -1.0])):
         for shift in _BENDS:
             series = solution.coefficients.copy()
             series[:, :4] += shift * solution.length / 1000 * dispersion * sign * right
-            yield replace(solution, coefficients=series)
+            bent.append(replace(solution, coefficients=series))
+    return bent
 
 
 def _rivals(found, peaks):
@@ -253,13 +257,11 @@ def _constants(solution, some, prior):
 def _best_shift(one, error, peaks, lines, fwhm):
     """Shift, Å, at which the peaks of one slit fit the lines best; `error` is that of its place."""
     reach = _NEAR + _SIGMAS * error
-    step = one.coefficients[0, 1] * 2 / one.length
-    tried = []
-    for shift in np.arange(-reach, reach + 1, 2.0):
-        start = one.coefficients + np.eye(1, one.coefficients.shape[1]) * shift * step
-        there = replace(one, coefficients=start)
-        found = polish(there, peaks, lines, fwhm, stages=slice(1, 2))
-        tried.append((found.score - 0.5 * (shift / error) ** 2, found))
-    best = max(tried, key=lambda pair: pair[0])[1]
-    middle = np.median(peaks.p, keepdims=True)
+    shifts = np.arange(-reach, reach + 1, 2.0)
+    series = np.repeat(one.coefficients[None], len(shifts), axis=0)
+    series[:, :, 0] += shifts[:, None] * one.coefficients[0, 1] * 2 / one.length
+    there = [replace(one, coefficients=c) for c in series]
+    found = polish_all(there, peaks, lines, fwhm, stages=slice(1, 2))
+    score = [s.score for s in found] - 0.5 * (shifts / error) ** 2
+    best, middle = found[np.argmax(score)], np.median(peaks.p, keepdims=True)
     return (best.wavelength(0, middle) - one.wavelength(0, middle))[0]

@@ -5,7 +5,7 @@ wavelengths so far put it: brightness and a shift of its own are fitted to all l
 What two neighbours cannot tell apart shows in their errors.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -44,6 +44,7 @@ _VISIBLE = 0.7
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
 _BEST = 0.127  # variance of the Gaussian that fits a box best, in squares of its width
+_EXCHANGES = 30  # at most, of the lines that shine and those that do not: two or three are usual
 _STEP = 0.001  # of the square of the blur: for the derivatives of the profile by its widths
 _REACH = 2.2  # FWHM: where a profile ends
 # Signal-to-noise ratio and distance, FWHM, of the lines that show the profile; how many.
@@ -91,7 +92,11 @@ class Profile:
 
     def changed(self, change):
         """Return it with other `box`, …, `wings_growth`, within what lines can be."""
-        box, blur, growth, *optics = np.array(astuple(self)[1:]) + change
+        now = (
+            self.box, self.blur, self.growth,
+            self.skew, self.skew_growth, self.wings, self.wings_growth,
+        )  # fmt: skip
+        box, blur, growth, *optics = now + change
         blur = max(blur, _SHARPEST**2)
         most = min(_GROWTH * blur, blur - _SHARPEST**2)
         growth = np.clip(growth, -most, most)
@@ -187,16 +192,19 @@ def fit_profile(spectrum, peaks, fwhm):
     light = spectrum.flux[columns[usable]]
     trials = [Profile.of(fwhm, box, stretch) for stretch in _STRETCHES for box in _BOXES]
     # Bright lines and faint ones count alike: each is scaled by its own height.
-    return min(trials, key=lambda trial: np.median(_misfit(trial, x, light)))
+    return trials[np.argmin(np.median(_misfit(trials, x, light), axis=1))]
 
 
-def _misfit(profile, x, light):
-    """Relative squared residual of each line about its best fit, with a shift and a floor."""
-    design = np.stack([profile(x), profile.slope(x), np.ones_like(x)], axis=-1)
-    normal = np.einsum("nij,nik->njk", design, design)
-    value = np.linalg.solve(normal, np.einsum("nij,ni->nj", design, light)[..., None])
-    residual = light - (design @ value)[..., 0]
-    return np.sum(residual**2, axis=1) / value[:, 0, 0] ** 2
+def _misfit(profiles, x, light):
+    """Relative squared residual of lines about their best fits, with a shift and a floor.
+
+    Its shape is (n_profiles, n_lines).
+    """
+    rows = np.array([(profile(x), profile.slope(x), np.ones_like(x)) for profile in profiles])
+    rows = np.swapaxes(rows, 1, 2)
+    value = np.linalg.solve(rows @ np.swapaxes(rows, -1, -2), rows @ light[..., None])
+    residual = light - np.sum(rows * value, axis=2)
+    return np.sum(residual**2, axis=2) / value[..., 0, 0] ** 2
 
 
 @dataclass(frozen=True)
@@ -315,12 +323,6 @@ class _LampFit:
         """Return where on the spectrum lines are, -1 to 1."""
         return np.clip(2.0 * self.p[lines] / (len(self.flux) - 1) - 1.0, -1.0, 1.0)
 
-    def windows(self, lines):
-        """Return the columns about lines and their distances from them, both (n, window)."""
-        at = self.at[lines]
-        columns = np.rint(at).astype(int)[:, None] + self._window()
-        return columns, columns - at[:, None]
-
     def matrix(self, columns, values):
         """Return values of lines in their windows as a sparse matrix, shape (nx, n)."""
         inside = (columns >= 0) & (columns < len(self.flux))
@@ -335,9 +337,11 @@ class _LampFit:
         return sparse.csc_array((data, design.indices, design.indptr), shape=design.shape)
 
     def fit_heights(self, rounds=1):
-        """Fit heights >= 0, and the background under them."""
-        columns, x = self.windows(slice(None))
-        shape = self.matrix(columns, self.local(slice(None))(x))
+        """Fit heights >= 0, and the background under them: what all else is made of."""
+        self.columns = np.rint(self.at).astype(int)[:, None] + self._window()
+        self.x = self.columns - self.at[:, None]
+        self.shapes = self.local(slice(None))(self.x)
+        shape = self.matrix(self.columns, self.shapes)
         weighted = self.weighted(shape)
         gram = (shape.T @ weighted).toarray()
         for _ in range(rounds):
@@ -378,7 +382,7 @@ class _LampFit:
         normal, _ = self._system(np.arange(len(self.p)))
         alone, variance = np.full(len(self.p), np.inf), self.freedom**2
         alone[lit] = 1 / (np.diag(normal)[: len(lit)] - self.freedom[lit] ** -2.0)
-        variance[lit] = np.diag(_inverse(normal))[: len(lit)]
+        variance[lit] = _variance(normal, len(lit))
         return variance, alone
 
     def _system(self, shining):
@@ -395,12 +399,12 @@ class _LampFit:
         right : ndarray, shape (m + k + 7,)
         """
         lit = np.flatnonzero(self.lit)
-        columns, x = self.windows(lit)
-        moves = self.matrix(columns, -self.local(lit).slope(x) * self.height[lit, None])
-        windows, distances = self.windows(shining)
-        shapes = self.matrix(windows, self.local(shining)(distances))
-        lines = sparse.hstack([moves, shapes], format="csc")
-        profile, weighted = self._by_profile(lit, columns, x), self.weighted(lines)
+        moves = -self.local(lit).slope(self.x[lit]) * self.height[lit, None]
+        lines = self.matrix(
+            np.concatenate([self.columns[lit], self.columns[shining]]),
+            np.concatenate([moves, self.shapes[shining]]),
+        )
+        profile, weighted = self._by_profile(lit), self.weighted(lines)
         mixed = weighted.T @ profile
         normal = np.block([
             [(lines.T @ weighted).toarray(), mixed],
@@ -419,10 +423,10 @@ class _LampFit:
         right[len(lit) : -7] += (self.precision * (self.expected - self.height))[shining]
         return normal, right
 
-    def _by_profile(self, index, columns, x):
+    def _by_profile(self, index):
         """Differentiate the model by what the profile can change, shape (nx, 7)."""
+        columns, x, now = self.columns[index], self.x[index], self.shapes[index]
         local, place = self.local(index), self._place(index)[:, None]
-        now = local(x)
         steps = np.full(7, _STEP)
         steps[:3] *= self.profile.blur
         changed = [self.profile.changed(step) for step in np.diag(steps)]
@@ -446,13 +450,12 @@ class _LampFit:
 
     def lean(self):
         """Measure by how much skew lines are off where each stands alone, px."""
-        columns, x = self.windows(slice(None))
-        alone = self.local(slice(None))(x)
+        alone, at = self.shapes, self.at - self.columns[:, 0]
         found = centroid(
-            alone, np.ones_like(alone), np.ones(alone.shape, bool), np.arange(len(alone)),
-            self.at - columns[:, 0], fwhm=self.fwhm,
+            alone, np.ones_like(alone), np.ones(alone.shape, bool), np.arange(len(alone)), at,
+            fwhm=self.fwhm,
         )  # fmt: skip
-        return found.p - (self.at - columns[:, 0])
+        return found.p - at
 
     def unexplained(self):
         """Return the columns of peaks of what is left, px."""
@@ -471,20 +474,37 @@ def _unit_scale(normal):
     return 1 / np.sqrt(np.diag(normal))
 
 
-def _inverse(normal):
-    """Invert a normal matrix whose parameters are of any units."""
-    scale = _unit_scale(normal)
-    return linalg.inv(normal * scale * scale[:, None]) * scale * scale[:, None]
+def _variance(normal, n):
+    """Variance of the first n parameters of a normal matrix, which may be of any units.
+
+    With these last, it is in the last block of the Cholesky factor.
+    """
+    scale, others = _unit_scale(normal), len(normal) - n
+    factor = linalg.cholesky((normal * scale * scale[:, None])[::-1, ::-1], lower=True)
+    root = linalg.solve_triangular(factor[others:, others:], np.eye(n), lower=True)
+    return np.sum(root**2, axis=0)[::-1] * scale[:n] ** 2
 
 
 def _non_negative(gram, right):
-    """Solve normal equations for values >= 0."""
-    if not len(right):
-        return np.zeros(0)
+    """Solve normal equations for values >= 0.
+
+    What is zero is guessed, and exchanged where the solution contradicts, which takes a few steps;
+    the solution that nothing contradicts is the only one.
+    """
     scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
     scale[np.diag(gram) <= 0] = 0.0
     normal = gram * scale * scale[:, None]
     normal[np.diag_indices_from(normal)] += 1e-9
+    right = right * scale
+    free, least = right > 0, 1e-10 * np.max(np.abs(right), initial=0.0)
+    for _ in range(_EXCHANGES):
+        value = np.zeros(len(right))
+        factor = linalg.cho_factor(normal[np.ix_(free, free)], overwrite_a=True)
+        value[free] = linalg.cho_solve(factor, right[free])
+        wrong = np.where(free, value < 0, right - normal @ value > least)
+        if not wrong.any():
+            return value * scale
+        free ^= wrong
     factor = linalg.cholesky(normal)
-    target = linalg.solve_triangular(factor, right * scale, trans="T")
+    target = linalg.solve_triangular(factor, right, trans="T")
     return nnls(factor, target, maxiter=20 * len(right))[0] * scale

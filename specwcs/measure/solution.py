@@ -22,7 +22,6 @@ _FLOOR = 0.02
 _FAINT, _PULL = 10, 0.4
 # Points on which columns are looked up, and the longest step from there, px.
 _GRID, _LONGEST = 256, 10.0
-_NODES = 64
 
 
 @dataclass(frozen=True)
@@ -209,8 +208,8 @@ def moved(series, shift, length):
 
     Parameters
     ----------
-    series : ndarray, shape (n_slits, DEGREE + 1)
-        As in `Solution`.
+    series : ndarray, shape (..., n_slits, DEGREE + 1)
+        As in `Solution`, of one or several.
     shift : float or ndarray, shape (n_slits,)
         px.
     length : int
@@ -218,9 +217,9 @@ def moved(series, shift, length):
 
     Returns
     -------
-    ndarray, shape (n_slits, DEGREE + 1)
+    ndarray, shape (..., n_slits, DEGREE + 1)
     """
-    x = np.cos(np.pi * np.arange(_NODES) / (_NODES - 1))
-    before = x - 2.0 * np.broadcast_to(shift, len(series))[:, None] / (length - 1)
-    values = np.stack([chebyshev.chebval(a, c) for a, c in zip(before, series, strict=True)])
-    return chebyshev.chebfit(x, values.T, DEGREE).T
+    x = chebyshev.chebpts1(DEGREE + 1)  # as many as there are terms: the series is exact
+    before = x - 2.0 * np.broadcast_to(shift, series.shape[-2])[:, None] / (length - 1)
+    values = np.einsum("ijk,...ik->...ij", chebyshev.chebvander(before, DEGREE), series)
+    return values @ np.linalg.inv(chebyshev.chebvander(x, DEGREE)).T

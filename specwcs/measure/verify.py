@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from specwcs.measure.solution import DEGREE
-from specwcs.measure.wavefit import WavelengthFit, fit
+from specwcs.measure.wavefit import WavelengthFit, WavelengthModel
 
 __all__ = ["Verified", "hold_out_lines", "line_distance", "verify"]
 
@@ -130,7 +130,8 @@ def _from_blends(solution, peaks, lines, used, fwhm):
     if n < _CLEAR:
         return None
     peaks = replace(peaks, sigma=np.hypot(peaks.sigma, _BLENDED * fwhm))
-    return _converge(solution, peaks, lines, line, used, min(_START, n - 2))
+    model = WavelengthModel(solution, peaks, min(_START, n - 2))
+    return _converge(model, peaks, lines, line, used)
 
 
 def hold_out_lines(solution, peaks, lines, line, trusted):
@@ -162,21 +163,21 @@ def _best_degree(solution, peaks, lines, line, used):
     if solution.before is not None:  # what is known holds the terms that few lines do not tell
         degrees = (DEGREE,) if n else ()
     for degree in degrees:
-        trial = _converge(solution, peaks, lines, line, used, degree)
-        trial = _trim(trial, solution, peaks, lines)
+        model = WavelengthModel(solution, peaks, degree)
+        trial = _trim(_converge(model, peaks, lines, line, used), model, peaks, lines)
         gains = best is None or trial.scatter < _GAIN * best.scatter
         if gains or trial.used.sum() > 1.1 * best.used.sum():
             best = trial
     return best
 
 
-def _converge(solution, peaks, lines, line, used, degree):
+def _converge(model, peaks, lines, line, used):
     """Drop the worst line until all are within the tolerance.
 
     A wrong line of high leverage hides behind the others, which it pulls: if they scatter, that
     one of the worst few goes without which they agree much better.
     """
-    trial, excess = _hold_out(solution, peaks, lines, line, used, degree)
+    trial, excess = _hold_out(model, peaks, lines, line, used)
     for _ in range(int(_DROPPED * len(np.unique(line[used])))):
         present = np.unique(line[trial.used])
         if len(present) <= _LEAST:
@@ -186,9 +187,7 @@ def _converge(solution, peaks, lines, line, used, degree):
         if within and trial.rms < _TOLERANCE:
             break
         worst = present[np.argsort(by_line)[-_CANDIDATES if within else -1 :]]
-        others = [
-            _hold_out(solution, peaks, lines, line, trial.used & (line != i), degree) for i in worst
-        ]
+        others = [_hold_out(model, peaks, lines, line, trial.used & (line != i)) for i in worst]
         best = min(others, key=lambda other: other[0].rms)
         if within and best[0].rms > _WORTH * trial.rms:
             break
@@ -196,19 +195,19 @@ def _converge(solution, peaks, lines, line, used, degree):
     return trial
 
 
-def _trim(trial, solution, peaks, lines):
+def _trim(trial, model, peaks, lines):
     """Drop the lines at the ends that nothing but themselves says are right."""
     for end in (np.min, np.max):
         while len(np.unique(trial.line[trial.used])) > _LEAST:
             last = np.flatnonzero(trial.used & (trial.line == end(trial.line[trial.used])))
             residual, sigma = trial.fitted.held_out(last)
             sigma = np.median(np.hypot(sigma, trial.error[last])) * trial.scatter
-            odds = _odds(solution, peaks.take(last), lines, trial.line[last[0]], residual, sigma)
+            mine, line = peaks.take(last), trial.line[last[0]]
+            odds = _odds(model.solution, mine, lines, line, residual, sigma)
             if sigma < _CONFIRMED or odds > _ODDS:
                 break
-            used = trial.used & (trial.line != trial.line[last[0]])
-            degree = trial.fitted.degree
-            trial, _ = _hold_out(solution, peaks, lines, trial.line, used, degree)
+            used = trial.used & (trial.line != line)
+            trial, _ = _hold_out(model, peaks, lines, trial.line, used)
     return trial
 
 
@@ -223,7 +222,7 @@ def _odds(solution, peaks, lines, line, residual, sigma):
     return density * weight[line] / max(others, 1e-12)
 
 
-def _hold_out(solution, peaks, lines, line, used, degree):
+def _hold_out(model, peaks, lines, line, used):
     """Fit all lines, and once without each.
 
     Returns
@@ -236,18 +235,18 @@ def _hold_out(solution, peaks, lines, line, used, degree):
     target = lines.wavelength[np.maximum(line, 0)]
     weight = used / error**2
     for _ in range(3):
-        fitted = fit(solution, peaks, target, weight, degree)
+        fitted = model.fit(target, weight)
         z = line_distance(fitted.solution, peaks, target) / error
         weight = used / error**2 / (1.0 + (z / (3 * max(_spread(z[used]), _LEAST_SCATTER))) ** 2)
-    left_out = np.full(len(used), np.nan)
-    median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
-    for i in np.unique(line[used]):
+    left_out, sigma = np.full((2, len(used)), np.nan)
+    present, group = np.unique(line[used], return_inverse=True)
+    for i in present:
         same = np.flatnonzero(used & (line == i))
-        residual, sigma = fitted.held_out(same)
-        left_out[same] = residual
-        median[i] = np.median(residual)
-        # At the ends the others say little: their own uncertainty counts too.
-        expected[i] = np.median(np.hypot(sigma, error[same]))
+        left_out[same], sigma[same] = fitted.held_out(same)
+    median, expected = np.zeros(len(lines.wavelength)), np.full(len(lines.wavelength), np.inf)
+    median[present] = _medians(left_out[used], group)
+    # At the ends the others say little: their own uncertainty counts too.
+    expected[present] = _medians(np.hypot(sigma, error)[used], group)
     scatter = max(_spread((median / expected)[np.isfinite(expected)]), _LEAST_SCATTER)
     limit = np.maximum(_SIGMAS * scatter * expected, _TOLERANCE)
     return Verified(fitted, line, used, left_out, error), (np.abs(median) / limit)[line]
@@ -297,6 +296,13 @@ def line_distance(solution, peaks, target):
 def _spread(residual):
     """Robust standard deviation about zero."""
     return float(1.4826 * np.median(np.abs(residual))) if len(residual) else np.nan
+
+
+def _medians(value, group):
+    """Median of each group of values; the groups are counted."""
+    value, count = value[np.lexsort((value, group))], np.bincount(group)
+    first = np.cumsum(count) - count
+    return 0.5 * (value[first + (count - 1) // 2] + value[first + count // 2])
 
 
 def _unique(line, peaks):

@@ -127,18 +127,15 @@ def vote(peaks, lines, prior, keep, flip_u):
     list of Solution
         The best that are distinct, best first.
     """
-    table = _Table(lines, prior)
-    moves = _none_is_still(prior, flip_u)
-    scans = [_Scan(peaks.of_slits([i]), table, prior, move) for i, move in enumerate(moves)]
+    table, ways = _Table(lines, prior), _Ways(prior, flip_u)
+    scans = [_Scan(peaks.of_slits([i]), table, prior, ways, i) for i in range(len(prior.offset))]
     step = 1.5 * prior.blur / (0.5 * prior.length)
     low, stretch = (GLASS[0], GLASS_STRETCH) if prior.glass else (-prior.bend, STRETCH)
     bend, cubic = np.meshgrid(np.arange(low, prior.bend + step, 1.5 * step), CUBIC)
     found = []
     for slope in prior.dispersion * np.exp(np.arange(-stretch, stretch + step, step)):
         shape = _Shape.of(slope, bend.ravel(), cubic.ravel(), prior.glass)
-        mean = table.log_mean(shape, prior)
-        scores = [scan(shape, mean) for scan in scans]
-        found += _consensus(scores, shape, table, prior, flip_u)
+        found += _consensus(scans, shape, table, prior, ways)
     return _distinct(found, prior, keep, flip_u)
 
 
@@ -158,13 +155,30 @@ class _Shape:
         cubic = cubic + ratio**2
         return cls(slope / (1 - 3 * ratio**2), bend, cubic, ratio**3)
 
-    def shift(self, prior, x):
-        """Wavelength relative to that at the middle of the frame, Å, shape (n, len(x))."""
-        slope, bend, cubic, fourth = (
-            a[:, None] for a in (self.slope, self.bend, self.cubic, self.fourth)
-        )
-        square = bend - 8 * fourth + x * (4 * cubic + 8 * fourth * x)
-        return slope * 0.5 * prior.length * x * (1 - 3 * cubic + x * square)
+    def shift(self, prior, powers):
+        """Wavelength relative to that at the middle of the frame, Å, shape (n, m)."""
+        terms = [1 - 3 * self.cubic, self.bend - 8 * self.fourth, 4 * self.cubic, 8 * self.fourth]
+        return (0.5 * prior.length * self.slope * terms).T @ powers
+
+
+def _powers(x):
+    """Return what `_Shape.shift` takes for places x, -1 … 1 over the frame, shape (4, len(x))."""
+    return np.asarray(x) ** np.arange(1, 5)[:, None]
+
+
+class _Ways:
+    """Where the mask may put the spectra: shifts, px, and scales; and moves as a whole, px."""
+
+    def __init__(self, prior, flip_u):
+        extent = np.abs(prior.offset).max()
+        self.shift = np.arange(-SHIFT * prior.length, SHIFT * prior.length, _STEP * prior.blur)
+        self.scale, self.move = np.ones(1), _none_is_still(prior, flip_u)
+        self.stray = _STRAY * extent
+        if extent > prior.blur:
+            step = 3 * max(prior.blur, self.stray) / extent
+            self.scale = np.arange(1 - prior.scale, 1 + prior.scale, step)
+        if flip_u:
+            self.scale = -self.scale
 
 
 class _Table:
@@ -175,74 +189,88 @@ class _Table:
         self.step = _STEP * prior.blur * prior.dispersion
         bins = np.arange(self.first, last + self.step, self.step)
         self.n = len(bins) - 1
+        # Beyond its ends the table goes on by its own length: nothing is sought farther away.
         self.log, self.integral = [], []
         for weight, unknown in zip(lines.weight, _UNKNOWN, strict=True):
             density = np.histogram(lines.wavelength, bins, weights=weight)[0]
             density = density / (density.mean() or 1.0)
             smooth = gaussian_filter1d(density, 1 / _STEP)
-            self.log.append(np.log(unknown + (1 - unknown) * smooth).astype(np.float32))
-            self.integral.append(np.concatenate([[0.0], np.cumsum(density)]))
+            log = np.log(unknown + (1 - unknown) * smooth).astype(np.float32)
+            self.log.append(np.pad(log, self.n, constant_values=log.min()))
+            integral = np.concatenate([[0.0], np.cumsum(density)])
+            self.integral.append(np.pad(integral, self.n, mode="edge"))
 
-    def index(self, wavelength):
-        """Return the bin of a wavelength, not limited to the grid."""
-        return np.rint((wavelength - self.first) / self.step).astype(int)
+    def bins(self, wavelength):
+        """Turn differences of wavelengths to numbers of bins, at most all."""
+        return np.clip(np.rint(wavelength / self.step), -self.n, self.n).astype(int)
 
-    def log_mean(self, shape, prior):
+    def log_mean(self, shape, prior, first, last):
         """Logarithm of the mean density over the frame: (n_shapes, n_bins) for each grade."""
-        ends = np.rint(shape.shift(prior, np.array([-1.0, 1.0])) / self.step).astype(int)
-        low, high = (np.clip(np.arange(self.n) + e[:, None], 0, self.n) for e in ends.T)
+        ends = self.bins(shape.shift(prior, _powers([-1.0, 1.0])))
+        low, high = np.clip(np.arange(first, last) + ends.T[..., None], 0, self.n)
         # One line more than there is: an empty range is no evidence.
-        return [
-            np.log((total[high] - total[low] + 1.0) / (high - low + 1.0)).astype(np.float32)
-            for total in self.integral
-        ]
+        width, start = high - low + 1.0, self.n + first
+        mean = []
+        for total in self.integral:
+            windows = sliding_window_view(total, last - first)
+            low, high = (windows[start + e] for e in ends.T)
+            mean.append(np.log(((high - low + 1.0) / width).astype(np.float32)))
+        return mean
 
 
 class _Scan:
-    """The score of one slit for every constant (the wavelength at the middle of the frame)."""
+    """The scores of one slit for the wavelengths at the middle of the frame: its constants."""
 
-    def __init__(self, peaks, table, prior, move):
+    def __init__(self, peaks, table, prior, ways, i):
         order = np.argsort(-peaks.flux)[:_PEAKS]
-        move = move / (0.5 * prior.length)
-        self.x = (2 * peaks.p[order] - prior.length + 1) / (prior.length - 1) - move
-        self.grade = peaks.grade[order]
+        half = 0.5 * prior.length
+        x = (2 * peaks.p[order] - prior.length + 1) / (prior.length - 1) - ways.move[i] / half
+        self.peaks, self.grade = _powers(x), peaks.grade[order]
+        place = ways.shift + (ways.scale * prior.offset[i] - ways.move[i])[:, None]
+        self.constants = [_powers(p / half) for p in place]
+        self.ends = _powers(np.array([place.min(), place.max()]) / half)
         self.table, self.prior = table, prior
 
-    def __call__(self, shape, mean):
-        """Return scores, shape (n_shapes, n_bins): the constant is that of the bin."""
-        table = self.table
-        index = np.rint(shape.shift(self.prior, self.x) / table.step).astype(int)
-        pad = int(np.abs(index).max(initial=0)) + 1
-        score = np.zeros((len(index), table.n), np.float32)
+    def bins(self, shape, powers):
+        """Return the bins of constants, where the mask puts the reference wavelength."""
+        constant = self.prior.reference - self.table.first - shape.shift(self.prior, powers)
+        return np.rint(constant / self.table.step)
+
+    def reach(self, shape):
+        """Return the first and last bin of the constants that the mask allows."""
+        ends = self.bins(shape, self.ends)
+        return np.clip([ends.min(), ends.max()], 0, self.table.n - 1).astype(int)
+
+    def __call__(self, shape, mean, start, reach, stray):
+        """Return scores, shape (n_scales, n_shapes, n_shifts), with `mean` from bin `start` on."""
+        table, (low, high) = self.table, reach
+        first, last = max(low - stray, 0), min(high + stray + 1, table.n)
+        index = table.bins(shape.shift(self.prior, self.peaks)) + table.n + first
+        score = np.zeros((len(index), last - first), np.float32)
         for grade, log in enumerate(table.log):
-            windows = sliding_window_view(np.pad(log, pad, constant_values=log.min()), table.n)
+            windows = sliding_window_view(log, last - first)
             for k in np.flatnonzero(self.grade == grade):
-                score += windows[index[:, k] + pad]
-            score -= np.sum(self.grade == grade) * mean[grade]
-        return score
+                score += windows[index[:, k]]
+            score -= np.sum(self.grade == grade) * mean[grade][:, first - start : last - start]
+        if stray:
+            score = maximum_filter1d(score, 2 * stray + 1, axis=1)
+        row = score.shape[1] * np.arange(len(score))[:, None] - first
+        bins = (np.clip(self.bins(shape, powers), low, high) for powers in self.constants)
+        return np.stack([score.ravel()[b.astype(int) + row] for b in bins])
 
 
-def _consensus(scores, shape, table, prior, flip_u):
+def _consensus(scans, shape, table, prior, ways):
     """Sum the slits' scores where the mask puts them, for all shifts and scales."""
-    extent = np.abs(prior.offset).max()
-    stray = int(_STRAY * extent * shape.slope.mean() / table.step)
-    if stray:
-        scores = [maximum_filter1d(s, 2 * stray + 1, axis=1) for s in scores]
-    shift = np.arange(-SHIFT * prior.length, SHIFT * prior.length, _STEP * prior.blur)
-    moves, scales = _none_is_still(prior, flip_u), np.ones(1)
-    if extent > prior.blur:
-        step = 3 * max(prior.blur, _STRAY * extent) / extent
-        scales = np.arange(1 - prior.scale, 1 + prior.scale, step)
+    stray = int(ways.stray * shape.slope.mean() / table.step)
+    reaches = np.array([scan.reach(shape) for scan in scans])
+    start = max(reaches.min() - stray, 0)
+    mean = table.log_mean(shape, prior, start, min(reaches.max() + stray + 1, table.n))
+    totals = sum(s(shape, mean, start, r, stray) for s, r in zip(scans, reaches, strict=True))
     found = []
-    for scale in -scales if flip_u else scales:
-        total = 0.0
-        for score, offset, move in zip(scores, prior.offset, moves, strict=True):
-            constant = _constant(shape, prior, shift + scale * offset - move)
-            index = np.clip(table.index(constant), 0, table.n - 1)
-            total = total + np.take_along_axis(score, index, axis=1)
+    for scale, total in zip(ways.scale, totals, strict=True):
         best = np.argpartition(total.ravel(), -30)[-30:]
         for m, n in zip(*np.unravel_index(best, total.shape), strict=True):
-            found.append((float(total[m, n]), shape, m, shift[n], scale))
+            found.append((float(total[m, n]), shape, m, ways.shift[n], scale))
     return found
 
 
@@ -254,8 +282,7 @@ def _none_is_still(prior, flip_u):
 
 def _constant(shape, prior, position):
     """Wavelength at the middle of the frame if the reference falls `position` px from it."""
-    x = np.asarray(position) / (0.5 * prior.length)
-    return prior.reference - shape.shift(prior, x)
+    return prior.reference - shape.shift(prior, _powers(position / (0.5 * prior.length)))
 
 
 def _solution(candidate, prior, flip_u):

@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev
 
 from specwcs.measure.solution import Solution, moved
 
-__all__ = ["WavelengthFit", "fit"]
+__all__ = ["WavelengthFit", "WavelengthModel"]
 
 # Expected sizes (1 sigma) of the Chebyshev terms of a spectrograph's dispersion over a frame,
 # as fractions of half the frame: of F, from the second on, and of that of a prism; of their change
@@ -75,17 +75,16 @@ class WavelengthFit:
         residual, sigma : ndarray, shape (m,)
             From the fit to all others to the peaks, and that fit's standard deviation, px.
         """
-        rows = self.design[group]
+        rows, residual = self.design[group], self.residual[group]
         spread = rows @ self.covariance @ rows.T
-        noise = np.diag(1.0 / self.weight[group])
         # (1 - H)^-1 r with the hat matrix H = spread noise^-1.
-        gain = np.linalg.solve(noise - spread, noise)
-        variance = np.diag(spread + spread @ np.linalg.solve(noise - spread, spread))
-        return (gain.T @ self.residual[group]), np.sqrt(np.maximum(variance, 0.0))
+        gain = np.linalg.solve(np.diag(1.0 / self.weight[group]) - spread, spread)
+        variance = np.diag(spread) + np.sum(spread * gain.T, axis=1)
+        return residual + residual @ gain, np.sqrt(np.maximum(variance, 0.0))
 
 
-def fit(solution, peaks, target, weight, degree, basis=None):
-    """Fit the wavelengths of all slits to targets by weighted, regularised least squares.
+class WavelengthModel:
+    """The model at some peaks: what fits to them share, whatever their targets and weights.
 
     Parameters
     ----------
@@ -93,48 +92,91 @@ def fit(solution, peaks, target, weight, degree, basis=None):
         Gives the frame, the scale, the constant of slits without a line, and what is known from
         before.
     peaks : PeakTable
-    target : ndarray, shape (n,)
-        Wavelengths, Å.
-    weight : ndarray, shape (n,)
-        Inverse variances, px^-2; 0 for a peak that is not used.
     degree : int
         Degree of F.
-    basis : ndarray, shape (n, > degree), optional
-        Chebyshev polynomials at the peaks, where they are at hand.
-
-    Returns
-    -------
-    WavelengthFit
     """
-    n_slits = len(solution.coefficients)
-    scale = solution.coefficients[:, 1].mean() / (0.5 * solution.length)  # Å/px
-    if basis is None:
+
+    def __init__(self, solution, peaks, degree):
+        self.solution, self.degree = solution, degree
         basis = chebyshev.chebvander(solution.x(peaks.p), degree)
-    design = _design(solution, peaks.slit, basis[:, : degree + 1])
-    normal = (design * weight[:, None]).T @ design
-    normal[np.diag_indices_from(normal)] += _precision(solution, degree)
-    start = 0.0 if solution.before is None else solution.before.wavelength(peaks.slit, peaks.p)
-    target = (target - start) / scale
-    right = design.T @ (weight * target)
-    if solution.before is None:  # a slit without lines keeps its constant
-        right[:n_slits] += _LOOSE * solution.coefficients[:, 0] / scale
-    covariance = np.linalg.inv(normal)
-    value = covariance @ right
-    residual = target - design @ value
-    series = np.zeros_like(solution.coefficients)
-    series[:, 0] = value[:n_slits]
-    shape = np.zeros_like(series)
-    shape[:, 1 : degree + 1] = value[n_slits : n_slits + degree]
-    series += shape if solution.moves is None else moved(shape, solution.moves, solution.length)
-    if n_slits > 1:
-        smooth, own = np.split(value[n_slits + degree :], [len(_CHANGE) * _PLACES])
-        series[:, list(_CHANGE)] += _places(solution) @ smooth.reshape(len(_CHANGE), -1).T
-        series[:, list(_OWN)] += own.reshape(len(_OWN), n_slits).T
-    series *= scale
-    if solution.before is not None:
-        series += solution.before.coefficients
-    fitted = replace(solution, coefficients=series, score=-np.inf, line=None)
-    return WavelengthFit(fitted, degree, covariance, design, residual, weight)
+        self.design = _design(solution, peaks.slit, basis)
+        self.precision = _precision(solution, degree)
+        before = solution.before
+        self.start = 0.0 if before is None else before.wavelength(peaks.slit, peaks.p)
+
+    def fit(self, target, weight):
+        """Fit the wavelengths of all slits to targets by weighted, regularised least squares.
+
+        Parameters
+        ----------
+        target : ndarray, shape (n,)
+            Wavelengths, Å.
+        weight : ndarray, shape (n,)
+            Inverse variances, px^-2; 0 for a peak that is not used.
+
+        Returns
+        -------
+        WavelengthFit
+        """
+        solution = self.solution
+        target, normal, right = self._system(solution.coefficients, target, weight)
+        covariance = np.linalg.inv(normal)
+        value = covariance @ right
+        series = self._series(solution.coefficients, value)
+        fitted = replace(solution, coefficients=series, score=-np.inf, line=None)
+        residual = target - self.design @ value
+        return WavelengthFit(fitted, self.degree, covariance, self.design, residual, weight)
+
+    def series(self, before, target, weight):
+        """Fit several solutions at once, each to its own targets.
+
+        Parameters
+        ----------
+        before : ndarray, shape (m, n_slits, DEGREE + 1)
+            Their series: they differ from `solution` in nothing else.
+        target, weight : ndarray, shape (m, n)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray, shape (m, n_slits, DEGREE + 1)
+        """
+        _, normal, right = self._system(before, target, weight)
+        return self._series(before, np.linalg.solve(normal, right[..., None])[..., 0])
+
+    def _system(self, before, target, weight):
+        """Return targets in units of the dispersion, and the normal equations, of one or more."""
+        scale = self._scale(before)[..., None]
+        target = (target - self.start) / scale
+        rows = self.design * np.sqrt(weight)[..., None]
+        normal = np.swapaxes(rows, -1, -2) @ rows
+        right = (weight * target) @ self.design
+        n = np.arange(len(self.precision))
+        normal[..., n, n] += self.precision
+        if self.solution.before is None:  # a slit without lines keeps its constant
+            right[..., : before.shape[-2]] += _LOOSE * before[..., 0] / scale
+        return target, normal, right
+
+    def _scale(self, series):
+        """Mean dispersion of all slits, Å/px."""
+        return series[..., 1].mean(axis=-1) / (0.5 * self.solution.length)
+
+    def _series(self, before, value):
+        """Turn fitted parameters into series."""
+        solution, degree, n_slits = self.solution, self.degree, before.shape[-2]
+        shape = np.zeros_like(before)
+        shape[..., 1 : degree + 1] = value[..., None, n_slits : n_slits + degree]
+        if solution.moves is not None:
+            shape = moved(shape, solution.moves, solution.length)
+        shape[..., 0] += value[..., :n_slits]
+        if n_slits > 1:
+            smooth, own = np.split(value[..., n_slits + degree :], [len(_CHANGE) * _PLACES], -1)
+            smooth = smooth.reshape(*smooth.shape[:-1], len(_CHANGE), _PLACES)
+            shape[..., list(_CHANGE)] += _places(solution) @ np.swapaxes(smooth, -1, -2)
+            own = own.reshape(*own.shape[:-1], len(_OWN), n_slits)
+            shape[..., list(_OWN)] += np.swapaxes(own, -1, -2)
+        shape *= self._scale(before)[..., None, None]
+        return shape if solution.before is None else shape + solution.before.coefficients
 
 
 # Prior precision, px^-2, of the constants and the slope: none, but for a singular matrix.

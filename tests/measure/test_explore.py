@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from specwcs.measure import explore
-from specwcs.measure.polish import polish
+from specwcs.measure.polish import polish, polish_all
 from specwcs.measure.solution import DEGREE, LineTable, PeakTable, Solution
 from specwcs.measure.vote import BENDS, GLASS, SCALES, Prior, vote
 
@@ -166,6 +166,17 @@ def test_a_prism_moves_the_spectra_of_its_slits():
         mine = peaks.p[peaks.slit == i]
         error = best.wavelength(np.full(len(mine), i), mine) - law(i, mine)
         assert np.abs(error).max() < 0.3 * DISPERSION
+
+
+def test_solutions_polished_together_are_those_polished_alone(arc):
+    peaks, lines = arc
+    starts = [solution(truth() + off * np.eye(1, DEGREE + 1)) for off in (-9.0, 0.0, 2.5, 40.0)]
+    assert polish_all([], peaks, lines, FWHM) == []
+    for start, found in zip(starts, polish_all(starts, peaks, lines, FWHM), strict=True):
+        alone = polish(start, peaks, lines, FWHM)
+        np.testing.assert_allclose(found.coefficients, alone.coefficients, atol=1e-6)
+        np.testing.assert_array_equal(found.line, alone.line)
+        assert found.score == pytest.approx(alone.score, abs=1e-6)
 
 
 def test_a_solution_that_fits_everywhere_stays(arc):

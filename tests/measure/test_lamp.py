@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, nnls
 
 from specwcs.measure.arcs import ArcSpectrum
 from specwcs.measure.brightness import expected_brightness
 from specwcs.measure.centroid import centroid, sigma_from_fwhm
-from specwcs.measure.lamp import Profile, fit_lamp, fit_profile
+from specwcs.measure.lamp import Profile, _non_negative, _variance, fit_lamp, fit_profile
 from specwcs.measure.peaks import find_peaks
 from specwcs.measure.refine import SlitLines
 from specwcs.measure.solution import LineTable
@@ -183,3 +183,26 @@ def test_light_of_two_lines_at_one_place_tells_the_brightness_of_neither():
     expected, error = expected_brightness([slit], lines, FWHM).of(0, np.arange(12))
     assert expected == pytest.approx(height, rel=0.2)
     assert error[1] > 0.9 * expected[1]
+
+
+@pytest.mark.parametrize("exchanges", [30, 0])
+def test_heights_are_those_of_non_negative_least_squares(monkeypatch, exchanges):
+    """Also where exchanging what is zero should find no end."""
+    monkeypatch.setattr("specwcs.measure.lamp._EXCHANGES", exchanges)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        design = np.exp(-0.5 * (rng.uniform(0, 60, 25) - np.arange(60)[:, None]) ** 2)
+        design[:, 7] = 0.0  # a line off the spectrum
+        light = rng.normal(size=60)
+        found = _non_negative(design.T @ design, design.T @ light)
+        expected = nnls(design, light)[0]
+        np.testing.assert_allclose(design @ found, design @ expected, atol=1e-6)
+        assert found.min() >= 0
+        assert found[7] == 0
+
+
+@pytest.mark.parametrize("n", [0, 4, 12])
+def test_variances_are_those_of_the_inverse(n):
+    rows = np.random.default_rng(1).normal(size=(40, 12)) * 10.0 ** np.linspace(-3, 3, 12)
+    normal = rows.T @ rows
+    np.testing.assert_allclose(_variance(normal, n), np.diag(np.linalg.inv(normal))[:n], rtol=1e-6)
