@@ -86,7 +86,7 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         others["reason"] = np.where(others["reason"] == "", "contradicts", others["reason"])
         dropped = vstack([dropped, others], metadata_conflicts="silent")
         edges, lines = (m[~np.isin(m["slit"], astray)] for m in (edges, lines))
-        contradicts = ("inconsistent", "its lines contradict those of the other slits")
+        contradicts = ("inconsistent", "its line points contradict the model of the other slits")
         faults = dict.fromkeys(astray, contradicts) | (faults or {})
     fits = {"opt": fitter.fit_opt(boxes, flips, shape)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
