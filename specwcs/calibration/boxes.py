@@ -30,6 +30,8 @@ def derive_boxes(fitter, lines, edges):
     Returns
     -------
     boxes : Markers
+    astray : list of str
+        Slits whose lines contradict the others: they are not where the mask says, or not known.
     notes : list of str
         Sentences for the provenance.
 
@@ -46,6 +48,11 @@ def derive_boxes(fitter, lines, edges):
     wavelength = lines["wavelength"].value
     along, _ = fitter.split(lines)
     moved, model, line_notes = _move(fitter, lines, wavelength, along, reference, "ids", "lines")
+    astray = sorted(set(lines["slit"]) - set(lines["slit"][np.isfinite(moved)]))
+    edges = edges[~np.isin(edges["slit"], astray)]
+    if not len(edges):
+        msg = "OPT: no edges of the slits whose lines agree. Measure them, or give boxes."
+        raise FitError(msg)
     X, Y = fitter.mask_points(edges)
     along, across = fitter.split(edges)
     d = fitter.direction.sign * (along - model(X, Y, np.full(len(X), reference)))
@@ -55,7 +62,7 @@ def derive_boxes(fitter, lines, edges):
         mine, ends = lines["slit"] == key, edges["slit"] == key
         across = _at_ends(np.asarray(edges["t"])[ends], moved_edges[ends])
         tables.append(_slit_boxes(fitter, key, lines[mine], moved[mine], across))
-    return Markers.join(tables), [*line_notes, *edge_notes]
+    return Markers.join(tables), astray, [*line_notes, *edge_notes]
 
 
 def _move(fitter, markers, u, values, reference, kind, what):

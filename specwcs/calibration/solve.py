@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from specwcs.errors import InputError
 from specwcs.markers import Markers
 from specwcs.measure.borders import BEYOND, LAID, PARTLY
+from specwcs.measure.edges import UNEVEN
 from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
@@ -75,17 +76,25 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     boxes = used[np.isin(used["kind"], _BOXES)]
     edges, lines = (used.select(kind) for kind in ("edge", "line"))
     shape, opt = (opt, "auto") if isinstance(opt, OpticalModel) else (None, opt)
-    degrees, given, notes = {"opt": opt, "crv": crv, "ids": ids}, len(boxes) > 0, []
+    degrees, given = {"opt": opt, "crv": crv, "ids": ids}, len(boxes) > 0
+    notes, dropped = [], QTable(markers[~np.asarray(markers["used"])])
     fitter = ModelFitter(instrument, mask, degrees, by_hand=given)
     if not given:
-        boxes, notes = derive_boxes(fitter, lines, edges)
+        boxes, astray, notes = derive_boxes(fitter, lines, edges)
+        # Cut elsewhere, or taken for another, a slit would bend all three models.
+        others = used[np.isin(used["slit"], astray)]
+        others["reason"] = np.where(others["reason"] == "", "contradicts", others["reason"])
+        dropped = vstack([dropped, others], metadata_conflicts="silent")
+        edges, lines = (m[~np.isin(m["slit"], astray)] for m in (edges, lines))
+        contradicts = ("inconsistent", "its line points contradict the model of the other slits")
+        faults = dict.fromkeys(astray, contradicts) | (faults or {})
     fits = {"opt": fitter.fit_opt(boxes, flips, shape)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
     fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines, fits["crv"].local)
     provenance = {**(provenance or {}), "fits": [*notes, *_notes(fits)]}
     return assemble(
         instrument, mask, fits, medium=medium, faults=faults or {}, provenance=provenance,
-        dropped=markers[~np.asarray(markers["used"])],
+        dropped=dropped,
     )  # fmt: skip
 
 
@@ -200,6 +209,7 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
         return statuses
     shown = residuals[(residuals["kind"] == "edge") & residuals["used"]]
     shown = shown[~np.isin(shown["reason"], (LAID, PARTLY))]
+    uneven = dropped[(dropped["kind"] == "edge") & (dropped["reason"] == UNEVEN)]
     laid, beyond = (
         table[(table["kind"] == "edge") & (table["reason"] == reason)]
         for table, reason in ((residuals, LAID), (dropped, BEYOND))
@@ -209,8 +219,9 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
     ).items():
         # What others say of an edge that its own light hardly shows is less than it seems: if they
         # do not know it well, the slit is known where that edge is off the frame.
-        mine = shown[shown["slit"] == key]
-        seen = np.array([np.sum(mine["t"] == t) >= _EDGE_POINTS for t in (0.0, 1.0)])
+        # What is partly covered is seen well enough to say that they are not far off.
+        mine = [t for table in (shown, uneven) for t in table["t"][table["slit"] == key]]
+        seen = np.array([mine.count(t) >= _EDGE_POINTS for t in (0.0, 1.0)])
         seen |= np.where(sigma > 0, sigma, np.inf).min(axis=1) <= _EDGE_SEEN
         limit = np.where(seen, KNOWN, 0.0)[:, np.newaxis]
         if not statuses[key].ok or np.all(sigma <= limit):

@@ -16,7 +16,7 @@ from specwcs.measure.field import Samples
 from specwcs.measure.seams import WINDOW as SEAM_WINDOW
 from specwcs.measure.seams import Seams, measure_seams
 
-__all__ = ["EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
+__all__ = ["UNEVEN", "EdgeProfiles", "Measured", "follow", "measure_edges", "samples_of"]
 
 BLUR = 0.42
 """Blur of the derivative, in units of the edge's full width at half maximum."""
@@ -71,6 +71,16 @@ LEAST_ROWS = 3
 
 BORDER_WORST = 0.1
 """The same of an edge at the frame's border, where part of its light is not seen."""
+
+UNEVEN = "uneven light"
+"""Why the end of a slit that is partly covered is not used."""
+
+WIDTH, WIDTH_SPREAD = 0.1, 5.0
+"""An edge is that of uneven light where its width differs by more from that of others, in units
+of it and of the scatter of all: what steps twice is not where the slit ends."""
+
+LEAST_EDGES = 6
+"""So many edges tell what width they have."""
 
 DEFAULT_FWHM = 2.5
 """Blur of edges where none is measured, px."""
@@ -364,6 +374,7 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
     abuts = order.gap < ABUT * fwhm
     reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut & ~told, told)
+    reason[(reason == "") & ~told & _uneven(peak, np.hypot(width, response.blur))] = UNEVEN
     reason[(reason != "") & beyond_border(light, floor, profiles.q, edges, lit)] = BEYOND
     sigma = np.where(reason == "", sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
@@ -514,6 +525,19 @@ def _edge_width(profiles, edges, order, ramp, rows):
             variance = np.median(peak.width[good]) ** 2 - 1
             return FWHM * np.sqrt(np.clip(variance, 0.5**2, 3.0**2))
     return DEFAULT_FWHM
+
+
+def _uneven(peak, width):
+    """Find edges that are wider or narrower than the image makes them, shape (edges, 1)."""
+    seen = peak.snr > SIGNIFICANT
+    ratio = np.full(len(width), np.nan)
+    some = seen.any(axis=1)
+    ratio[some] = np.nanmedian(np.where(seen, peak.width, np.nan)[some], axis=1) / width[some]
+    if some.sum() < LEAST_EDGES:
+        return np.zeros((len(width), 1), bool)
+    away = np.abs(ratio / np.nanmedian(ratio) - 1)
+    limit = max(WIDTH, WIDTH_SPREAD * 1.4826 * np.nanmedian(away))
+    return (away > limit)[:, np.newaxis]
 
 
 def _reasons(profiles, peak, abuts, cut, told):

@@ -10,6 +10,7 @@ from specwcs.measure.borders import BEYOND, DEPTH, goes_on, out_of_frame
 from specwcs.measure.field import MAX_DEGREE, Samples, fit_field
 from specwcs.measure.layout import (
     SCALE_RANGE,
+    SEEN,
     central_profile,
     find_layouts,
     find_peaks,
@@ -36,6 +37,13 @@ By chance few edges score more: up to 0.6 for twelve in trials with the wrong ma
 
 MANY = 6
 """So many edges do not all match by chance with that score, whatever their number."""
+
+WHOLE = 3
+"""Nor do both ends of so many slits, if no other layout comes near: some may be cut elsewhere, or
+not at all, or not be listed, and the others stay where they are."""
+
+LEAD = 1.3
+"""Ratio of scores from which no other layout comes near."""
 
 LEAST_MATCHED = 0.6
 """Least fraction of the expected edges that are seen."""
@@ -117,7 +125,7 @@ def _best_profile(reduced, n_edges):
 
 
 def _visible(profile, n_edges):
-    return np.sum(find_peaks(profile, n_edges).weight > 0.3)
+    return np.sum(find_peaks(profile, n_edges).weight > SEEN)
 
 
 def _overfills(profile, mask, instrument):
@@ -138,7 +146,9 @@ def _choose(layouts, n_slits):
     """Return the layouts that stand out: one, or one of each mirror image."""
     best = layouts[0]
     # By chance some edges are missing: where many are expected and none is, less will do.
+    rival = max((layout.score for layout in layouts[1:]), default=0.0)
     sure = best.matched == best.expected >= MANY
+    sure |= best.whole >= WHOLE and LEAD * rival < best.score
     least = LEAST_SCORE[0] + (0.0 if sure else LEAST_SCORE[1] / np.sqrt(max(best.expected, 1)))
     if best.score < least:
         on_frame = any(layout.expected for layout in layouts)

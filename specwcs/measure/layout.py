@@ -8,6 +8,7 @@ shrinking tolerance and rising degree, and judged by how much of what was expect
 and how much of what is seen was expected.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,9 @@ VOTE_SIGMA = 2.5
 MATCH_SIGMA = 1.3
 """Blur of the slope in which single edges are found, px."""
 
+FLOOR = 0.05
+"""Quantile of the light across the slits that is what is beside them."""
+
 STEP = 4.0
 """Largest displacement of an edge between neighbouring trials of a vote, px."""
 
@@ -57,6 +61,9 @@ of half the layout. The first three correct the vote, the others are distortion,
 
 BLURRED = 0.5
 """Standard error of an edge in a profile, px."""
+
+SEEN = 0.3
+"""Weight of an edge that is clearly seen."""
 
 MATCHED = 1.0
 """Distance, px, that a match of the right layout hardly exceeds: chance matches do."""
@@ -116,6 +123,8 @@ class Layout:
         1 where all expected edges are seen and nothing else.
     matched, expected : int
         Number of edges.
+    whole : int
+        Number of slits of which both edges are clearly seen.
     """
 
     flip_v: bool
@@ -125,6 +134,7 @@ class Layout:
     score: float
     matched: int
     expected: int
+    whole: int = 0
 
 
 # -- the profile ----------------------------------------------------------------
@@ -206,7 +216,20 @@ def find_peaks(profile, n_edges):
     left, mid, right = height[q - 1], height[q], height[q + 1]
     curvature = left - 2 * mid + right
     shift = np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, 1), 0)
-    return Peaks(q + shift, np.sign(rise[q]), np.minimum(mid / strong, 1.0))
+    weight = np.minimum(mid / strong, 1.0) * _completeness(profile.light, q, rise[q] > 0)
+    return Peaks(q + shift, np.sign(rise[q]), weight)
+
+
+def _completeness(light, q, rises):
+    """How much of the light of a slit ends at each edge, from 0 to 1: little at a nick."""
+    ends = np.concatenate([[0], q, [len(light)]])
+    stretches = [light[low : high + 1] for low, high in itertools.pairwise(ends)]
+    low, high = (np.array([f(part) for part in stretches]) for f in (np.min, np.max))
+    floor = np.quantile(light, FLOOR)
+    low[[0, -1]] = np.minimum(low[[0, -1]], floor)  # beyond the frame it may be dark
+    dark = np.where(rises, low[:-1], low[1:])
+    bright = np.where(rises, high[1:], high[:-1])
+    return (bright - dark) / np.maximum(bright - np.minimum(floor, dark), 1e-300)
 
 
 # -- the vote ---------------------------------------------------------------------
@@ -384,7 +407,9 @@ def _judged(field, flip_v, mask, edges, peaks, profile, nominal):
     agree = np.sum(peaks.weight[peak] * np.exp(-(miss**2) / 2))
     score = agree / np.sqrt(max(expected, 1) * max(np.sum(peaks.weight[~seam] ** 2), 1e-9))
     score *= _preference(scale, nominal) * _ordered(q)
-    return Layout(flip_v, mask, edges, field, float(score), len(edge), expected)
+    clear = edges.slit[edge[peaks.weight[peak] > SEEN]]
+    whole = int(np.sum(np.bincount(clear) == 2))
+    return Layout(flip_v, mask, edges, field, float(score), len(edge), expected, whole)
 
 
 def _abutting(edges, scale):
@@ -419,12 +444,13 @@ def _bent(straight, edges, edge, q):
     matrix = design(terms, straight.domain, u, v, np.zeros(len(edge)))
     miss = q - straight(u, v, 0.0)
     weight = np.ones(len(edge))
-    for _ in range(3):
+    # In the end a slit that is cut elsewhere, both of whose edges are off, pulls nothing.
+    for power in (0.5, 0.5, 0.5, 1.0, 1.0, 1.0):
         rows = np.vstack([matrix * weight[:, np.newaxis], stiff])
         change = np.linalg.lstsq(rows, np.append(miss * weight, np.zeros(len(terms))), rcond=None)[
             0
         ]
-        weight = np.minimum(1, BLURRED / np.maximum(np.abs(miss - matrix @ change), 1e-9)) ** 0.5
+        weight = np.minimum(1, BLURRED / np.maximum(np.abs(miss - matrix @ change), 1e-9)) ** power
     base = np.zeros(len(terms))
     for term, coefficient in zip(straight.terms, straight.coefficients, strict=True):
         base[np.all(terms == term, axis=1)] = coefficient

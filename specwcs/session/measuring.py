@@ -54,7 +54,7 @@ class SessionMeasurements(SessionFits):
         degrees = dict.fromkeys(MODELS, "auto")
         fitter = ModelFitter(self.instrument, self._oriented(flips), degrees, by_hand=False)
         with one_thread():
-            boxes, _ = derive_boxes(fitter, lines.select(used=True), _shown(edges, edges))
+            boxes, *_ = derive_boxes(fitter, lines.select(used=True), _shown(edges, edges))
         # What is known along or across alone cannot be shown.
         whole = np.isfinite(boxes["x"].value) & np.isfinite(boxes["y"].value)
         self._show_measured("opt", _one_a_slit(boxes[whole]), flips, lines_of)

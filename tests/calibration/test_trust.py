@@ -277,3 +277,20 @@ def test_edges_that_a_single_one_decides_are_not_known():
             off = tuned.geometry(key).trace.pixel_from_trace(d, np.full(30, t))[1] - y
             assert np.nanmax(np.abs(off)) < 0.3
         assert high - low > 300
+
+
+@pytest.mark.parametrize("slit", ["01", "07"])
+def test_a_slit_that_is_cut_elsewhere_leaves_the_others_alone(slit):
+    """Its lines tell; its edges, which the field nearly follows at the end, would open all."""
+    obs = example("LR", SHAPE, 8, seed=5)
+    lines = np.unique(cases.true_markers(obs)["wavelength"].value)
+    markers = markers_of(obs, lines[np.isfinite(lines)][::4])
+    mine = np.asarray(markers["slit"]) == slit
+    markers = shifted(markers, mine & (markers["kind"] == "line"), obs, -12.0)
+    across = markers["y"].value.copy()
+    across[mine & (markers["kind"] == "edge") & (markers["t"] == 1.0)] -= 5.0
+    markers["y"] = across * markers["y"].unit
+    cal = solve(obs.instrument, obs.mask, markers, medium="air")
+    assert cal.slits[slit].flag == "inconsistent"
+    assert cal.good() == [key for key in obs.mask if key != slit]
+    assert set(cal.dropped["reason"][cal.dropped["slit"] == slit]) == {"contradicts"}

@@ -7,7 +7,9 @@ import pytest
 
 from specwcs.errors import FitError
 from specwcs.inputs import Mask
-from specwcs.measure import find_traces
+from specwcs.measure import find, find_traces
+from specwcs.measure.layout import central_profile, find_layouts
+from specwcs.measure.reduce import canonical_data, reduce_frame
 from specwcs.simulate import (
     Observation,
     example,
@@ -291,6 +293,31 @@ def test_another_mask_is_refused(n_slits):
     other = random_mask(n_slits, obs.instrument, 77)
     with pytest.raises(FitError, match=r"Tried: both mirror images, scale within 7 %.* Check"):
         find_traces(obs.flat(1), other, obs.instrument)
+
+
+@pytest.mark.parametrize("n_slits", [2, 3, 4])
+def test_other_masks_of_few_slits_are_refused(n_slits):
+    obs = small(n_slits=9)
+    reduced = reduce_frame(*canonical_data(obs.flat(1), obs.instrument))
+    profile = central_profile(reduced, 0.5)
+    for seed in range(30):
+        other = random_mask(9, obs.instrument, 100 + seed)
+        other = Mask(list(other.values())[3 : 3 + n_slits])
+        with pytest.raises(FitError):
+            find._choose(find_layouts(profile, other, obs.instrument), n_slits)
+
+
+@pytest.mark.parametrize("n_slits", [4, 6])
+def test_a_slit_that_is_cut_elsewhere_and_one_that_is_not_cut_do_not_stop_the_others(n_slits):
+    obs = small(n_slits=n_slits, kind="mos")
+    names = list(obs.mask)
+    cut = {key: slit for key, slit in obs.mask.items() if n_slits == 4 or key != names[1]}
+    moved, shift = cut[names[2]], np.array([0.0, 0.9])
+    cut[names[2]] = replace(moved, y=moved.y + 0.9, control=moved.control + shift)
+    (traces,) = find_traces(through(Mask(cut.values()), obs).flat(1), obs.mask, obs.instrument)
+    good = [key for key, status in traces.status.items() if status.flag == "ok"]
+    assert good == [key for key in names if key in cut and key != names[2]]
+    assert np.abs(field_errors(obs, traces, good)).max() < 0.1
 
 
 def test_scale_far_off_is_refused():

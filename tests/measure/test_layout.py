@@ -101,6 +101,32 @@ def test_seams_that_show_as_dips_do_not_count():
     assert best.score > 0.9
 
 
+def test_narrow_dips_in_the_light_do_not_count():
+    """Dust and nicks: less light at some places of each slit, but not the end of it."""
+    q = rows(shift=10.0)
+    seen = profile(q)
+    for top, bottom in q.T:
+        for t, depth in ((0.25, 0.4), (0.5, 0.5), (0.8, 0.3)):
+            row = round(bottom + t * (top - bottom))
+            seen.light[row - 1 : row + 2] -= depth * 1000.0
+    seen = replace(seen, light=ndimage.gaussian_filter1d(seen.light, 0.8))
+    assert len(find_peaks(seen, 14).q) > 40
+    best, *_ = find_layouts(seen, mask(), INSTRUMENT)
+    assert_rows(best, q)
+    assert best.score > 0.85
+
+
+@pytest.mark.parametrize("slit", [2, 4])
+def test_a_slit_that_is_cut_elsewhere_does_not_pull_the_others(slit):
+    q = rows(bend=4.0)
+    q[:, slit] += 4.0
+    best, *_ = find_layouts(profile(q), mask(), INSTRUMENT)
+    found = best.field(best.edges.u, best.edges.v, 0.0).reshape(-1, 2).T
+    miss = np.delete(found - q, slit, axis=1)
+    assert np.abs(miss).max() < 0.7
+    assert best.whole == 6
+
+
 def test_peaks_have_the_sign_of_the_rise():
     q = np.array([[300.3], [200.6]])
     peaks = find_peaks(profile(q), 2)

@@ -60,6 +60,17 @@ def test_a_step_is_found_where_it_is(sigma, error):
     assert abs(miss.mean()) < 0.003
 
 
+def test_the_end_of_a_slit_that_is_partly_covered_is_not_measured():
+    tops, bottoms = [110.4, 75.2, 40.7], [85.3, 50.1, 15.9]
+    image = frame(tops, bottoms, sigma=0.9)
+    dust = frame([75.2], [72.2], sigma=0.9, background=0.0, heights=[400.0])
+    measured, miss = measure(image - dust, tops, bottoms)
+    assert np.all(measured.reason[2] == "uneven light")
+    others = np.arange(6) != 2
+    assert measured.used[others].all()
+    assert np.abs(miss[others]).max() < 0.02
+
+
 @pytest.mark.parametrize("sigma", [0.8, 1.1])
 @pytest.mark.parametrize("gap", [3.0, 4.0, 6.0])
 def test_neighbours_do_not_pull(sigma, gap):
