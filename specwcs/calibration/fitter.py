@@ -114,6 +114,8 @@ class ModelFitter:
     by_hand : bool
         Whether OPT rests on single boxes whose errors the constant terms of CRV and IDS may
         take up.
+    off : container of str, optional
+        Slits that fall off the detector: the domains of OPT end with the others.
 
     Attributes
     ----------
@@ -121,7 +123,7 @@ class ModelFitter:
         Half the length of the frame along the dispersion, px.
     """
 
-    def __init__(self, instrument, mask, degrees, *, by_hand):
+    def __init__(self, instrument, mask, degrees, *, by_hand, off=()):
         self.by_hand = by_hand
         self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
         self.limits = {
@@ -130,7 +132,7 @@ class ModelFitter:
         }
         ny, nx = instrument.shape
         self.detector = {"x_domain": (-0.5, nx - 0.5), "y_domain": (-0.5, ny - 0.5)}
-        self.plane = mask_domains(mask)
+        self.plane = mask_domains({k: slit for k, slit in mask.items() if k not in off} or mask)
         self.half = 0.5 * self.direction.split(nx, ny)[0]
 
     def likely(self, name, on_mask=None):

@@ -151,8 +151,8 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     Returns
     -------
     dict of str to (ndarray, shape (n,), ndarray, shape (2, n))
-        Wavelengths, Å, and the 1 sigma errors of both edges at them, px; 0 where an edge is off
-        the detector for sure.
+        Of the slits that are ok: wavelengths, Å, and the 1 sigma errors of both edges at them,
+        px; 0 where an edge is off the detector for sure.
     """
     covariance, direction = crv.covariance["crv"], instrument.direction
     if not np.all(np.isfinite(covariance)):
@@ -161,6 +161,8 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     width = np.ceil(direction.split(nx, ny)[0] / BINS)  # bins are of whole columns
     found = {}
     for key, slit in mask.items():
+        if not statuses[key].ok:
+            continue
         known = statuses[key].known
         wavelength = np.linspace(
             *(known if np.isfinite(known[0]) else ids.model.domain), _EDGE_GRID

@@ -15,6 +15,7 @@ from specwcs.errors import InputError
 from specwcs.markers import Markers
 from specwcs.measure.borders import BEYOND, LAID, PARTLY
 from specwcs.measure.edges import UNEVEN
+from specwcs.measure.traces import OFF_DETECTOR
 from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
@@ -78,7 +79,9 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     shape, opt = (opt, "auto") if isinstance(opt, OpticalModel) else (None, opt)
     degrees, given = {"opt": opt, "crv": crv, "ids": ids}, len(boxes) > 0
     notes, dropped = [], QTable(markers[~np.asarray(markers["used"])])
-    fitter = ModelFitter(instrument, mask, degrees, by_hand=given)
+    faults = faults or {}
+    off = [key for key, (flag, _) in faults.items() if flag == OFF_DETECTOR]
+    fitter = ModelFitter(instrument, mask, degrees, by_hand=given, off=off)
     if not given:
         boxes, astray, notes = derive_boxes(fitter, lines, edges)
         # Cut elsewhere, or taken for another, a slit would bend all three models.
@@ -87,13 +90,13 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         dropped = vstack([dropped, others], metadata_conflicts="silent")
         edges, lines = (m[~np.isin(m["slit"], astray)] for m in (edges, lines))
         contradicts = ("inconsistent", "its line points contradict the model of the other slits")
-        faults = dict.fromkeys(astray, contradicts) | (faults or {})
+        faults = dict.fromkeys(astray, contradicts) | faults
     fits = {"opt": fitter.fit_opt(boxes, flips, shape)}
     fits["crv"] = fitter.fit_crv(fits["opt"].model, edges)
     fits["ids"] = fitter.fit_ids(fits["opt"].model, fits["crv"].model, lines, fits["crv"].local)
     provenance = {**(provenance or {}), "fits": [*notes, *_notes(fits)]}
     return assemble(
-        instrument, mask, fits, medium=medium, faults=faults or {}, provenance=provenance,
+        instrument, mask, fits, medium=medium, faults=faults, provenance=provenance,
         dropped=dropped,
     )  # fmt: skip
 
@@ -224,7 +227,7 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
         seen = np.array([mine.count(t) >= _EDGE_POINTS for t in (0.0, 1.0)])
         seen |= np.where(sigma > 0, sigma, np.inf).min(axis=1) <= _EDGE_SEEN
         limit = np.where(seen, KNOWN, 0.0)[:, np.newaxis]
-        if not statuses[key].ok or np.all(sigma <= limit):
+        if np.all(sigma <= limit):
             continue
         low, high = longest_known(wavelength, np.all(sigma <= limit, axis=0))
         share = (high - low) / np.ptp(statuses[key].known)  # nan of a reference slit

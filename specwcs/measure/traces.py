@@ -11,7 +11,12 @@ from specwcs.conventions import Direction
 from specwcs.inputs import Mask
 from specwcs.measure.field import TraceField
 
-__all__ = ["MaskEdges", "SlitStatus", "Traces", "nominal_scale", "traces_from_mask"]
+__all__ = [
+    "OFF_DETECTOR", "MaskEdges", "SlitStatus", "Traces", "nominal_scale", "traces_from_mask",
+]  # fmt: skip
+
+OFF_DETECTOR = "off detector"
+"""Flag of a slit that falls beside the frame."""
 
 _STEPS = 6  # of Newton's method; t(q) is nearly linear
 _EPSILON = 1e-3  # in t, for slopes
@@ -234,7 +239,7 @@ def domain(edges, shape):
 def place_status(top, bottom, rows):
     """Flag a slit whose middle is not on the frame; None where it is."""
     if top < -0.5 or bottom > rows - 0.5:
-        return SlitStatus("off detector", f"falls on rows {bottom:.0f} to {top:.0f}")
+        return SlitStatus(OFF_DETECTOR, f"falls on rows {bottom:.0f} to {top:.0f}")
     if not -0.5 <= 0.5 * (bottom + top) <= rows - 0.5:
         ends = [name for name, out in (("t=0", top > rows - 0.5), ("t=1", bottom < -0.5)) if out]
         return SlitStatus("partly off detector", f"{' and '.join(ends)} off the frame")
