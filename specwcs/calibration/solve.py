@@ -86,7 +86,8 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         boxes, astray, notes = derive_boxes(fitter, lines, edges)
         # Cut elsewhere, or taken for another, a slit would bend all three models.
         others = used[np.isin(used["slit"], astray)]
-        others["reason"] = np.where(others["reason"] == "", "contradicts", others["reason"])
+        others["used"] = np.zeros(len(others), bool)
+        others["reason"] = np.full(len(others), "its slit contradicts the others")
         dropped = vstack([dropped, others], metadata_conflicts="silent")
         edges, lines = (m[~np.isin(m["slit"], astray)] for m in (edges, lines))
         contradicts = ("inconsistent", "its line points contradict the model of the other slits")

@@ -293,4 +293,6 @@ def test_a_slit_that_is_cut_elsewhere_leaves_the_others_alone(slit):
     cal = solve(obs.instrument, obs.mask, markers, medium="air")
     assert cal.slits[slit].flag == "inconsistent"
     assert cal.good() == [key for key in obs.mask if key != slit]
-    assert set(cal.dropped["reason"][cal.dropped["slit"] == slit]) == {"contradicts"}
+    its = cal.dropped[cal.dropped["slit"] == slit]
+    assert set(its["reason"]) == {"its slit contradicts the others"}
+    assert not its["used"].any()
