@@ -8,15 +8,15 @@ from specwcs.simulate import lamp
 BAND = (5300.0, 8900.0)
 
 
-def true_markers(obs, *, scatter=0.02, seed=0, n_t=6, skip=()):
-    """Lines and edges where the ray trace puts them, with Gaussian scatter in px."""
+def true_markers(obs, *, scatter=0.02, seed=0, n_t=6, ends=0.08, skip=()):
+    """Lines, but for the ends of slits, and edges by the ray trace, with Gaussian scatter in px."""
     rng = np.random.default_rng(seed)
     wavelength = lamp().select(*BAND).wavelength
     tables = []
     for key, slit in obs.mask.items():
         if key in skip:
             continue
-        t, w = (v.ravel() for v in np.meshgrid(np.linspace(0.08, 0.92, n_t), wavelength))
+        t, w = (v.ravel() for v in np.meshgrid(np.linspace(ends, 1 - ends, n_t), wavelength))
         if not slit.reference:
             tables.append(_markers(obs, "line", key, t, w, scatter, rng))
         for end in (0.0, 1.0):

@@ -54,7 +54,7 @@ def degree_limits(what, wanted, highest):
 
 
 def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
-              exact=False, likely=None, doubt=False, **domains):  # fmt: skip
+              exact=False, likely=None, doubt=False, rough=None, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -81,6 +81,8 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         unless the degrees are given.
     doubt : bool, optional
         Whether to tell, with `likely`, what single lines or edges decide: ``changes`` of the fit.
+    rough : dict of str to int, optional
+        With `likely`, slits that are rough, and at how many t.
     **domains
         ``x_domain``, ``y_domain``.
 
@@ -90,7 +92,7 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         Of class `cls`.
     fit : Fit
         Its parameters, and their covariance, are those of the model, then the local terms:
-        first the offsets, then the stretches of the slits.
+        first the offsets, then the stretches of the slits, then their roughness.
     local : LocalTerms
     notes : list of str
         Sentences for the provenance.
@@ -114,7 +116,7 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         # Both axes of OPT have the same degrees, whatever each of them knows.
         degrees = points.spanned(limits[1]) if limits[1][0] else limits[1]
         prior = likely(points, domain, *include)
-        outcome, local, notes = fit_likely(points, degrees, what, prior, doubt)
+        outcome, local, notes = fit_likely(points, degrees, what, prior, doubt, rough)
         return _model(cls, degrees, None, outcome, domain, domains), outcome, local, notes
     try:
         degrees, constant, outcome, notes = _fit(points, limits, what, constant_degrees, exact)

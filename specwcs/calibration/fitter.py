@@ -15,6 +15,7 @@ from specwcs.models.slit import TraceShape
 from .field_fit import degree_limits, fit_field
 from .local import LocalTerms
 from .points import Points
+from .roughness import rough_slits
 from .smoothness import CURVATURE, DISPERSION, POSITION, Smoothness
 
 __all__ = ["MODELS", "ModelFit", "ModelFitter", "residual_table"]
@@ -331,13 +332,21 @@ class ModelFitter:
         x0, y0 = opt(*self.mask_points(lines))
         points = self.points(lines, (x0, y0), lines["wavelength"].value, d, lines=True)
         reference = self.instrument.reference_lambda
-        return self._fit("ids", DispersionModel, opt, lines, points, reference)
+        fit = self._fit("ids", DispersionModel, opt, lines, points, reference)
+        if not fit.local.slits:
+            return fit
+        left, usable = fit.residuals["residual"].value, points.finite  # a nick is no outlier
+        of = points.slit, points.t, points.u, left, points.sigma
+        rough = rough_slits(*(values[usable] for values in of))
+        if not rough:
+            return fit
+        return self._fit("ids", DispersionModel, opt, lines, points, reference, rough)
 
-    def _fit(self, name, cls, opt, markers, points, reference):
+    def _fit(self, name, cls, opt, markers, points, reference, rough=None):
         # A few markers by hand do not tell more terms than their degrees have.
         options = (
             {"constant_degrees": opt.degrees} if self.by_hand
-            else {"likely": self.likely(name), "doubt": name == "ids"}
+            else {"likely": self.likely(name), "doubt": name == "ids", "rough": rough}
         )  # fmt: skip
         model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),

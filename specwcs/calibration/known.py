@@ -49,7 +49,7 @@ def wavelength_rows(opt, ids, local, slit, t, wavelength):
         For the covariance ``"ids"`` of a calibration.
     """
     rows = ids.fit_deriv(*opt(*slit.curve(t)), wavelength)
-    own = local.columns(np.full(len(rows), slit.id), scale(wavelength, ids.domain))
+    own = local.columns(np.full(len(rows), slit.id), scale(wavelength, ids.domain), t)
     return np.hstack([rows, *own])
 
 
@@ -70,7 +70,7 @@ def trace_rows(opt, crv, local, slit, t, d):
         For the covariance ``"crv"`` of a calibration.
     """
     rows = crv.fit_deriv(*opt(*slit.curve(t)), d)
-    own = local.columns(np.full(len(rows), slit.id), 2.0 * t - 1.0)
+    own = local.columns(np.full(len(rows), slit.id), 2.0 * t - 1.0, t)
     return np.hstack([rows, *own])
 
 

@@ -41,7 +41,7 @@ _APART = 0.5  # px, 1 sigma: lines that others predict no better may be mistaken
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
 
-def fit_likely(points, degrees, what, prior, doubt=False):
+def fit_likely(points, degrees, what, prior, doubt=False, rough=None):
     """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
 
     Parameters
@@ -54,6 +54,8 @@ def fit_likely(points, degrees, what, prior, doubt=False):
     prior : Smoothness
     doubt : bool, optional
         Whether to tell what single lines or edges, that may be others, decide.
+    rough : dict of str to int, optional
+        Slits that are rough, and at how many t.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def fit_likely(points, degrees, what, prior, doubt=False):
         notes.append(f"{what}: slit {names[odd]} contradicts the others and is set aside.")
     notes.append(said)
     if degrees[0]:
-        fit, local, said = _with_local(system, usable, doubt)
+        fit, local, said = _with_local(system, usable, doubt, rough or {})
         notes += said
     else:  # positions at the reference wavelength: what slits deviate by is the others' matter
         fit, local = system.fit(usable), LocalTerms()
@@ -263,8 +265,8 @@ def _odd_slit(system, usable, slit):
     return odd if far else None
 
 
-def _with_local(system, usable, doubt):
-    """Fit, with offset and stretch of each slit as far as slits deviate from the field.
+def _with_local(system, usable, doubt, rough):
+    """Fit, with offset, stretch and roughness of each slit as far as slits deviate from the field.
 
     A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
     error has a part in the fit as well, but none in the model.
@@ -273,12 +275,13 @@ def _with_local(system, usable, doubt):
     system = system.with_points(own_errors)
     points, what, n = system.points, system.what, int(system.terms.sum())
     slits = tuple(np.unique(points.slit[usable]).tolist())
-    local, own = LocalTerms(slits, np.zeros((len(slits), 2))), 2 * len(slits)
+    rough = {key: np.zeros(size) for key, size in rough.items() if key in slits}
+    local = LocalTerms(slits, np.zeros((len(slits), 2)), rough)
+    own, terms = local.size, local.columns(points.slit, points.lever, points.t)
     group = points.groups()
     member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
-    kinds = [*local.columns(points.slit, points.lever), *([member] if points.lines else [])]
-    none = np.zeros(len(slits))
-    expected = [none, none, *([shared] if points.lines else [])]
+    kinds = [*terms, *([member] if points.lines else [])]
+    expected = [*(np.zeros(k.shape[1]) for k in terms), *([shared] if points.lines else [])]
     while True:
         spread, each = deviations(
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
@@ -296,16 +299,18 @@ def _with_local(system, usable, doubt):
         if wrong.sum() > _ASIDE * len(size):
             out[:] = False
         # So does a slit whose lines are others.
-        far = _far_slits(values, own // 2)
+        far = _far_slits(values[: 2 * len(slits)], len(slits))
         if points.lines and far.sum() <= _ASIDE * len(slits):
             out |= usable & np.isin(points.slit, np.array(slits)[far])
         if not out.any():
             break
         usable = usable & ~out
-    local = LocalTerms(slits, values.reshape(2, -1).T)
+    values, nicks = np.split(values, [2 * len(slits)])
+    tables = np.split(nicks, np.cumsum([len(table) for table in rough.values()])[:-1])
+    local = LocalTerms(slits, values.reshape(2, -1).T, dict(zip(rough, tables, strict=False)))
     changes = _in_doubt(system, fit, kinds, each) if doubt else None
     if points.lines:
-        said = [f"{what}: lines err by {spread[2]:.3f} px (1 sigma) in all slits alike."]
+        said = [f"{what}: lines err by {spread[-1]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
         # What looks like a slit off its place may as well be the error of its edges.
@@ -314,13 +319,13 @@ def _with_local(system, usable, doubt):
         said = []
     if not any(spread[:2]):
         said.append(f"{what}: slits do not deviate from the field.")
-        if points.lines:
-            own, local = 0, LocalTerms()
     else:
         said.append(
             f"{what}: slits deviate by offsets of {spread[0]:.3f} px and stretches of "
             f"{spread[1]:.3f} px (1 sigma), each as far as what is seen of it says."
         )
+    if rough:
+        said.append(f"{what}: {len(rough)} slits are rough, by {spread[2]:.3f} px (1 sigma).")
     changes = None if changes is None else changes[:, : n + own]
     fit = replace(fit, covariance=fit.covariance[: n + own, : n + own], changes=changes)
     return fit, local, said

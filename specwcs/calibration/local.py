@@ -6,12 +6,13 @@ no larger than slits deviate: each is drawn from a distribution whose width all 
 tell, so that a slit of which little is seen leans on the field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import linalg
 
 from specwcs.fitting import thin_qr
+from specwcs.models.slit import hats
 
 __all__ = ["LocalTerms", "deviations", "no_local_terms"]
 
@@ -35,19 +36,33 @@ class LocalTerms:
     values : ndarray, shape (n, 2)
         Offset and stretch, px. The stretch is that at the ends: of the model's domain of
         wavelengths, or of the slit, where it is half of what the slit is wider by.
+    roughness : dict of str to ndarray, shape (m,)
+        Of those of the slits that are rough: by what all their lines are off at equally spaced t
+        from 0 to 1, px, linear between them; nicks and steps of the slit.
     """
 
     slits: tuple = ()
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    roughness: dict = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values):
-        """Make them of offset and stretch by slit, as `to_dict` gives them."""
-        return cls(tuple(values), np.array(list(values.values()), float).reshape(-1, 2))
+        """Make them of what `to_dict` gives."""
+        rough = {key: np.array(own[2], float) for key, own in values.items() if len(own) > 2}
+        terms = np.array([own[:2] for own in values.values()], float).reshape(-1, 2)
+        return cls(tuple(values), terms, rough)
 
     def to_dict(self):
-        """Return offset and stretch by slit, px, as files keep them."""
-        return dict(zip(self.slits, self.values.tolist(), strict=True))
+        """Return offset, stretch and, where a slit is rough, roughness, px, by slit, for files."""
+        own = dict(zip(self.slits, self.values.tolist(), strict=True))
+        for key, values in self.roughness.items():
+            own[key].append(values.tolist())
+        return own
+
+    @property
+    def size(self):
+        """Number of their parameters: offsets, stretches, then roughness slit by slit."""
+        return 2 * len(self.slits) + sum(map(len, self.roughness.values()))
 
     def of(self, slit_id):
         """Return offset and stretch of a slit, px; zero if it has none."""
@@ -57,7 +72,9 @@ class LocalTerms:
         """Add the terms of a slit to its `~specwcs.models.slit.TraceDispersion`."""
         if slit_id not in self.slits:
             return dispersion
-        return dispersion.shifted(*self.of(slit_id))
+        dispersion = dispersion.shifted(*self.of(slit_id))
+        rough = self.roughness.get(slit_id)
+        return dispersion if rough is None else replace(dispersion, roughness=rough)
 
     def trace(self, shape, slit_id):
         """Add the terms of a slit to its `~specwcs.models.slit.TraceShape`."""
@@ -65,7 +82,7 @@ class LocalTerms:
             return shape
         return shape.shifted(*self.of(slit_id))
 
-    def columns(self, slit, u):
+    def columns(self, slit, u, t):
         """Return the design matrices of the terms.
 
         Parameters
@@ -73,13 +90,23 @@ class LocalTerms:
         slit : ndarray of str, shape (n,)
         u : ndarray, shape (n,)
             -1 at the one end, 1 at the other: wavelengths, or t, scaled.
+        t : ndarray, shape (n,)
+            Positions in the slits.
 
         Returns
         -------
-        offsets, stretches : ndarray, shape (n, slits)
+        list of ndarray
+            Of offsets and of stretches, shape (n, slits); and, if slits are rough, of roughness.
         """
-        own = (np.asarray(slit)[:, None] == np.array(self.slits, str)[None, :]).astype(float)
-        return own, own * u[:, None]
+        slit = np.asarray(slit)[:, None]
+        own = (slit == np.array(self.slits, str)[None, :]).astype(float)
+        kinds = [own, own * u[:, None]]
+        if self.roughness:
+            tables = [
+                (slit == key) * hats(t, len(values)) for key, values in self.roughness.items()
+            ]
+            kinds.append(np.hstack(tables))
+        return kinds
 
 
 def no_local_terms():

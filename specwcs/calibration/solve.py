@@ -195,7 +195,7 @@ def _far_off(statuses, fits):
     """Flag the slits that deviate from the field by more than slits do, as far as others tell."""
     for name, where in (("ids", "along"), ("crv", "across")):
         local, variance = fits[name].local, np.diag(fits[name].covariance[name])
-        own = variance[len(variance) - 2 * len(local.slits) :]
+        own = variance[len(variance) - local.size :][: 2 * len(local.slits)]
         errors = np.sqrt(np.maximum(own, 0.0)).reshape(2, -1).T
         for key, values, error in zip(local.slits, local.values, errors, strict=True):
             worst = np.max(np.abs(values))

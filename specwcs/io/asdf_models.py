@@ -80,7 +80,7 @@ class _ModelConverter(TransformConverterBase):
     def _checked(self, model, node):
         """Return the model if it has kept the settings of the file as they are."""
         for name, value in self._settings_of(model).items():
-            if value != node[name]:
+            if value != node.get(name, value):
                 raise InputError(f"{name} {node[name]!r} of the file became {value!r}")
         return model
 
@@ -144,17 +144,19 @@ class StepConverter(_ModelConverter):
         if len(series) > 1:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise InputError(f"series of different lengths: {shapes}", "Must be of one length")
-        settings = {name: node[name] for name in self._settings}
+        # Files from before slits could be rough have no table of it.
+        settings = {name: node[name] for name in self._settings if name in node}
         for name in settings:
             if name.endswith("domain"):
                 check_domain(name, settings[name])
+        _finite("roughness", settings.get("roughness", ()))
         return self._checked(kind(**arrays, **settings), node)
 
 
 _FIELD = ("constant_degrees", "domain", "x_domain", "y_domain")
 _OPTICAL = ("x_domain", "y_domain", "x_flipped", "y_flipped")
 _TRACE = ("direction", "d_domain", "t_domain")
-_DISPERSION = ("wavelength_domain", "t_domain")
+_DISPERSION = ("wavelength_domain", "t_domain", "roughness")
 
 MODEL_CONVERTERS = [
     PolynomialConverter("field_polynomial", "specwcs.models.field.FieldPolynomial", _FIELD),

@@ -11,7 +11,7 @@ wavelength, positive to the red; t position in the slit, 0 at the left edge and 
 right; wavelength in Angstrom.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ from specwcs.threads import product
 
 from .field import scale
 
-__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "in_blocks"]
+__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "hats", "in_blocks"]
 
 T_DOMAIN = (-0.25, 1.25)
 """Range of t that the series cover: the slit and, for resampling, what lies beside it."""
@@ -132,6 +132,20 @@ def _rows(coefficients, u):
     for below, power in pairwise(powers):
         np.multiply(below, u, out=power)
     return product(coefficients, powers)
+
+
+def hats(t, n):
+    """Return the design matrix, shape (len(t), n), of a table at n equally spaced t from 0 to 1.
+
+    Between them it is linear, and beyond the ends constant.
+    """
+    at = np.clip(np.asarray(t, float), 0.0, 1.0) * (n - 1)
+    return np.maximum(1.0 - np.abs(at[:, None] - np.arange(n)), 0.0)
+
+
+def _table(values, t):
+    """Return a table as of `hats` at t."""
+    return np.interp(t, np.linspace(0.0, 1.0, len(values)), values)
 
 
 def in_blocks(function, *arrays, outputs=2):
@@ -286,11 +300,15 @@ class TraceDispersion:
     wavelength_domain : tuple of float
         (low, high), Angstrom.
     t_domain : tuple of float
+    roughness : ndarray, shape (m,)
+        By what all wavelengths fall farther along the trace at equally spaced t from 0 to 1, px:
+        nicks and steps of the slit. Linear between them.
     """
 
     terms: np.ndarray
     wavelength_domain: tuple
     t_domain: tuple = T_DOMAIN
+    roughness: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def within(self, low, high):
         """Return the same dispersion over other wavelengths: what a slit is known for."""
@@ -311,7 +329,11 @@ class TraceDispersion:
 
     def distance_from_wavelength(self, wavelength, t):
         """Return d px of wavelengths in Angstrom at positions t; they broadcast."""
-        return in_blocks(lambda *at: [_value(*self._local(*at))], wavelength, t, outputs=1)[0]
+
+        def distance(wavelength, t):
+            return [_value(*self._local(wavelength, t)) + _table(self.roughness, t)]
+
+        return in_blocks(distance, wavelength, t, outputs=1)[0]
 
     def slope(self, wavelength, t):
         """Return the local dispersion, px per Angstrom."""
@@ -336,7 +358,13 @@ class TraceDispersion:
     def _terms_and_nodes(self):
         return np.vstack([self.terms, polyvander(_WAVELENGTHS, len(self.terms) - 1) @ self.terms])
 
+    @property
+    def rough(self):
+        """Whether lines have nicks."""
+        return bool(np.any(self.roughness))
+
     def _solve(self, d, t):
+        d = d - _table(self.roughness, t)
         values = _rows(self._terms_and_nodes, scale(t, self.t_domain))
         rows, nodes = np.split(values, [len(self.terms)])
         ws = np.clip(_root(_WAVELENGTHS, nodes - d), -2.0, 2.0)

@@ -160,9 +160,10 @@ class TraceToDetector(_TraceStep):
 class _DispersionStep(_Step):
     terms = Parameter(default=((0.0,),), description="series in t of the powers of wavelength, px")
 
-    def __init__(self, terms, *, wavelength_domain, t_domain=T_DOMAIN, **kwargs):
+    def __init__(self, terms, *, wavelength_domain, t_domain=T_DOMAIN, roughness=(0.0,), **kwargs):
         self.wavelength_domain = tuple(float(v) for v in wavelength_domain)
         self.t_domain = tuple(float(v) for v in t_domain)
+        self.roughness = tuple(float(v) for v in roughness)  # not to be fitted: no parameter
         super().__init__(terms=terms, **kwargs)
 
     @classmethod
@@ -172,11 +173,20 @@ class _DispersionStep(_Step):
             dispersion.terms,
             wavelength_domain=dispersion.wavelength_domain,
             t_domain=dispersion.t_domain,
+            roughness=dispersion.roughness,
             **kwargs,
         )
 
     def _dispersion(self, terms):
-        return TraceDispersion(self._like("terms", terms), self.wavelength_domain, self.t_domain)
+        return TraceDispersion(
+            self._like("terms", terms),
+            self.wavelength_domain,
+            self.t_domain,
+            np.array(self.roughness),
+        )
+
+    def _opposite(self, cls):
+        return cls.from_dispersion(self._dispersion(self.terms.value))
 
 
 class TraceToSlit(_DispersionStep):
@@ -184,7 +194,7 @@ class TraceToSlit(_DispersionStep):
 
     Parameters
     ----------
-    terms, wavelength_domain, t_domain
+    terms, wavelength_domain, t_domain, roughness
         See `~specwcs.models.slit.TraceDispersion`.
     """
 
@@ -208,7 +218,7 @@ class TraceToSlit(_DispersionStep):
     @property
     def inverse(self):
         """The `SlitToTrace` with the same coefficients."""
-        return SlitToTrace.from_dispersion(self._dispersion(self.terms.value))
+        return self._opposite(SlitToTrace)
 
 
 class SlitToTrace(_DispersionStep):
@@ -216,7 +226,7 @@ class SlitToTrace(_DispersionStep):
 
     Parameters
     ----------
-    terms, wavelength_domain, t_domain
+    terms, wavelength_domain, t_domain, roughness
         See `~specwcs.models.slit.TraceDispersion`.
     """
 
@@ -240,7 +250,7 @@ class SlitToTrace(_DispersionStep):
     @property
     def inverse(self):
         """The `TraceToSlit` with the same coefficients."""
-        return TraceToSlit.from_dispersion(self._dispersion(self.terms.value))
+        return self._opposite(TraceToSlit)
 
 
 def bezier(control, t):

@@ -100,7 +100,7 @@ def _slits(cal):
     columns = (
         "slit", "state", "why", "lines rms, px", "1σ along, px", "1σ of edges, px", "lines",
         "edge points", "known from, Å", "to, Å", "offset along, px", "stretch, px",
-        "offset across, px",
+        "rough by, px", "offset across, px",
     )  # fmt: skip
     entries, lines = [], used_of(cal, "line")
     for key, status in cal.slits.items():
@@ -114,11 +114,17 @@ def _slits(cal):
         entries.append((order, status.ok, (
             key, status.flag, status.reason or _NONE, _number(status.rms), *map(_number, sigma),
             n_lines, status.n_edges, *(_number(w, 0) for w in status.known),
-            *map(_number, along), _number(across[0]),
+            *map(_number, along), _number(_roughness(cal, key)), _number(across[0]),
         )))  # fmt: skip
     entries.sort(key=lambda entry: entry[0])
     bad = {n for n, (_, ok, _) in enumerate(entries) if not ok}
     return table(columns, [row for _, _, row in entries], bad)
+
+
+def _roughness(cal, key):
+    """Rms of the nicks of a slit, px; NaN where it is smooth."""
+    table = cal.local["ids"].roughness.get(key)
+    return np.nan if table is None else float(np.sqrt(np.mean(table**2)))
 
 
 def _sigma_along(cal, key):

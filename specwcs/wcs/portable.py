@@ -8,8 +8,10 @@ measured against the exact geometry on a grid of its own. Outside the slit these
 give NaN: only the bounding box limits them.
 """
 
+from dataclasses import replace
+
 import numpy as np
-from astropy.modeling.models import Identity, Mapping, Polynomial1D, Shift
+from astropy.modeling.models import Identity, Mapping, Polynomial1D, Shift, Tabular1D
 from numpy.polynomial import chebyshev
 from numpy.polynomial.polynomial import polyvander
 
@@ -193,17 +195,27 @@ def _detector_to_trace(geometry, grid):
 
 
 def _trace_to_slit(geometry, grid):
-    dispersion = geometry.dispersion
+    dispersion = replace(geometry.dispersion, roughness=np.zeros(1))
     d, t = grid.points(48, 24, chebyshev.chebpts1)
     wavelength = dispersion.wavelength_from_distance(d, t)
     slope = dispersion.slope(wavelength, t)
     inverse_domain = float(wavelength.min()), float(wavelength.max())
     forward = _fit(d, t, wavelength, grid.d_domain, np.abs(slope))
     backward = _fit(wavelength, t, d, inverse_domain, 1.0)
-    step = Mapping((0, 1, 1)) | forward & Identity(1)
-    step.inverse = Mapping((0, 1, 1)) | backward & Identity(1)
-    step.name = "trace_to_slit"
-    return step
+    smooth, rough = Mapping((0, 1, 1)) | forward & Identity(1), geometry.dispersion.roughness
+    inverse = Mapping((0, 1, 1)) | backward & Identity(1)
+    if geometry.dispersion.rough:
+        smooth, inverse = _moved(-rough) | smooth, inverse | _moved(rough)
+    smooth.inverse = inverse
+    smooth.name = "trace_to_slit"
+    return smooth
+
+
+def _moved(table):
+    """Return the step that adds a table in t to d."""
+    t = np.linspace(0.0, 1.0, len(table))
+    move = Tabular1D(t, table, bounds_error=False, fill_value=None)
+    return Mapping((0, 1, 1)) | (_first() + (_second() | move)) & Identity(1)
 
 
 def _measure(wcs, geometry, grid):

@@ -112,6 +112,8 @@ class SlitStrip:
 
     def _carry(self):
         """Return the polynomials of the fewest nodes that are enough; None where none are."""
+        if self.geometry.dispersion.rough:
+            return None
         for nodes in _NODES:
             if len(self.columns) >= 2 * nodes[0]:
                 carried = self._interpolated(nodes)

@@ -16,7 +16,7 @@ def truth(observation):
         return SimpleNamespace(
             pixel=lambda wavelength, t: observation.pixel(slit_id, t, wavelength),
             world=lambda x, y: observation.world(slit_id, x, y),
-            dispersion=SimpleNamespace(wavelength_domain=observation.passband),
+            dispersion=SimpleNamespace(wavelength_domain=observation.passband, rough=False),
         )
 
     cal = SimpleNamespace(
