@@ -1,8 +1,9 @@
 """Where the edges of a slit's output pixels fall on the detector.
 
-The geometry of a slit is smooth: it is sampled once, on few Chebyshev nodes in
-wavelength and in t, and everything that the two passes of the resampling need follows
-by small matrix products. All pixels here are canonical (p, q), see `specwcs.conventions`.
+The geometry of a slit is smooth, but for its roughness, which is a table: it is sampled once, on
+few Chebyshev nodes in wavelength and in t, and everything that the two passes of the resampling
+need follows by small matrix products. All pixels here are canonical (p, q), see
+`specwcs.conventions`.
 """
 
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from specwcs.errors import InputError
+from specwcs.models.slit import table_at
 
 __all__ = ["SampledTrace"]
 
@@ -33,6 +35,8 @@ class SampledTrace:
         The frame, (ny, nx).
     wavelength_range : tuple of float
         First and last wavelength, Angstrom.
+    roughness : ndarray, shape (m,), optional
+        By what light falls farther to the red, see `~specwcs.models.slit.TraceDispersion`, px.
 
     Raises
     ------
@@ -40,8 +44,8 @@ class SampledTrace:
         If the geometry is not finite, folds, or varies too fast to be sampled.
     """
 
-    def __init__(self, pixel, direction, shape, wavelength_range):
-        self._wavelength_range = wavelength_range
+    def __init__(self, pixel, direction, shape, wavelength_range, roughness=None):
+        self._wavelength_range, self._roughness = wavelength_range, roughness
 
         def canonical(wavelength, t):
             x, y = pixel(wavelength[:, np.newaxis], t[np.newaxis, :])
@@ -56,7 +60,8 @@ class SampledTrace:
         self.length = length.max()
         margin = _MARGIN / length.min()
         self._t_range = (-margin, 1.0 + margin)
-        p, q = canonical(wavelength, _from_unit(chebyshev.chebpts1(_NODES[1]), self._t_range))
+        t = _from_unit(chebyshev.chebpts1(_NODES[1]), self._t_range)
+        p, q = canonical(wavelength, t)
         self._check(p, q)
         self._rows = _coefficients(q)
         middle = q.mean(axis=1)
@@ -65,9 +70,16 @@ class SampledTrace:
         offset = q - middle[:, np.newaxis]
         self._half = np.abs(offset).max()
         basis = _vander(offset / self._half, _NODES[1])
-        lines = np.linalg.solve(basis, p[..., np.newaxis])[..., 0]
+        self._lines = self._across(basis, p)
+        if roughness is not None:
+            self._places = self._across(basis, np.broadcast_to(t, p.shape))
+
+    @staticmethod
+    def _across(basis, values):
+        """Coefficients of values at the nodes in the wavelength, and the place in `basis`."""
+        lines = np.linalg.solve(basis, values[..., np.newaxis])[..., 0]
         lines[:, np.abs(lines).max(axis=0) < _NOISE] = 0.0
-        self._lines = _from_nodes(_NODES[0]) @ lines
+        return _from_nodes(_NODES[0]) @ lines
 
     @staticmethod
     def _check_length(length):
@@ -123,8 +135,12 @@ class SampledTrace:
             _from_unit(chebyshev.chebpts1(_NODES[1]), span)[:, np.newaxis] - along @ self._middle
         )
         unit = np.clip(offset / self._half, -1.0, 1.0)
-        at_nodes = np.einsum("rnk,nk->rn", _vander(unit, _NODES[1]), along @ self._lines)
-        return _to_rows(n_rows, _NODES[1]) @ at_nodes
+        basis, to_rows = _vander(unit, _NODES[1]), _to_rows(n_rows, _NODES[1])
+        columns = to_rows @ np.einsum("rnk,nk->rn", basis, along @ self._lines)
+        if self._roughness is not None:
+            t = to_rows @ np.einsum("rnk,nk->rn", basis, along @ self._places)
+            columns += table_at(self._roughness, t)
+        return columns
 
 
 def _vander(unit, n):

@@ -73,6 +73,9 @@ class Rectifier:
     keep : bool
         Whether to hold the matrices, 100 bytes a bin, for further exposures. Otherwise
         each use builds them again, strip by strip.
+    roughness : ndarray, shape (m,), optional
+        Of the slit, where `pixel` is without it: by what light falls farther to the red at equally
+        spaced t from 0 to 1, px.
 
     Attributes
     ----------
@@ -99,11 +102,13 @@ class Rectifier:
     """
 
     def __init__(
-        self, pixel, direction, shape, wavelength_edges, t_edges=None, kernel="cubic", keep=True
-    ):
+        self, pixel, direction, shape, wavelength_edges, t_edges=None, kernel="cubic", keep=True,
+        roughness=None,
+    ):  # fmt: skip
         self.direction, self.shape, self._kernel = Direction(direction), tuple(shape), kernel
         edges = np.asarray(wavelength_edges, float)
-        trace = SampledTrace(pixel, self.direction, self.shape, (edges[0], edges[-1]))
+        ends = edges[0], edges[-1]
+        trace = SampledTrace(pixel, self.direction, self.shape, ends, roughness)
         frame_shape = self.direction.canonical_image(np.empty(self.shape, bool)).shape
         if trace.length > _MAX_LENGTH * frame_shape[0]:
             raise InputError(
@@ -119,10 +124,10 @@ class Rectifier:
         self._detector = _Detector.around(trace, edges, frame_shape)
         self._strips = list(self._build()) if keep else None
 
-    def of(self, pixel):
+    def of(self, pixel, roughness=None):
         """Return the rectifier of another geometry to the same grid: of another night, say."""
         shared = (self.direction, self.shape, self._edges, self._t_edges, self._kernel)
-        return Rectifier(pixel, *shared, keep=self._strips is not None)
+        return Rectifier(pixel, *shared, self._strips is not None, roughness)
 
     def _strip_width(self):
         width = max(_MIN_STRIP, _STRIP // len(self.t))

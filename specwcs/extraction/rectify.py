@@ -129,7 +129,7 @@ def _exposures(first, cals, frames, slit_id):
     planes, operator = [], first
     for number, (cal, frame) in enumerate(zip(cals, frames, strict=True)):
         if number and cal is not cals[number - 1]:
-            operator = first.of(cal.geometry(slit_id).pixel)
+            operator = first.of(*_pixel_and_roughness(cal.geometry(slit_id)))
         planes.append(operator.apply(frame))
     return planes[0] if len(planes) == 1 else _mean(planes)
 
@@ -206,6 +206,8 @@ def for_each_slit(cal, frame, slits, work, keep=None):
 
 
 def _chosen(cal, slits):
+    if isinstance(slits, str):
+        slits = [slits]
     if slits is None:
         return [slit_id for slit_id, slit in cal.mask.items() if not slit.reference]
     for slit_id in slits:
@@ -242,10 +244,17 @@ def slit_rectifier(cal, slit_id, grid=None, *, row=None, kernel="cubic", keep=Tr
     """
     grid = grid or slit_grid(cal, slit_id)
     instrument = cal.instrument
-    pixel = cal.geometry(slit_id).pixel
+    pixel, roughness = _pixel_and_roughness(cal.geometry(slit_id))
     arguments = (pixel, instrument.direction, instrument.shape, grid.calibrated)
-    if row is None:
-        return Rectifier(*arguments, kernel=kernel, keep=keep)
-    length = Rectifier(*arguments, keep=False).length
-    arcsec = slit_arcsec(cal.mask[slit_id], length, instrument)
-    return Rectifier(*arguments, position_edges(row, length, arcsec), kernel, keep)
+    edges = None
+    if row is not None:
+        length = Rectifier(*arguments, keep=False).length
+        edges = position_edges(row, length, slit_arcsec(cal.mask[slit_id], length, instrument))
+    return Rectifier(*arguments, edges, kernel, keep, roughness)
+
+
+def _pixel_and_roughness(geometry):
+    """Return the function of a geometry that is smooth, and what is not; None of a smooth slit."""
+    if not geometry.dispersion.rough:
+        return geometry.pixel, None
+    return geometry.smooth.pixel, geometry.dispersion.roughness

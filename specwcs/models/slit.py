@@ -25,7 +25,9 @@ from specwcs.threads import product
 
 from .field import scale
 
-__all__ = ["T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "hats", "in_blocks"]
+__all__ = [
+    "T_DOMAIN", "SlitGeometry", "TraceDispersion", "TraceShape", "hats", "in_blocks", "table_at",
+]  # fmt: skip
 
 T_DOMAIN = (-0.25, 1.25)
 """Range of t that the series cover: the slit and, for resampling, what lies beside it."""
@@ -143,7 +145,7 @@ def hats(t, n):
     return np.maximum(1.0 - np.abs(at[:, None] - np.arange(n)), 0.0)
 
 
-def _table(values, t):
+def table_at(values, t):
     """Return a table as of `hats` at t."""
     return np.interp(t, np.linspace(0.0, 1.0, len(values)), values)
 
@@ -331,7 +333,7 @@ class TraceDispersion:
         """Return d px of wavelengths in Angstrom at positions t; they broadcast."""
 
         def distance(wavelength, t):
-            return [_value(*self._local(wavelength, t)) + _table(self.roughness, t)]
+            return [_value(*self._local(wavelength, t)) + table_at(self.roughness, t)]
 
         return in_blocks(distance, wavelength, t, outputs=1)[0]
 
@@ -364,7 +366,7 @@ class TraceDispersion:
         return bool(np.any(self.roughness))
 
     def _solve(self, d, t):
-        d = d - _table(self.roughness, t)
+        d = d - table_at(self.roughness, t)
         values = _rows(self._terms_and_nodes, scale(t, self.t_domain))
         rows, nodes = np.split(values, [len(self.terms)])
         ws = np.clip(_root(_WAVELENGTHS, nodes - d), -2.0, 2.0)
@@ -413,6 +415,11 @@ class SlitGeometry:
             TraceShape(Direction(direction), along[0], across[0], curve, crv.domain),
             TraceDispersion(terms, ids.domain),
         )
+
+    @property
+    def smooth(self):
+        """The geometry without the roughness of the slit."""
+        return replace(self, dispersion=replace(self.dispersion, roughness=np.zeros(1)))
 
     def pixel(self, wavelength, t):
         """Return (x, y) of wavelengths (Angstrom) at slit positions t; they broadcast."""

@@ -79,7 +79,7 @@ def _draw_edges(axes, cal):
 
 def _draw_lines(axes, cal):
     wavelength = _well_measured(cal)[:, np.newaxis]
-    t = np.linspace(0, 1, 9)
+    t = np.linspace(0, 1, 65)  # slits may have nicks
     for key in cal.good():
         if not cal.mask[key].reference:
             x, y = cal.geometry(key).pixel(wavelength, t)

@@ -8,8 +8,6 @@ measured against the exact geometry on a grid of its own. Outside the slit these
 give NaN: only the bounding box limits them.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from astropy.modeling.models import Identity, Mapping, Polynomial1D, Shift, Tabular1D
 from numpy.polynomial import chebyshev
@@ -195,20 +193,21 @@ def _detector_to_trace(geometry, grid):
 
 
 def _trace_to_slit(geometry, grid):
-    dispersion = replace(geometry.dispersion, roughness=np.zeros(1))
+    dispersion = geometry.smooth.dispersion
     d, t = grid.points(48, 24, chebyshev.chebpts1)
     wavelength = dispersion.wavelength_from_distance(d, t)
     slope = dispersion.slope(wavelength, t)
     inverse_domain = float(wavelength.min()), float(wavelength.max())
     forward = _fit(d, t, wavelength, grid.d_domain, np.abs(slope))
     backward = _fit(wavelength, t, d, inverse_domain, 1.0)
-    smooth, rough = Mapping((0, 1, 1)) | forward & Identity(1), geometry.dispersion.roughness
+    step = Mapping((0, 1, 1)) | forward & Identity(1)
     inverse = Mapping((0, 1, 1)) | backward & Identity(1)
     if geometry.dispersion.rough:
-        smooth, inverse = _moved(-rough) | smooth, inverse | _moved(rough)
-    smooth.inverse = inverse
-    smooth.name = "trace_to_slit"
-    return smooth
+        rough = geometry.dispersion.roughness
+        step, inverse = _moved(-rough) | step, inverse | _moved(rough)
+    step.inverse = inverse
+    step.name = "trace_to_slit"
+    return step
 
 
 def _moved(table):

@@ -65,6 +65,29 @@ def test_bins_hold_the_light_of_their_wavelengths_and_positions():
     np.testing.assert_allclose(result.data[good], expected[good], atol=2e-3 * expected.max())
 
 
+def test_nicks_of_a_slit_are_straightened():
+    """Truth as above: the light of all rows but those beside a nick's kinks, where rows mix."""
+    nicks = np.zeros(9)
+    nicks[[3, 6]] = 0.8, -0.5
+
+    def nicked(wavelength, t):
+        x, y = tilted(wavelength, t)
+        return x + np.interp(t, np.linspace(0, 1, 9), nicks), y
+
+    image = frame(image_of(density, nicked, SHAPE))
+    rectifier = small(roughness=nicks)
+    bin_size = np.diff(rectifier.wavelength)[0] * -np.diff(rectifier.t)[0]
+    expected = density(rectifier.wavelength, rectifier.t[:, np.newaxis]) * bin_size
+    result = rectifier.apply(image)
+    good = ~result.mask
+    assert good.mean() > 0.85
+    np.testing.assert_allclose(result.data[good], expected[good], atol=4e-3 * expected.max())
+    again = rectifier.of(tilted, nicks).apply(image)
+    assert np.array_equal(again.data, result.data, equal_nan=True)
+    smooth = small().apply(image)
+    assert np.max(np.abs(smooth.data - expected)[good]) > 0.02 * expected.max()
+
+
 def test_flux_is_conserved_to_the_last_digits():
     rng = np.random.default_rng(1)
     y, x = np.indices(SHAPE)
