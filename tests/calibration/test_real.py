@@ -133,10 +133,14 @@ def test_a_list_of_half_of_the_lamps_lines_is_not_enough(real_data):
 
 
 @pytest.mark.parametrize(
-    ("grism", "night", "physical"), [("Gr11", "20120824", 4.0), ("Gr13", "20120825", 0.0)]
+    ("grism", "night", "physical", "limit"),
+    [("Gr11", "20120824", 4.0, 0.055), ("Gr13", "20120825", 0.0, 0.052)],
 )
-def test_efosc2_along_the_whole_slit(real_data, grism, night, physical):
-    """From the full lists of He, Ar and Cd; Gr11's positions are physical, LTV2 = -4."""
+def test_efosc2_along_the_whole_slit(real_data, grism, night, physical, limit):
+    """From the full lists of He, Ar and Cd; Gr11's positions are physical, LTV2 = -4.
+
+    The limits are what the best of specreduce and PypeIt reaches with the right identifications.
+    """
     name = f"arc_{night}_{grism}_Free_slit1.0_56442_1"
     catalog = LineCatalog.read(["He", "Ar", "Cd"]).to_medium("air")
     cal = calibrate(
@@ -153,7 +157,7 @@ def test_efosc2_along_the_whole_slit(real_data, grism, night, physical):
     off = cases.pixel_differences(cal, column, pixel - physical, own)
     low, high = cal.ids.domain
     assert np.all((own > low) & (own < high))
-    assert _rms(off) < 0.08
+    assert _rms(off) < limit
 
 
 def test_sofi_agrees_with_the_experts(real_data):
