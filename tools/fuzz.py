@@ -198,7 +198,8 @@ def _sound_instrument(path):
     instrument = Instrument.read(path)
     numbers = [v for v in asdict(instrument).values() if isinstance(v, float)]
     assert np.isfinite(numbers).all()
-    assert instrument.pixel_scale > 0
+    assert np.isfinite(instrument.scales).all()
+    assert min(instrument.scales) > 0
     assert instrument.linear_dispersion > 0
     assert min(instrument.shape) > 0
     assert isinstance(instrument.direction, Direction)

@@ -26,8 +26,9 @@ def _source(node):
 def _finite(node):
     """Return what a converter writes or reads, if its numbers are: no schema refuses NaN."""
     for name, value in node.items():
-        if isinstance(value, float) and not isfinite(value):
-            raise InputError(f"{name} is {value}", "Must be finite")
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(number, float) and not isfinite(number):
+                raise InputError(f"{name} is {value}", "Must be finite")
     return dict(node)
 
 
@@ -47,6 +48,8 @@ class InstrumentConverter(Converter):
     def to_yaml_tree(self, obj, tag, ctx):
         node = {field.name: getattr(obj, field.name) for field in fields(obj)}
         node = {name: value for name, value in node.items() if value is not None}
+        if isinstance(obj.pixel_scale, tuple):
+            node["pixel_scale"] = list(obj.pixel_scale)
         node["direction"] = str(obj.direction)
         node["description"] = dict(obj.description)
         node["amplifiers"] = [

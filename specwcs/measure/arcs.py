@@ -105,7 +105,7 @@ def _tilt(slit, instrument):
 
 def _expected_width(mask, instrument):
     """Projected slit width with two pixels of blur, px; 4 where the width is unknown."""
-    width = [s.width / instrument.pixel_scale for s in mask.values() if s.width and not s.reference]
+    width = [s.width / instrument.scales[0] for s in mask.values() if s.width and not s.reference]
     return float(np.hypot(np.median(width), 2.0)) if width else 4.0
 
 
