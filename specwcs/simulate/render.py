@@ -3,8 +3,9 @@
 The image of a slit in one wavelength is its rectangle, as the optics project it, blurred
 by a Gaussian point spread function and integrated over pixels. Blurring and the rectangle
 separate along the slit and across it, so that every pixel is a product of two closed
-forms. Their building block is ``F(z) = z Phi(z) + phi(z)``, the integral of the normal
-distribution function Phi; integrals over a box are differences of it.
+forms; of a tilted slit on pixels that are not square, whose image is no rectangle, this is
+an approximation at its ends. Their building block is ``F(z) = z Phi(z) + phi(z)``, the
+integral of the normal distribution function Phi; integrals over a box are differences of it.
 """
 
 from dataclasses import dataclass
