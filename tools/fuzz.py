@@ -198,7 +198,8 @@ def _sound_instrument(path):
     instrument = Instrument.read(path)
     numbers = [v for v in asdict(instrument).values() if isinstance(v, float)]
     assert np.isfinite(numbers).all()
-    assert instrument.pixel_scale > 0
+    assert np.isfinite(instrument.scales).all()
+    assert min(instrument.scales) > 0
     assert instrument.linear_dispersion > 0
     assert min(instrument.shape) > 0
     assert isinstance(instrument.direction, Direction)
@@ -265,7 +266,11 @@ def kinds():
     return {
         "asdf": Kind(".opt", (written["model"],), _sound_model, _maybe_sealed),
         "mdf": Kind(".mdf", (written["mask"], *shipped("masks/*.mdf")), _sound_mask),
-        "icf": Kind(".icf", (written["icf"], *shipped("instruments/*.icf")), _sound_instrument),
+        "icf": Kind(
+            ".icf",
+            (written["icf"], written["binned"], *shipped("instruments/*.icf")),
+            _sound_instrument,
+        ),
         "catalog": Kind(".dat", (written["lines"], *shipped("catalogs/*.dat")), _sound_catalog),
         "region": Kind(".reg", (_REGIONS, written["regions"]), _sound_regions),
         "plan": Kind(".toml", (_PLAN, _SORTED), _sound_plan),
@@ -329,6 +334,7 @@ def _written():
         write_asdf(folder / "m.opt", {"model": model})
         mask.write(folder / "m.mdf")
         files.write_instrument(folder / "i.icf", _INSTRUMENT)
+        files.write_instrument(folder / "b.icf", replace(_INSTRUMENT, pixel_scale=(0.3, 0.6)))
         files.write_catalog(folder / "l.dat", LineCatalog.read(["Ne", "Ar"]))
         head = {
             "name": "s",
@@ -342,8 +348,8 @@ def _written():
         journal.write(call="edit_model", name="opt", model=model_to_json(OpticalModel(1, 1)))
         markers = Markers.of("edge", ["01", "02"], 0.5, [1.0, 2.0], [3.0, 4.0])
         journal.write(edit=markers_to_json(markers))
-        names = {"model": "m.opt", "mask": "m.mdf", "icf": "i.icf", "lines": "l.dat",
-                 "journal": "s.jsonl"}  # fmt: skip
+        names = {"model": "m.opt", "mask": "m.mdf", "icf": "i.icf", "binned": "b.icf",
+                 "lines": "l.dat", "journal": "s.jsonl"}  # fmt: skip
         written = {name: (folder / file).read_bytes() for name, file in names.items()}
     return written | {
         "regions": format_regions(shapes).encode(), "frames": tuple(_frames()),

@@ -136,7 +136,7 @@ class ModelFitter:
         self.plane = mask_domains({k: slit for k, slit in mask.items() if k not in off} or mask)
         self.half = 0.5 * self.direction.split(nx, ny)[0]
 
-    def likely(self, name, on_mask=None):
+    def likely(self, name, on_mask=None, *, across=False):
         """Return the likely sizes of the terms of a model, as `fit_field` takes them.
 
         Parameters
@@ -144,9 +144,12 @@ class ModelFitter:
         name : str
         on_mask : Markers, optional
             If the field is the mask: where these are in it, and on the frame, tells its size.
+        across : bool, optional
+            Whether the values are positions across the dispersion, as those of CRV always are.
         """
-        domains, scale = (self.detector, 1.0) if on_mask is None else (self.plane, None)
-        if scale is None:
+        aspect = self.instrument.aspect
+        domains, scales = self.detector, self.direction.join(1.0, aspect)
+        if on_mask is not None:
             mm = self.direction.split(*self.mask_points(on_mask))[1]
             px = self.split(on_mask)[1]
             known = np.isfinite(px)
@@ -156,12 +159,17 @@ class ModelFitter:
             else:  # a mask fills the frame, or nearly so
                 room = self.direction.split(*self.instrument.shape[::-1])[1]
                 scale = room / np.ptp(self.direction.split(*self.plane.values())[1])
-        reach = tuple(0.5 * scale * np.ptp(domains[axis]) for axis in ("x_domain", "y_domain"))
+            domains, scales = self.plane, (scale * aspect, scale * aspect)
+        reach = tuple(
+            0.5 * scale * np.ptp(domains[axis])
+            for axis, scale in zip(("x_domain", "y_domain"), scales, strict=True)
+        )
         # On the mask, the constant is not what OPT leaves, but all of it.
         sizes = (
             _SIZES[name] if on_mask is None else replace(_SIZES[name], constant=POSITION.constant)
         )
-        return partial(Smoothness.over, sizes, self.half, reach)
+        side = aspect if across or name == "crv" else 1.0
+        return partial(Smoothness.over, sizes, self.half, reach, side)
 
     def mask_points(self, markers):
         """Return (X, Y) mm of the points of the slits that markers stand for."""
@@ -227,7 +235,12 @@ class ModelFitter:
             values = [v - s for v, s in zip(values, shape(*position), strict=True)]
         points = [self.points(boxes, position, np.zeros(len(boxes)), v) for v in values]
 
-        options = {"exact": True} if self.by_hand else {"likely": self.likely("opt", boxes)}
+        options = [{"exact": True}] * 2
+        if not self.by_hand:
+            options = [
+                {"likely": self.likely("opt", boxes, across=across)}
+                for across in self.direction.join(False, True)
+            ]
 
         def fit(limits):
             fits = [
@@ -237,10 +250,10 @@ class ModelFitter:
                     limits,
                     what=f"OPT {axis}",
                     include=(0.0,),
-                    **options,
+                    **own,
                     **self.plane,
                 )
-                for p, axis in zip(points, "xy", strict=True)
+                for p, axis, own in zip(points, "xy", options, strict=True)
             ]
             return [part for k, part in enumerate(zip(*fits, strict=True)) if k != 2]
 

@@ -26,7 +26,7 @@ def nominal_opt(instrument, mask, degrees=(1, 1)):
 
     Notes
     -----
-    px per mm = arcsec / (pixel_scale × mm), the median over the slits, from WID and the side
+    px per mm = arcsec / (arcsec per px × mm), the median over the slits, from WID and the side
     along the dispersion, from LEN and the side across it. Where one of them is unknown in
     all slits, the other stands for both.
 
@@ -38,7 +38,7 @@ def nominal_opt(instrument, mask, degrees=(1, 1)):
     direction = instrument.direction
     along, across = (
         [
-            arcsec / (instrument.pixel_scale * direction.split(slit.dimx, slit.dimy)[axis])
+            arcsec / direction.split(slit.dimx, slit.dimy)[axis]
             for slit in mask.values()
             if (arcsec := (slit.width, slit.length)[axis]) > 0
         ]
@@ -51,7 +51,8 @@ def nominal_opt(instrument, mask, degrees=(1, 1)):
             "Add them to the mask file, in arcsec",
             file=mask.source.path if mask.source else None,
         )
-    scales = direction.join(np.median(along or across), np.median(across or along))
+    arcsec = np.array([np.median(along or across), np.median(across or along)])
+    scales = direction.join(*arcsec / instrument.scales)
     opt = OpticalModel(*degrees, **mask_domains(mask))
     coefficients = opt.coefficients
     coefficients[:, 0, 0] = [(n - 1) / 2 for n in (instrument.xpixels, instrument.ypixels)]

@@ -91,6 +91,9 @@ class Smoothness:
         Half the extent of the field in x and y, px.
     reference : float
         Where the constant is what OPT leaves: the local coordinate, scaled.
+    side : float
+        Of a pixel in the direction of the values, in units of one along the dispersion, in which
+        the others are.
     factor : float
         By which all sizes are larger.
     factors : tuple of float
@@ -102,11 +105,12 @@ class Smoothness:
     length: float
     reach: tuple
     reference: float
+    side: float = 1.0
     factor: float = 1.0
     factors: tuple = (1.0, 3.0, 10.0)
 
     @classmethod
-    def over(cls, sizes, frame, reach, points, domain, reference):
+    def over(cls, sizes, frame, reach, side, points, domain, reference):
         """Return that of a model over the part of a frame where there are points.
 
         Parameters
@@ -116,6 +120,7 @@ class Smoothness:
             Half the length of the frame along the dispersion, px.
         reach : tuple of float
             Half the extent of the field in x and y, px.
+        side : float
         points : Points
             Scaled to the domains. Either their local coordinates or their values are distances.
         domain : tuple of float
@@ -127,7 +132,7 @@ class Smoothness:
         length = 0.5 * (domain[1] - domain[0])
         if points.lines:
             length = abs(np.polyfit(points.u[known], points.values[known], 1)[0])
-        return cls(sizes, frame, max(length, 1.0), reach, float(scale(reference, domain)))
+        return cls(sizes, frame, max(length, 1.0), reach, float(scale(reference, domain)), side)
 
     def rows(self, terms):
         """Return rows of the design matrix, whose value is 0, and their errors.
@@ -158,8 +163,7 @@ class Smoothness:
         # A part of a frame shows so much less of its curvature.
         for reach, degree in zip((self.length, *self.reach), np.indices(shape), strict=True):
             size = size * (reach / self.frame) ** degree
-        size = size * self.frame
-        return np.minimum(self.factor * size, _ANY * self.frame)
+        return np.minimum(self.factor * size, _ANY) * self.frame / self.side
 
     def _whole(self, shape):
         """Sizes over a whole frame, in halves of its length."""

@@ -234,7 +234,7 @@ def _tune_wavelengths(cal, frame, catalog, kind):
     slits = [key for key in cal.good() if not cal.mask[key].reference]
     known = {key: _known(cal, key) for key in slits}
     known = {key: wavelength for key, wavelength in known.items() if np.isfinite(wavelength).any()}
-    lines = recognise(spectra, traces, known, catalog, _flips(cal)[0])
+    lines = recognise(spectra, traces, cal.instrument, known, catalog, _flips(cal)[0])
     if lines.status == "no lines":
         msg = f"the {kind} tells nothing: {lines.reason}. Give one with more light."
         raise FitError(msg)
@@ -354,11 +354,14 @@ def _change(cal, name, points, highest, what):
     if not finite.any():
         msg = f"{what}: nothing that was measured is where the calibration can compare it."
         raise FitError(msg)
-    frame = 0.5 * cal.instrument.direction.split(nx, ny)[0]
-    sizes, length = MOVED_ACROSS, 0.5 * np.ptp(model.domain)
+    direction, aspect = cal.instrument.direction, cal.instrument.aspect
+    frame = 0.5 * direction.split(nx, ny)[0]
+    sizes, side, length = MOVED_ACROSS, aspect, 0.5 * np.ptp(model.domain)
     if points.lines:
-        sizes, length = MOVED_ALONG, 0.5 * np.ptp(model(nx / 2, ny / 2, np.array(model.domain)))
-    smooth = Smoothness(sizes, frame, max(length, 1.0), (nx / 2, ny / 2), 0.0, factors=(1.0,))
+        sizes, side = MOVED_ALONG, 1.0
+        length = 0.5 * np.ptp(model(nx / 2, ny / 2, np.array(model.domain)))
+    reach = tuple(0.5 * np.array([nx, ny]) * direction.join(1.0, aspect))
+    smooth = Smoothness(sizes, frame, max(length, 1.0), reach, 0.0, side, factors=(1.0,))
     degrees = tuple(min(a, b) for a, b in zip(highest, model.degrees, strict=True))
     change, fit, _, notes = fit_field(
         type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth, doubt=True,

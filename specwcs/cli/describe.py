@@ -35,8 +35,9 @@ def _tell_instrument(name):
     ny, nx = instrument.shape
     along, _ = instrument.direction.split(nx, ny)
     half = 0.5 * along * instrument.linear_dispersion
+    scale = " × ".join(f'{side:g}"' for side in np.ravel(instrument.pixel_scale))
     lines = [
-        f'  detector     {nx} × {ny} px of {instrument.pixel_scale:g}"',
+        f"  detector     {nx} × {ny} px of {scale}",
         f"  dispersion   {instrument.direction}, {instrument.linear_dispersion:g} Å/px",
         f"  reference    {instrument.reference_lambda:g} Å; nominal range "
         f"{instrument.reference_lambda - half:.0f} to {instrument.reference_lambda + half:.0f} Å",

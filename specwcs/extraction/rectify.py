@@ -225,7 +225,7 @@ def warn_skipped(skipped):
 
 def slit_arcsec(slit, length, instrument):
     """Length of a slit, arcsec: by the mask, or by its length in px where that is not known."""
-    return slit.length if slit.length > 0 else length * instrument.pixel_scale
+    return slit.length if slit.length > 0 else length * instrument.scales[1]
 
 
 def slit_rectifier(cal, slit_id, grid=None, *, row=None, kernel="cubic", keep=True):

@@ -99,8 +99,9 @@ class Instrument:
     ----------
     name : str
         The name of the file without its suffix.
-    pixel_scale : float
-        arcsec per pixel.
+    pixel_scale : float or tuple of float
+        arcsec per pixel; two along x and y where they differ, such as of a frame that is binned
+        differently along its axes.
     xpixels, ypixels : int
         Columns and rows of a frame, after trimming.
     direction : Direction
@@ -128,7 +129,7 @@ class Instrument:
     """
 
     name: str
-    pixel_scale: float
+    pixel_scale: float | tuple[float, float]
     xpixels: int
     ypixels: int
     direction: Direction
@@ -147,11 +148,27 @@ class Instrument:
 
     def __post_init__(self):
         object.__setattr__(self, "direction", Direction(self.direction))
+        if isinstance(self.pixel_scale, tuple | list):
+            x, y = self.pixel_scale
+            # Of square pixels there is one way to say so: instruments compare equal.
+            object.__setattr__(self, "pixel_scale", x if x == y else (x, y))
 
     @property
     def shape(self):
         """Shape of a frame as an array, (ypixels, xpixels)."""
         return self.ypixels, self.xpixels
+
+    @property
+    def scales(self):
+        """Arcsec per pixel along and across the dispersion."""
+        pair = isinstance(self.pixel_scale, tuple)
+        return self.direction.split(*(self.pixel_scale if pair else 2 * (self.pixel_scale,)))
+
+    @property
+    def aspect(self):
+        """Side of a pixel across the dispersion, in units of that along it."""
+        along, across = self.scales
+        return across / along
 
     @classmethod
     def read(cls, path):
@@ -209,6 +226,20 @@ def _range(low, high, *, integer=False):
     return read
 
 
+def _pixel_scale(text, *, what, **place):
+    parts = text.split()
+    if len(parts) > 2 or (len(parts) == 2 and "," in text):
+        low, high = _SCALES
+        raise InputError(
+            f"invalid {what} '{text}'",
+            f"Must be one number from {low:g} to {high:g}, or two: along x and y.",
+            "Write two as in 0.25 0.5, with a space between.",
+            **place,
+        )
+    x, y = (parse_number(part, what, within=_SCALES, **place) for part in (parts[0], parts[-1]))
+    return x, y
+
+
 def _direction(text, *, what, **place):
     try:
         return Direction(text.upper())
@@ -251,6 +282,7 @@ def _amplifier_list(text, *, what, **place):
     return tuple(Amplifier(*(Section.parse(part, **place) for part in pair)) for pair in pairs)
 
 
+_SCALES = (1e-4, 100.0)  # arcsec per pixel
 _REQUIRED = {
     "detector": ("pixel_scale", "xpixels", "ypixels"),
     "grism": ("dispersion_direction", "linear_dispersion", "reference_lambda"),
@@ -260,7 +292,7 @@ _FILES = (
     *("trim", "overscan", "amplifiers"),
 )
 _READERS = {
-    "pixel_scale": _range(1e-4, 100.0),
+    "pixel_scale": _pixel_scale,
     "xpixels": _range(2, 65536, integer=True),
     "ypixels": _range(2, 65536, integer=True),
     "dispersion_direction": _direction,

@@ -31,6 +31,14 @@ def _finite(node):
     return dict(node)
 
 
+def _sides(pixel_scale):
+    """Return the sides of a pixel, one number or a list of two, if they are finite."""
+    sides = np.array(pixel_scale, dtype=float)
+    if not np.isfinite(sides).all():
+        raise InputError(f"pixel_scale is {pixel_scale}", "Must be finite")
+    return sides.tolist()
+
+
 def _control(points, slit):
     points = np.array(points, dtype=float)
     if not np.isfinite(points).all():
@@ -47,6 +55,7 @@ class InstrumentConverter(Converter):
     def to_yaml_tree(self, obj, tag, ctx):
         node = {field.name: getattr(obj, field.name) for field in fields(obj)}
         node = {name: value for name, value in node.items() if value is not None}
+        node["pixel_scale"] = _sides(obj.pixel_scale)
         node["direction"] = str(obj.direction)
         node["description"] = dict(obj.description)
         node["amplifiers"] = [
@@ -65,6 +74,7 @@ class InstrumentConverter(Converter):
         from specwcs.inputs.instrument import Amplifier, Instrument, Section
 
         values = _finite(node)
+        values["pixel_scale"] = _sides(node["pixel_scale"])
         values["direction"] = Direction(node["direction"])
         values["description"] = MappingProxyType(dict(node["description"]))
         values["amplifiers"] = tuple(

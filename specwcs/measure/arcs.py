@@ -13,8 +13,9 @@ from specwcs.threads import each
 __all__ = ["ArcSpectra", "ArcSpectrum", "arc_spectra"]
 
 _T = (0.15, 0.85)
-# Rows that one spectrum takes at most: on a long slit the curved lines would blur.
-_ROWS = 41
+# Rows that one spectrum takes at most, were they as high as columns are wide: on a long slit the
+# curved lines would blur. So few it takes, if it can.
+_ROWS, _FEWEST = 41, 3
 # Largest misalignment of the two halves of a slit that is looked for, px.
 _SHEAR = 6
 
@@ -56,7 +57,7 @@ def arc_spectra(image, variance, mask, traces, instrument):
     """Average an arc frame along each slit, following the slit's tilt.
 
     The average is that of the middle half of the values at each column, over t = .15 … .85
-    and at most 41 rows: a cosmic ray or a bad row does not show.
+    and at most 41 rows, as high as columns are wide: a cosmic ray or a bad row does not show.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ def arc_spectra(image, variance, mask, traces, instrument):
     """
     frame = np.asarray(image, float), np.asarray(variance, float), np.asarray(mask, bool)
     scale = scale_along(traces.mask, instrument)
+    most = max(_ROWS / instrument.aspect, _FEWEST)
     names = [name for name, slit in traces.mask.items() if not slit.reference]
     tilts = {name: scale * _tilt(traces.mask[name], instrument) for name in names}
     spectra = []
@@ -83,7 +85,7 @@ def arc_spectra(image, variance, mask, traces, instrument):
             continue
 
         def one(name, sign=sign):
-            return _spectrum(*frame, traces, name, sign * tilts[name])
+            return _spectrum(*frame, traces, name, sign * tilts[name], most)
 
         found = zip(names, each(one, names), strict=True)
         spectra.append({name: s for name, s in found if s is not None})
@@ -105,19 +107,19 @@ def _tilt(slit, instrument):
 
 def _expected_width(mask, instrument):
     """Projected slit width with two pixels of blur, px; 4 where the width is unknown."""
-    width = [s.width / instrument.pixel_scale for s in mask.values() if s.width and not s.reference]
+    width = [s.width / instrument.scales[0] for s in mask.values() if s.width and not s.reference]
     return float(np.hypot(np.median(width), 2.0)) if width else 4.0
 
 
-def _spectrum(image, variance, bad, traces, name, tilt):
-    """Average one slit; None where it has no row on the frame."""
+def _spectrum(image, variance, bad, traces, name, tilt, most):
+    """Average one slit over `most` rows; None where it has no row on the frame."""
     ny, nx = image.shape
     p = np.arange(nx, dtype=float)
     ends = [np.median(traces.q(name, t, p)) for t in _T]
     height = ends[0] - ends[1]
     if not np.isfinite(height) or height < 2 or ends[1] > ny - 3 or ends[0] < 2:
         return None
-    rows = int(np.clip(height, 3, _ROWS))
+    rows = int(np.clip(height, _FEWEST, most))
     half = 0.5 * (_T[1] - _T[0]) * rows / height
     t = np.linspace(0.5 - half, 0.5 + half, rows)
     shift = np.interp(t, _KNOTS, tilt)

@@ -106,7 +106,7 @@ def find_traces(image, mask, instrument):
         If no layout of the mask stands out.
     """
     reduced = reduce_frame(*canonical_data(image, instrument))
-    profile = _best_profile(reduced, 2 * len(mask))
+    profile = _best_profile(reduced, instrument, 2 * len(mask))
     if _overfills(profile, mask, instrument):
         return [_traces(reduced, profile, nominal_layout(profile, mask, instrument), instrument, 0)]
     layouts = find_layouts(profile, mask, instrument)
@@ -118,9 +118,9 @@ def find_traces(image, mask, instrument):
     ]
 
 
-def _best_profile(reduced, n_edges):
+def _best_profile(reduced, instrument, n_edges):
     """Return the stretch of columns in which most edges are seen."""
-    profiles = [central_profile(reduced, middle) for middle in MIDDLES]
+    profiles = [central_profile(reduced, middle, aspect=instrument.aspect) for middle in MIDDLES]
     return max(profiles, key=lambda profile: _visible(profile, n_edges))
 
 

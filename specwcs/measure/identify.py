@@ -82,6 +82,7 @@ def _prior(arcs, traces, instrument):
     length, height = instrument.direction.split(instrument.xpixels, instrument.ypixels)
     middle = 0.5 * (length - 1)
     row = np.array([float(traces.q(name, 0.5, middle)) for name in names]) - 0.5 * (height - 1)
+    row = instrument.aspect * row
     prior = Prior(instrument.linear_dispersion, instrument.reference_lambda, scale * u, row, length)
     return prior, names
 

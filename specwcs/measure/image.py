@@ -175,10 +175,10 @@ def match_apertures(spots, X, Y, scale, shape, flips=None):
         )
         raise FitError(msg)
     tried = [flips] if flips is not None else list(product((False, True), repeat=2))
-    mask = np.stack([X * scale[0], Y * scale[1]], axis=1)
+    mask = np.stack([X, Y], axis=1)
     found = []
     for flip in tried:
-        found += _layouts(spots, mask * np.where(flip, -1.0, 1.0), shape, flip)
+        found += _layouts(spots, mask * np.where(flip, -1.0, 1.0), np.array(scale), shape, flip)
     found.sort(key=lambda layout: -layout[0])
     if not found or found[0][0] < _SEEN:
         best = found[0] if found else (0.0, np.full(len(X), -1))
@@ -216,7 +216,7 @@ def _same_places(one, other):
     return np.mean(away < _SAME) > _RIVAL
 
 
-def _layouts(spots, mask, shape, flip):
+def _layouts(spots, mask, scale, shape, flip):
     """Return the best layouts of one mirror image: (score, spots, flip, places)."""
     centre = 0.5 * (np.array(shape[::-1]) - 1)
     voters = mask[np.unique(np.linspace(0, len(mask) - 1, _VOTERS).astype(int))]
@@ -224,7 +224,7 @@ def _layouts(spots, mask, shape, flip):
     bright = seen[: 2 * _VOTERS]
     votes = {}
     for stretch, turn in product(_SCALES, _ROTATIONS):
-        turned = _turned(voters, 1 + stretch, turn) + centre
+        turned = scale * _turned(voters, 1 + stretch, turn) + centre
         shift = (bright[:, None] - turned[None]).reshape(-1, 2)
         cells, counts = np.unique(np.rint(shift / _CELL), axis=0, return_counts=True)
         for best in np.argsort(-counts, kind="stable")[:_PLACES]:
@@ -234,7 +234,8 @@ def _layouts(spots, mask, shape, flip):
     found = []
     best = sorted(votes.values(), key=lambda vote: -vote[0])[:_CANDIDATES]
     for _, stretch, turn, shift in best:
-        layout = _refined(_turned(mask, 1 + stretch, turn) + centre + shift, mask, spots, shape)
+        places = scale * _turned(mask, 1 + stretch, turn) + centre + shift
+        layout = _refined(places, mask, spots, shape)
         if layout is not None:
             found.append((*layout[:2], flip, layout[2]))
     return found

@@ -140,7 +140,7 @@ class Layout:
 # -- the profile ----------------------------------------------------------------
 
 
-def central_profile(reduced, middle, *, size=4, width=0.25):
+def central_profile(reduced, middle, *, aspect=1.0, size=4, width=0.25):
     """Add up the columns around `middle` along the slope that sharpens the edges most.
 
     Parameters
@@ -148,6 +148,8 @@ def central_profile(reduced, middle, *, size=4, width=0.25):
     reduced : Reduced
     middle : float
         Centre of the stretch, as a fraction of the frame.
+    aspect : float
+        Height of a row, in widths of a column.
     size : int
         Averaged columns that are joined before slopes are tried.
     width : float
@@ -168,7 +170,8 @@ def central_profile(reduced, middle, *, size=4, width=0.25):
     frequency = 2j * np.pi * np.fft.rfftfreq(rise.shape[1])
     spectrum = np.fft.rfft(rise, axis=1)
     step = 1.0 / max(np.abs(offset).max(), 1.0)
-    slopes = np.arange(-SLOPE_RANGE, SLOPE_RANGE + step, step)
+    steepest = SLOPE_RANGE / aspect
+    slopes = np.arange(-steepest, steepest + step, step)
     power = [
         np.sum(np.abs(np.sum(spectrum * np.exp(frequency * s * offset[:, None]), axis=0)) ** 2)
         for s in slopes

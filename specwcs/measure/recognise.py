@@ -33,13 +33,14 @@ _FEWEST_PEAKS = 4
 _BEYOND = 1e-3
 
 
-def recognise(arcs, traces, known, catalog, flip_u=False):
+def recognise(arcs, traces, instrument, known, catalog, flip_u=False):
     """Identify the lines of a frame by wavelengths that were known before.
 
     Parameters
     ----------
     arcs : ArcSpectra
     traces : Traces
+    instrument : Instrument
     known : mapping of str to ndarray, shape (columns,)
         The wavelength, Å, of each column of slits, in their middle; NaN where it is not known.
     catalog : LineCatalog
@@ -65,7 +66,7 @@ def recognise(arcs, traces, known, catalog, flip_u=False):
     n_peaks = len(task.tables[flip_u].p)
     if n_peaks < _FEWEST_PEAKS:
         return task.nothing("no lines", f"{n_peaks} lines are seen, {_FEWEST_PEAKS} needed")
-    before = _before([known[name] for name in names], names, traces, flip_u)
+    before = _before([known[name] for name in names], names, traces, instrument, flip_u)
     low, high = (f(f(known[n][np.isfinite(known[n])]) for n in names) for f in (min, max))
     lines = LineTable.from_catalog(catalog, low, high)
     if not len(lines.wavelength):
@@ -83,7 +84,7 @@ def _where_known(spectrum, wavelength):
     return replace(spectrum, good=spectrum.good & np.isfinite(wavelength))
 
 
-def _before(known, names, traces, flip_u):
+def _before(known, names, traces, instrument, flip_u):
     """Return what is known as a `Solution`."""
     length = traces.shape[1]
     p = np.arange(length)
@@ -98,6 +99,7 @@ def _before(known, names, traces, flip_u):
         series.append(chebyshev.chebfit(x, target, DEGREE, w=np.where(there, 1.0, _BEYOND)))
     middle = 0.5 * (length - 1)
     row = [float(traces.q(name, 0.5, middle)) - 0.5 * (traces.shape[0] - 1) for name in names]
+    row = instrument.aspect * np.array(row)
     place = np.stack([np.zeros(len(names)), row], axis=1) / (0.5 * length)
     return Solution(np.array(series), length, flip_u, place)
 

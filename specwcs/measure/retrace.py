@@ -83,7 +83,7 @@ def retrace(image, traces, instrument, slits, *, objects=False):
     expected = np.repeat(np.isin(list(traces.mask), slits), 2)
     field = _MovedField(traces.field, domain(edges, reduced.shape), np.zeros(4))
     middle = 0.5 * (reduced.shape[1] - 1)
-    stiff = _stiff(field, edges, columns)
+    stiff = _stiff(field, edges, columns, instrument.aspect)
     field.moved[0] = _shift(reduced, field, edges)
     for _ in range(_ROUNDS):
         q = field(edges.u[:, np.newaxis], edges.v[:, np.newaxis], columns)
@@ -273,8 +273,8 @@ def _robust_fit(terms, away, edge, stiff):
     return value
 
 
-def _stiff(field, edges, columns):
+def _stiff(field, edges, columns, aspect):
     """How much shift, stretch and turns may be, px, 1 sigma."""
     scale = field_scale(field, edges, columns.mean())
-    size = np.array([scale * np.ptp(edges.v), np.ptp(columns), scale * np.ptp(edges.u)])
+    size = np.array([scale * np.ptp(edges.v), np.ptp(columns) / aspect, scale * np.ptp(edges.u)])
     return np.append(_FARTHEST, np.maximum(_STIFF * size, 0.1))

@@ -8,7 +8,7 @@ __all__ = ["scale_along"]
 def scale_along(mask, instrument):
     """Return the nominal scale along the dispersion, px/mm.
 
-    It is the median over the slits of ``arcsec / (pixel_scale x mm)``, from the width of the
+    It is the median over the slits of ``arcsec / (arcsec per px x mm)``, from the width of the
     slits where it is known, else from their length, else from reference slits too.
 
     Parameters
@@ -27,7 +27,7 @@ def scale_along(mask, instrument):
         for ratio in (_width_ratio, _length_ratio):
             known = [r for slit in slits if (r := ratio(slit)) > 0]
             if known:
-                return float(np.median(known)) / instrument.pixel_scale
+                return float(np.median(known)) / instrument.scales[0]
     return 1.0
 
 

@@ -213,7 +213,7 @@ def nominal_scale(mask, instrument):
     """Return px per mm across the dispersion from the slits' LEN; None where all are unknown."""
     along_x = instrument.direction.along_x
     scales = [
-        slit.length / (instrument.pixel_scale * (slit.dimy if along_x else slit.dimx))
+        slit.length / (instrument.scales[1] * (slit.dimy if along_x else slit.dimx))
         for slit in mask.values()
         if slit.length > 0
     ]

@@ -64,7 +64,8 @@ class Prior:
     offset : ndarray, shape (n_slits,)
         Where the mask puts the reference wavelength: px from the middle of the frame.
     row : ndarray, shape (n_slits,)
-        Row of the middle of each slit: px from the middle of the frame.
+        Row of the middle of each slit, from the middle of the frame: as many px as it would be
+        were rows as high as columns are wide.
     length : int
         Columns of the frame.
     bend : float

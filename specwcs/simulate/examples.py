@@ -32,9 +32,10 @@ def wrong(instrument, *, scale=0.03, dispersion=-0.03):
     -------
     Instrument
     """
+    believed = (side / (1 + scale) for side in instrument.scales)
     return replace(
         instrument,
-        pixel_scale=instrument.pixel_scale / (1 + scale),
+        pixel_scale=instrument.direction.join(*believed),
         linear_dispersion=instrument.linear_dispersion * (1 + dispersion),
     )
 
@@ -46,6 +47,7 @@ def example(
     kind="mos",
     seed=1,
     *,
+    pixel_scale=0.3,
     line_curvature=None,
     offset=(30.0, -10.0),
     rotation=0.3,
@@ -69,6 +71,8 @@ def example(
         ``"mos"`` or ``"longslit"``.
     seed : int
         Chooses the mask, and what `Observation` leaves to chance.
+    pixel_scale : float or tuple of float
+        See `Instrument`.
     line_curvature : float, optional
         Sagitta of a line over the whole frame, px; by default 3, and 4 for a longslit.
     offset : tuple of float
@@ -95,7 +99,7 @@ def example(
     along = direction.split(shape[1], shape[0])[0]
     instrument = Instrument(
         name="simulated",
-        pixel_scale=0.3,
+        pixel_scale=pixel_scale,
         xpixels=shape[1],
         ypixels=shape[0],
         direction=direction,

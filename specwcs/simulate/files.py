@@ -39,11 +39,12 @@ def write_instrument(path, instrument, overwrite=False):
     overwrite : bool, optional
         Whether an existing file may be replaced.
     """
+    scale = " ".join(repr(side) for side in np.ravel(instrument.pixel_scale).tolist())
     lines = (
         "[Description]",
         "instrument = simulated by specwcs",
         "[Detector]",
-        f"pixel_scale = {instrument.pixel_scale!r}  # arcsec/px",
+        f"pixel_scale = {scale}  # arcsec/px",
         f"xpixels = {instrument.xpixels}",
         f"ypixels = {instrument.ypixels}",
         "[Grism]",

@@ -37,7 +37,7 @@ def random_mask(
     n_slits : int
         Number of slits, with the tilted and the reference ones.
     instrument : Instrument
-        Gives the frame, the direction and the pixel scale.
+        Gives the frame, the direction and the pixel scales.
     seed : int
     tilted : int
         How many slits are rotated, by 25 to 40 degrees to either side.
@@ -71,18 +71,18 @@ def random_mask(
             f"Must be at least {tilted + reference}.",
         )
     rng = np.random.default_rng(seed)
-    scale = arcsec_per_mm / instrument.pixel_scale  # px per mm
+    scale_along, scale = (arcsec_per_mm / side for side in instrument.scales)  # px per mm
     along, across = instrument.direction.split(instrument.xpixels, instrument.ypixels)
     kind = rng.permutation(np.repeat([2, 1, 0], [reference, tilted, n_slits - reference - tilted]))
     if half_off:
         kind = np.sort(kind)  # the slit at the border is an ordinary one
     rot = np.where(kind == 1, rng.uniform(25, 40, n_slits) * rng.choice([-1, 1], n_slits), 0.0)
-    box = 4.0 / instrument.pixel_scale  # px
+    box = 4.0 / instrument.scales[1]  # px
     gaps = rng.uniform(*gaps, n_slits)
     share = np.where(kind == 2, 0.0, rng.uniform(0.7, 1.3, n_slits))
     room = 0.94 * across - gaps.sum() - box * reference
     extent = np.where(kind == 2, box, share * room / share.sum())  # px across the dispersion
-    slit_px = width / instrument.pixel_scale
+    slit_px = width / instrument.scales[1]
     if extent.min() < 3 * slit_px:
         raise InputError(
             f"{n_slits} slits do not fit across {across} pixels", "", "Ask for fewer slits."
@@ -91,7 +91,7 @@ def random_mask(
     if half_off:
         end += 0.03 * across + extent[0] / 2
     v = (end + extent / 2) / scale
-    u = rng.uniform(-spread, spread, n_slits) * along / scale
+    u = rng.uniform(-spread, spread, n_slits) * along / scale_along
     angle = np.radians(np.abs(rot))
     length = np.where(kind == 2, box, (extent - slit_px * np.sin(angle)) / np.cos(angle)) / scale
     side = np.where(kind == 2, box, slit_px) / scale
@@ -110,7 +110,7 @@ def longslit(instrument, *, arcsec_per_mm=1.7, width=0.9, fill=0.92):
     Parameters
     ----------
     instrument : Instrument
-        Gives the frame, the direction and the pixel scale.
+        Gives the frame, the direction and the pixel scales.
     arcsec_per_mm : float
         Plate scale at the mask.
     width : float
@@ -124,7 +124,7 @@ def longslit(instrument, *, arcsec_per_mm=1.7, width=0.9, fill=0.92):
         Oriented for the instrument's direction, without flips.
     """
     across = instrument.direction.split(instrument.xpixels, instrument.ypixels)[1]
-    length = fill * across * instrument.pixel_scale / arcsec_per_mm
+    length = fill * across * instrument.scales[1] / arcsec_per_mm
     slit = _slit(
         "1",
         instrument.direction,
@@ -145,7 +145,7 @@ def pinholes(instrument, *, rows=9, columns=13, size=0.8, arcsec_per_mm=1.7, fil
     Parameters
     ----------
     instrument : Instrument
-        Gives the frame, the direction and the pixel scale.
+        Gives the frame, the direction and the pixel scales.
     rows, columns : int
         Holes across and along the dispersion.
     size : float
@@ -161,10 +161,9 @@ def pinholes(instrument, *, rows=9, columns=13, size=0.8, arcsec_per_mm=1.7, fil
         Oriented for the instrument's direction, without flips.
     """
     along, across = instrument.direction.split(instrument.xpixels, instrument.ypixels)
-    scale = arcsec_per_mm / instrument.pixel_scale  # px per mm
     u, v = (
-        0.5 * fill * n / scale * np.linspace(-1, 1, count)
-        for n, count in ((along, columns), (across, rows))
+        0.5 * fill * n * side / arcsec_per_mm * np.linspace(-1, 1, count)
+        for n, side, count in zip((along, across), instrument.scales, (columns, rows), strict=True)
     )
     side = size / arcsec_per_mm
     holes = [

@@ -35,7 +35,7 @@ class Observation:
     passband : tuple of float
         Where a filter cuts the spectra, (start, stop) in Angstrom.
     psf : float
-        Full width at half maximum of the point spread function, px.
+        Full width at half maximum of the point spread function, px along the dispersion.
     medium : str
         What the wavelengths are measured in, ``"air"`` or ``"vacuum"``.
     detector : Detector
@@ -419,7 +419,7 @@ class Observation:
 
     def _add_star(self, image, truth, star, position, seeing):
         """Add a star: a Gaussian along the slit, blurred by the optics."""
-        fwhm = np.hypot(seeing / self.instrument.pixel_scale, self.psf)  # px
+        fwhm = np.hypot(seeing / self.instrument.scales[1], self._sigma[1] * _FWHM)  # px
         for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
             offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
             profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
@@ -430,7 +430,9 @@ class Observation:
 
     @property
     def _sigma(self):
-        return self.psf / _FWHM
+        """Standard deviation of the point spread function, px along and across the dispersion."""
+        along = self.psf / _FWHM
+        return along, along / self.spectrograph.aspect
 
     @cached_property
     def _slit_pixels(self):

@@ -3,8 +3,9 @@
 The image of a slit in one wavelength is its rectangle, as the optics project it, blurred
 by a Gaussian point spread function and integrated over pixels. Blurring and the rectangle
 separate along the slit and across it, so that every pixel is a product of two closed
-forms. Their building block is ``F(z) = z Phi(z) + phi(z)``, the integral of the normal
-distribution function Phi; integrals over a box are differences of it.
+forms; of a tilted slit on pixels that are not square, whose image is no rectangle, this is
+an approximation at its ends. Their building block is ``F(z) = z Phi(z) + phi(z)``, the
+integral of the normal distribution function Phi; integrals over a box are differences of it.
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ def add_lines(image, truth, wavelength, strength, sigma, response):
     strength : ndarray, shape (n,)
         Electrons per pixel at the peak of the image of a wide slit; per row, a line holds
         this times the slit's projected width in px.
-    sigma : float
-        Standard deviation of the point spread function, px.
+    sigma : tuple of float
+        Standard deviation of the point spread function along rows and columns, px.
     response : callable
         Illumination of the slit as a function of t.
     """
@@ -59,8 +60,8 @@ def add_aperture(image, truth, level, sigma, response):
     truth : SlitTruth
     level : float
         Electrons per pixel in a wide slit.
-    sigma : float
-        Standard deviation of the point spread function, px.
+    sigma : tuple of float
+        Standard deviation of the point spread function along rows and columns, px.
     response : callable
         Illumination of the slit as a function of t.
     """
@@ -70,14 +71,15 @@ def add_aperture(image, truth, level, sigma, response):
     count = [int(np.ceil(_RAYS * (np.hypot(*np.ptp(e, axis=1)) + 1))) for e in (ends, sides)]
     t, offset = ((np.arange(n) + 0.5) / n for n in count)
     p, q = truth.pixel(t[:, np.newaxis], None, offset - 0.5)
-    margin = int(np.ceil(_REACH * sigma)) + 1
+    margin = int(np.ceil(_REACH * max(sigma))) + 1
     first = np.array([int(np.floor(v.min())) - margin for v in (q, p)])
     size = np.array([int(np.ceil(v.max())) + margin + 1 for v in (q, p)]) - first
     weight = np.broadcast_to(response(t)[:, np.newaxis], p.shape).ravel()
     area = abs(np.linalg.det(np.stack([ends[:, 1] - ends[:, 0], sides[:, 1] - sides[:, 0]])))
     edges = [np.arange(n * _CELLS + 1) / _CELLS + f - 0.5 for n, f in zip(size, first, strict=True)]
     cells, _, _ = np.histogram2d(q.ravel(), p.ravel(), edges, weights=weight)
-    cells = gaussian_filter(cells, sigma * _CELLS, mode="constant", truncate=_REACH)
+    blur = [s * _CELLS for s in sigma[::-1]]
+    cells = gaussian_filter(cells, blur, mode="constant", truncate=_REACH)
     light = cells.reshape(size[0], _CELLS, size[1], _CELLS).sum(axis=(1, 3))
     light *= level * area / p.size
     rows, columns = (f + np.arange(n) for f, n in zip(first, size, strict=True))
@@ -120,7 +122,7 @@ class _LineImages:
             Share of a row's light per pixel, times the slit's projected width in px.
         t : ndarray, shape (n, rows, 1)
         """
-        reach = _REACH * (sigma + 0.3) * np.hypot(1, self.lean) + 2
+        reach = _REACH * (max(sigma) + 0.3) * np.hypot(1, self.lean) + 2
         span = int(np.ceil(self.half.max() + np.abs(self.side[1]).max() + reach))
         rows = np.round(self.centre) + np.arange(-span, span + 1)[:, np.newaxis]
         centre, slope, t = self._centre_line(rows)
@@ -142,7 +144,7 @@ class _LineImages:
 
     def _across(self, distance, slope, sigma):
         """Profile across the slit, whose axis leans by `slope`; lengths are along the row."""
-        sigma = np.sqrt(sigma**2 * (1 + slope**2) + slope**2 / 12)
+        sigma = np.sqrt(sigma[0] ** 2 + slope**2 * (sigma[1] ** 2 + 1 / 12))
         rise = _box_step((distance + self.cut / 2) / sigma, 1 / sigma)
         return rise - _box_step((distance - self.cut / 2) / sigma, 1 / sigma)
 
@@ -151,7 +153,7 @@ class _LineImages:
         along, across = self.side / np.hypot(*self.side)
         # The parallel to the short sides through a pixel meets the centre line here.
         foot = rows - distance * self.side[1] / self.cut
-        sigma = np.sqrt(sigma**2 + across**2 / 12)
+        sigma = np.sqrt(along**2 * sigma[1] ** 2 + across**2 * (sigma[0] ** 2 + 1 / 12))
         left, right = (
             _box_step((along - slope * across) * (end - foot) / sigma, along / sigma)
             for end in (self.left, self.right)
@@ -193,8 +195,8 @@ class SlitPixels:
         truth : SlitTruth
         shape : tuple of int
             Of the canonical frame, (nq, np).
-        sigma : float
-            Standard deviation of the point spread function, px.
+        sigma : tuple of float
+            Standard deviation of the point spread function along rows and columns, px.
 
         Yields
         ------
@@ -202,6 +204,7 @@ class SlitPixels:
         """
         columns = np.arange(shape[1], dtype=float)
         ends = [truth.edge(columns, t) for t in (0.0, 1.0)]
+        _, sigma = sigma  # a column's light ends where an edge crosses it
         # With the slit's short side askew, light fades over a ramp at its ends.
         ramps = [truth.edge(columns, t, 0.5) - truth.edge(columns, t, -0.5) for t in (0.0, 1.0)]
         margin = _REACH * (sigma + 0.3) + np.abs(ramps).max() / 2

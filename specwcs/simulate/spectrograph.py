@@ -36,7 +36,7 @@ class Spectrograph:
     collimator : float
         Focal length of the collimator, mm.
     camera : float
-        Focal length of the camera, pixels.
+        Focal length of the camera, pixels along the dispersion.
     grooves : float
         Diffraction order times groove density, lines per mm.
     wedge : float
@@ -58,10 +58,12 @@ class Spectrograph:
     tangential : tuple of float
         Tangential distortion, the P1 and P2 of Brown (1966), per tangent.
     decentre : tuple of float
-        Offset of the centre of the distortion from the camera's axis, pixels along and
-        across the dispersion.
+        Offset of the centre of the distortion from the camera's axis along and across the
+        dispersion, in units of the pixels along it.
     flipx, flipy : bool
         Whether the mask's X, or Y, is mirrored in the spectrograph.
+    aspect : float
+        Side of a pixel across the dispersion, in units of that along it.
 
     Notes
     -----
@@ -70,7 +72,8 @@ class Spectrograph:
     the axis, so that the direction cosines times the index are kept there. On the grating
     the component along the grooves is kept and the one across them grows by ``grooves *
     wavelength`` (the grating equation in three dimensions, conical diffraction). The
-    camera projects tangents of angles, then distorts and turns them.
+    camera projects tangents of angles, then distorts and turns them; pixels, which may be
+    binned differently along their axes, divide what falls there.
 
     Wavelengths are those in the medium around the grating (air, unless it is in vacuum).
     """
@@ -90,6 +93,7 @@ class Spectrograph:
     decentre: tuple[float, float] = (0.0, 0.0)
     flipx: bool = False
     flipy: bool = False
+    aspect: float = 1.0
 
     @classmethod
     def from_instrument(
@@ -113,7 +117,7 @@ class Spectrograph:
         Parameters
         ----------
         instrument : Instrument
-            Gives the frame, the direction, the pixel scale, the linear dispersion and the
+            Gives the frame, the direction, the pixel scales, the linear dispersion and the
             reference wavelength.
         arcsec_per_mm : float
             Plate scale of the telescope at the mask.
@@ -121,8 +125,8 @@ class Spectrograph:
             ``"grism"`` (prism of BK7 with a grating, straight through) or ``"grating"``
             (bare, in Littrow condition).
         line_curvature : float
-            Sagitta, pixels, of the image of a straight slit as long as the frame is wide
-            across the dispersion. It sets the focal lengths: a short camera curves more.
+            Sagitta, pixels along the dispersion, of the image of a straight slit as long as the
+            frame is wide across it. It sets the focal lengths: a short camera curves more.
         offset : tuple of float
             Where the field's centre falls at the reference wavelength, (x, y) pixels from
             the centre of the frame.
@@ -152,13 +156,14 @@ class Spectrograph:
                 raise InputError(f"invalid {name} {value!r}", "Must be > 0.")
         ny, nx = instrument.shape
         along, across = instrument.direction.split(nx, ny)
+        across *= instrument.aspect  # in the unit of the camera, pixels along the dispersion
         glass = _DISPERSERS[disperser]
         camera, grooves, wedge = _design(instrument, glass, line_curvature, across)
         corner = math.hypot(along, across) / 2 / camera  # tangent of the field angle
         return cls(
             direction=instrument.direction,
             shape=(ny, nx),
-            collimator=camera * instrument.pixel_scale / arcsec_per_mm,
+            collimator=camera * instrument.scales[0] / arcsec_per_mm,
             camera=camera,
             grooves=grooves,
             wedge=math.degrees(wedge),
@@ -172,6 +177,7 @@ class Spectrograph:
             decentre=(0.01 * along, -0.02 * across),
             flipx=flipx,
             flipy=flipy,
+            aspect=instrument.aspect,
         )
 
     def project(self, X, Y, wavelength):
@@ -239,7 +245,7 @@ class Spectrograph:
         p0, q0 = self.direction.canonical_pixel(*self.axis, self.shape)
         return (
             p0 + self.camera * (cos * along - sin * across),
-            q0 + self.camera * (sin * along + cos * across),
+            q0 + self.camera * (sin * along + cos * across) / self.aspect,
         )
 
 

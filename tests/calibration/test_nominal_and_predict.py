@@ -1,5 +1,7 @@
 """Models from nominal values, the markers that models predict, and fits with nothing to spare."""
 
+from dataclasses import replace
+
 import calibration_cases as cases
 import hand
 import numpy as np
@@ -101,6 +103,18 @@ def test_boxes_cover_their_slits():
             [side / obs.instrument.pixel_scale for side in sides], rel=0.02
         )
         assert 0 <= angle < 180
+
+
+@pytest.mark.parametrize("direction", ["LR", "BU"])
+def test_the_nominal_scale_is_that_of_each_axis(direction):
+    """Also where the mask knows its size in arcsec along one axis only."""
+    obs = example(direction, (600, 800), n_slits=4, pixel_scale=(0.3, 0.6))
+    for unknown in ({}, {"width": 0.0}, {"length": 0.0}):
+        mask = Mask([replace(slit, **unknown) for slit in obs.mask.values()])
+        opt = nominal_opt(obs.instrument, mask)
+        middle = np.array(opt(0.0, 0.0))
+        sides = [np.subtract(opt(*corner), middle) for corner in ((1.0, 0.0), (0.0, 1.0))]
+        np.testing.assert_allclose(sides, np.diag([1.7 / 0.3, 1.7 / 0.6]), rtol=2e-3, atol=1e-9)
 
 
 def test_lines_that_fall_nowhere_are_an_error():

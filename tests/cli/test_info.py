@@ -47,6 +47,15 @@ def test_facts_of_an_instrument(specwcs, observed):
     assert "nominal range 4750 to 9250 Å" in out
 
 
+def test_facts_of_an_instrument_with_pixels_of_two_sides(specwcs, observed, tmp_path):
+    path = tmp_path / "binned.icf"
+    path.write_text(observed.instrument.read_text().replace("pixel_scale = ", "pixel_scale = 0.5 "))
+    _, out, _ = specwcs("info", path, "--json")
+    assert json.loads(out)["pixel_scale"] == [0.5, pytest.approx(0.3, rel=0.05)]
+    _, out, _ = specwcs("info", path)
+    assert 'px of 0.5" × 0.' in out
+
+
 def test_facts_of_a_mask_with_faults(specwcs, observed, tmp_path):
     path = tmp_path / "mask.mdf"
     path.write_text(observed.mask.read_text() + "bad nan 1 0 0 0 1 1 0\n")

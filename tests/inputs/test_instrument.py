@@ -65,6 +65,24 @@ def test_values(read):
     assert instrument.trim is None
 
 
+@pytest.mark.parametrize(
+    ("direction", "scales", "aspect"), [("LR", (0.25, 0.5), 2.0), ("UB", (0.5, 0.25), 0.5)]
+)
+def test_pixels_may_have_two_sides(read, direction, scales, aspect):
+    text = ICF.replace("= 0.43", "= 0.25  0.5  # along x and y").replace("= LR", f"= {direction}")
+    instrument = read(text)
+    assert instrument.pixel_scale == (0.25, 0.5)
+    assert (instrument.scales, instrument.aspect) == (scales, aspect)
+    assert pickle.loads(pickle.dumps(instrument)) == instrument
+    assert hash(instrument) != hash(read(ICF))
+
+
+def test_two_equal_sides_are_one_number(read):
+    plain, pair = read(ICF), read(ICF.replace("0.43", "0.43 0.430"))
+    assert (pair, pair.pixel_scale) == (plain, 0.43)
+    assert (plain.scales, plain.aspect) == ((0.43, 0.43), 1.0)
+
+
 def test_frozen(read):
     with pytest.raises(dataclasses.FrozenInstanceError):
         read(ICF).xpixels = 3

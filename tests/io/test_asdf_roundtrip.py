@@ -123,6 +123,13 @@ def test_instrument_with_nothing_optional(tmp_path):
     assert round_trip(plain, tmp_path) == plain
 
 
+def test_instrument_with_pixels_of_two_sides(instrument, tmp_path):
+    binned = dataclasses.replace(instrument, pixel_scale=(0.1 + 0.2, 0.6))
+    new = round_trip(binned, tmp_path)
+    assert new == binned
+    assert new.pixel_scale == (0.1 + 0.2, 0.6)
+
+
 def test_mask(mask, tmp_path):
     new = round_trip(mask, tmp_path)
     assert new == mask
@@ -168,6 +175,10 @@ def test_unknown_errors_are_kept_as_nan(calibration, tmp_path):
             r"covariance of ids of shape \(2, 3\)",
         ),
         (lambda c: {"instrument": dataclasses.replace(c.instrument, gain=np.nan)}, "gain is nan"),
+        (
+            lambda c: {"instrument": dataclasses.replace(c.instrument, pixel_scale=(1.0, np.nan))},
+            r"pixel_scale is \(1.0, nan\)",
+        ),
         (lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], x=np.inf)])}, "x is inf"),
         (
             lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], control=[[0, np.nan]])])},

@@ -134,3 +134,14 @@ def test_peaks_lie_where_the_ray_trace_puts_the_lines():
     for isolated in (5852.488, 7245.167, 7635.106):
         expected = series(isolated)
         assert np.abs(found.p - expected).min() < 0.08
+
+
+@pytest.mark.parametrize("rotation", [0.0, 4.0])
+def test_lines_that_lean_over_high_rows_are_not_blurred(rotation):
+    """Over 41 rows, four times as high as wide, they would lean by 12 px."""
+    case = simulated(
+        lamp(), kind="longslit", shape=(200, 1024), pixel_scale=(0.3, 1.2),
+        line_curvature=1.0, rotation=rotation,
+    )  # fmt: skip
+    spectra = arc_spectra(*case.frame, case.traces, case.instrument)
+    assert spectra.fwhm == pytest.approx(3.3, rel=0.05)

@@ -146,11 +146,11 @@ def test_standard_error_of_the_rise():
     assert np.std(rise) == pytest.approx(error[100], rel=0.05)
 
 
-@pytest.mark.parametrize("slope", [-0.035, 0.0, 0.02])
-def test_slope_of_the_traces(slope):
+@pytest.mark.parametrize(("slope", "aspect"), [(-0.035, 1.0), (0.0, 1.0), (0.02, 1.0), (0.08, 0.5)])
+def test_slope_of_the_traces(slope, aspect):
     drift = slope * (np.arange(800) - 400)
     image = np.array([ndimage.shift(light(rows()), d, order=1, mode="nearest") for d in drift]).T
     reduced = reduce_frame(image, np.maximum(image, 1), np.zeros(image.shape, dtype=bool))
-    straight = central_profile(reduced, 0.5)
+    straight = central_profile(reduced, 0.5, aspect=aspect)
     assert straight.slope == pytest.approx(slope, abs=0.002)
     assert len(find_peaks(straight, 14).q) == 14

@@ -223,7 +223,7 @@ def test_unknown_slits_are_named():
 def test_written_files_are_read_back(tmp_path, direction):
     shape = SMALL if direction.along_x else SMALL[::-1]
     observation = example(direction, shape, 4)
-    believed = wrong(observation.instrument)
+    believed = replace(wrong(observation.instrument), pixel_scale=(0.3, 0.6))
     paths = observation.write(tmp_path / "night", lamp(), 5, instrument=believed)
     instrument = Instrument.read(paths["instrument"])
     for name in ("pixel_scale", "shape", "direction", "linear_dispersion", "gain", "saturation"):

@@ -11,7 +11,18 @@ from specwcs.simulate.render import SlitPixels, add_lines
 from specwcs.simulate.truth import SlitTruth
 
 IDEAL = Detector(gain=1.0, read_noise=0.0, saturation=np.inf, response=0.0)
-SIGMA = 0.8  # px
+SIGMA = 0.8  # px along the dispersion
+SQUARE = (0.3, 0.3)  # arcsec
+SLITS_AND_PIXELS = pytest.mark.parametrize(
+    ("kind", "sides"),
+    [
+        ("straight", SQUARE),
+        ("tilted", SQUARE),
+        ("square", SQUARE),
+        ("tilted", (0.3, 0.6)),  # of a detector that is binned along one axis
+        ("tilted", (0.6, 0.3)),
+    ],
+)
 
 
 def lines(*wavelength):
@@ -35,6 +46,16 @@ def slits_of(observation, kind):
     return [SlitTruth(observation.spectrograph, s) for s in observation.mask.values() if wanted(s)]
 
 
+def binned(kind, sides):
+    """Truth of a slit of a kind, seen with pixels of these sides, and the blur in both, px."""
+    aspect = sides[1] / sides[0]
+    observation = example(
+        shape=(512, 1024), n_slits=8, pixel_scale=sides, line_curvature=3.0 * aspect**2,
+        rotation=1.5, seed=3,
+    )  # fmt: skip
+    return slits_of(observation, kind)[0], (SIGMA, SIGMA / aspect)
+
+
 def assert_photons_agree(model, p, q):
     """Chi-square of a histogram of photons against an image, per pixel and outside."""
     ny, nx = model.shape
@@ -48,32 +69,30 @@ def assert_photons_agree(model, p, q):
     assert abs(photons[~bright].sum() - rest) < 5 * np.sqrt(rest)
 
 
-@pytest.mark.parametrize("kind", ["straight", "tilted", "square"])
-def test_a_line_is_where_its_photons_fall(kind):
+@SLITS_AND_PIXELS
+def test_a_line_is_where_its_photons_fall(kind, sides):
     rng = np.random.default_rng(7)
-    observation = example(shape=(512, 1024), n_slits=8, rotation=1.5, seed=3)
-    truth = slits_of(observation, kind)[0]
+    truth, sigma = binned(kind, sides)
     model = np.zeros((512, 1024))
-    add_lines(model, truth, np.array([6900.0]), np.array([1.0]), SIGMA, np.ones_like)
+    add_lines(model, truth, np.array([6900.0]), np.array([1.0]), sigma, np.ones_like)
     number = 600_000
     p, q = truth.pixel(rng.uniform(size=number), 6900.0, rng.uniform(-0.5, 0.5, number))
-    p, q = rng.normal(p, SIGMA), rng.normal(q, SIGMA)
+    p, q = rng.normal(p, sigma[0]), rng.normal(q, sigma[1])
     assert_photons_agree(model, p, q)
 
 
-@pytest.mark.parametrize("kind", ["straight", "tilted", "square"])
-def test_a_continuum_is_where_its_photons_fall(kind):
+@SLITS_AND_PIXELS
+def test_a_continuum_is_where_its_photons_fall(kind, sides):
     rng = np.random.default_rng(8)
-    observation = example(shape=(512, 1024), n_slits=8, rotation=1.5, seed=3)
-    truth = slits_of(observation, kind)[0]
+    truth, sigma = binned(kind, sides)
     model = np.zeros((512, 1024))
-    for pixels in SlitPixels.blocks(truth, model.shape, SIGMA):
+    for pixels in SlitPixels.blocks(truth, model.shape, sigma):
         spectrum = np.exp(-(((pixels.wavelength - 6900) / 300) ** 2) / 2)
         model[pixels.rows] = spectrum * pixels.angstroms * pixels.share
     number = 3_000_000
     wavelength, t = rng.normal(6900, 300, number), rng.uniform(size=number)
     p, q = truth.pixel(t, wavelength, rng.uniform(-0.5, 0.5, number))
-    p, q = rng.normal(p, SIGMA), rng.normal(q, SIGMA)
+    p, q = rng.normal(p, sigma[0]), rng.normal(q, sigma[1])
     assert_photons_agree(model, p, q)
 
 
