@@ -126,12 +126,12 @@ def known_ranges(mask, opt, ids, lines):
         rows = wavelength_rows(opt, ids.model, ids.local, mask[str(key)], *where)
         sigma = np.sqrt(np.maximum(np.einsum("np,np->n", rows @ covariance, rows), 0.0))
         decided = None if ids.changes is None else rows @ ids.changes.T
-        little = doubt(sigma, decided).reshape(len(t), _GRID).max(axis=0)
+        doubts = doubt(sigma, decided).reshape(len(t), _GRID).max(axis=0)
         if decided is None:  # by hand, as well as a hand can
-            little /= max(1.0, _TIMES * np.median(np.interp(own, grid, little)))
+            doubts /= max(1.0, _TIMES * np.median(np.interp(own, grid, doubts)))
         else:
-            little[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
-        ranges[str(key)] = _around(grid, little, own)
+            doubts[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
+        ranges[str(key)] = _around(grid, doubts, own)
     return ranges
 
 
@@ -200,48 +200,52 @@ def _near(along, places, width):
     return np.any(np.abs(along[:, np.newaxis] - places) <= 0.5 * width, axis=1)
 
 
-def longest_known(wavelength, known):
+def longest_known(wavelength, doubts):
     """Find the longest stretch of wavelengths in which all is known.
 
     Parameters
     ----------
     wavelength : ndarray, shape (n,)
-    known : ndarray of bool, shape (n,)
+    doubts : ndarray, shape (n,)
+        How little is known there, see `doubt`. A gap in which it is not much larger than 1 ends
+        no stretch.
 
     Returns
     -------
     tuple of float
         (low, high); equal where it is nowhere.
     """
-    good = np.concatenate([[False], known, [False]])
+    best = 0, 0
+    good = np.concatenate([[False], doubts <= _GAP, [False]])
     starts, ends = (np.flatnonzero(good[1:] & ~good[:-1]), np.flatnonzero(good[:-1] & ~good[1:]))
-    if not len(starts):
-        return wavelength[0], wavelength[0]
-    k = np.argmax(ends - starts)
-    return float(wavelength[starts[k]]), float(wavelength[ends[k] - 1])
+    for start, end in zip(starts, ends, strict=True):
+        known = start + np.flatnonzero(doubts[start:end] <= 1)
+        if len(known) and known[-1] - known[0] > best[1] - best[0]:
+            best = known[0], known[-1]
+    return float(wavelength[best[0]]), float(wavelength[best[1]])
 
 
-def _around(grid, little, own):
+def _around(grid, doubts, own):
     """Return the ends of the stretch about the surest of a slit's lines with a doubt below 1.
 
     It goes on beyond a gap in which the doubt is not much larger. NaN where no line is sure.
     """
     places = np.argmin(np.abs(grid - own[:, None]), axis=1)
-    start = places[np.argmin(little[places])]
-    if not little[start] <= 1:
+    start = places[np.argmin(doubts[places])]
+    if not doubts[start] <= 1:
         return np.nan, np.nan
     ends = []
     for step in (-1, 1):
         end = reached = start
-        while 0 <= reached + step < len(grid) and little[reached + step] <= _GAP:
+        while 0 <= reached + step < len(grid) and doubts[reached + step] <= _GAP:
             reached += step
-            if little[reached] <= 1:
+            if doubts[reached] <= 1:
                 end = reached
         after = end + step
         edge = grid[end]
         if 0 <= after < len(grid):
             # Between the last point within the limit and the first beyond it.
-            part = (1 - little[end]) / (little[after] - little[end])
+            part = (1 - doubts[end]) / (doubts[after] - doubts[end])
             edge += np.clip(part, 0.0, 1.0) * (grid[after] - grid[end])
         ends.append(float(edge))
     return tuple(ends) if ends[0] < ends[1] else (np.nan, np.nan)

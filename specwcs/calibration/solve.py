@@ -230,7 +230,8 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
         limit = np.where(seen, KNOWN, 0.0)[:, np.newaxis]
         if np.all(sigma <= limit):
             continue
-        low, high = longest_known(wavelength, np.all(sigma <= limit, axis=0))
+        open_at = np.where(np.all(sigma <= limit, axis=0), 0.0, np.inf)
+        low, high = longest_known(wavelength, open_at)
         share = (high - low) / np.ptp(statuses[key].known)  # nan of a reference slit
         if share >= _EDGE_SHARE:
             statuses[key] = replace(statuses[key], known=(low, high))

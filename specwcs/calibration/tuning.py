@@ -476,8 +476,8 @@ def _still_known(before, cal, singles):
         if cal.mask[key].reference or not tuned:
             continue
         wavelength = np.linspace(*slits[key].known, _WAVELENGTHS)
-        little = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
-        low, high = longest_known(wavelength, np.max(little, axis=0) <= 1)
+        doubts = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
+        low, high = longest_known(wavelength, np.max(doubts, axis=0))
         if low < high:
             slits[key] = replace(slits[key], known=(low, high))
         else:
