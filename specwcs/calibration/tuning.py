@@ -130,11 +130,17 @@ def _catalog(calibration, catalog, kind):
         raise InputError("the calibration has no lines", "", "Give the lines of the arc: catalog")
     wavelength = np.array([*lines["used"], *lines["beside"]])
     flag = np.repeat([1, 0], [len(lines["used"]), len(lines["beside"])])
+    label, intensity = np.full(len(flag), "arc", object), np.full(len(flag), np.nan)
+    lamp = calibration.provenance.get("lamp")
+    if lamp and lamp["wavelength"]:
+        known, place = np.array(lamp["wavelength"]), np.argsort(lamp["wavelength"])
+        nearest = place[np.clip(np.searchsorted(known[place], wavelength), 0, len(known) - 1)]
+        same = known[nearest] == wavelength
+        label[same] = np.array(lamp["label"], object)[nearest[same]]
+        intensity[same] = np.array(lamp["intensity"])[nearest[same]]
     order = np.argsort(wavelength)
-    n = len(wavelength)
-    return LineCatalog(
-        wavelength[order], np.full(n, "arc"), flag[order], np.full(n, np.nan), calibration.medium
-    )
+    columns = (values[order] for values in (wavelength, label.astype(str), flag, intensity))
+    return LineCatalog(*columns, calibration.medium)
 
 
 def _lines_of_arc(calibration):
@@ -438,6 +444,7 @@ def _finish(before, night, frames, tables, notes, singles):
         first,
         edges="tuned",
         arc_lines=_lines_of_arc(before),
+        **{name: before.provenance[name] for name in ("lamp",) if name in before.provenance},
         fits=[*before.provenance.get("fits", []), *notes],
         tuned_from={
             key: before.provenance.get(key)

@@ -9,6 +9,7 @@ import pytest
 
 from specwcs import Calibration, FitError, InputError, LineCatalog, calibrate, tune
 from specwcs.calibration import moved
+from specwcs.calibration.tuning import _catalog
 from specwcs.inputs import Mask
 from specwcs.simulate import example, lamp, longslit, wrong
 
@@ -141,6 +142,20 @@ def test_a_slit_that_did_not_move_with_the_others_is_flagged(cal, millimetres):
     )
     errors = cases.wavelength_errors(obs, tuned)
     assert cases.rms({key: errors[key] for key in tuned.good() if key in errors}) < 0.05
+
+
+def test_how_bright_lines_are_is_remembered(cal, tmp_path):
+    """Where lines crowd, it is what tells one shift from another."""
+    cal.write(tmp_path / "cal.asdf")
+    again = Calibration.read(tmp_path / "cal.asdf")
+    lines, known = _catalog(again, None, "arc"), lamp()
+    place = np.searchsorted(known.wavelength, lines.wavelength)
+    assert np.array_equal(known.wavelength[place], lines.wavelength)
+    assert np.array_equal(lines.intensity, known.intensity[place])
+    assert np.array_equal(lines.label, known.label[place])
+    assert np.any(lines.flag == 1)
+    old = replace(again, provenance={k: v for k, v in again.provenance.items() if k != "lamp"})
+    assert np.all(np.isnan(_catalog(old, None, "arc").intensity))
 
 
 def test_the_same_frames_again_change_nothing(cal):
