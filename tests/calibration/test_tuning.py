@@ -6,9 +6,10 @@ from dataclasses import replace
 import calibration_cases as cases
 import numpy as np
 import pytest
+from astropy import units as u
 
 from specwcs import Calibration, FitError, InputError, LineCatalog, calibrate, tune
-from specwcs.calibration import moved
+from specwcs.calibration import edge_markers, moved
 from specwcs.calibration.tuning import _catalog
 from specwcs.inputs import Mask
 from specwcs.simulate import example, lamp, longslit, wrong
@@ -124,6 +125,23 @@ def test_other_lamps_are_refused(cal):
 def test_another_mask_is_refused(cal):
     with pytest.raises(FitError, match="contradicts the calibration"):
         tune(cal, flat=small(seed=11).flat(8))
+
+
+def test_edges_of_another_mask_that_happen_to_be_near_are_refused(cal, monkeypatch):
+    """Of many slits some are: anywhere within what is searched, and not where a change has them."""
+
+    def near(traces, instrument):
+        edges = edge_markers(traces, instrument)
+        own = [f"{slit} {t}" for slit, t in zip(edges["slit"], edges["t"], strict=True)]
+        group = np.unique(own, return_inverse=True)[1]
+        edges["x"] += np.random.default_rng(1).uniform(-0.6, 0.6, group.max() + 1)[group] * u.pix
+        return edges
+
+    monkeypatch.setattr("specwcs.calibration.tuning.edge_markers", near)
+    with pytest.raises(FitError, match=r"its edges scatter by .* another mask"):
+        tune(cal, flat=small().flat(3))
+    night = tune(cal, arc=small().arc(lamp(), 4))
+    assert any("CRV stays" in note and "scatter" in note for note in night.provenance["fits"])
 
 
 @pytest.mark.parametrize("millimetres", [(0.6, 0.0), (0.0, 0.3)])
