@@ -141,4 +141,16 @@ def _provenance(instrument, mask, flat, arc, image, catalog, origin, identificat
             "contrast": float(identification.contrast),
             "fwhm_px": float(identification.fwhm),
         },
+        lamp=_lamp(catalog, identification),
     )
+
+
+def _lamp(catalog, identification):
+    """Return what the catalogue says of how bright lines are: another arc is recognised by it."""
+    looked_for = [slit.lines.wavelength for slit in identification.slits.values() if slit.lines]
+    known = catalog.intensity > 0
+    if looked_for:
+        ends = np.concatenate(looked_for)
+        known &= (catalog.wavelength >= ends.min()) & (catalog.wavelength <= ends.max())
+    columns = ("wavelength", "label", "intensity")
+    return {name: getattr(catalog, name)[known].tolist() for name in columns}

@@ -12,6 +12,7 @@ _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one o
 _FEW_SLITS = 4
 _NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
 _OWN = 0.01  # of its error, at least, a point has for itself
+_OF_SLIT = 0.5  # of what the points of a line share, a slit's line has for itself
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
 
@@ -96,15 +97,20 @@ class Points:
         -------
         Points
         shared : ndarray, shape (groups,)
-            1 sigma, px, of what all points of a group err by.
+            1 sigma, px, of what all points of a group err by, in all slits alike.
         """
         group = self.groups()
         known = self.finite
         total = np.bincount(group[known], self.shared[known] ** 2, group.max() + 1)
         count = np.bincount(group[known], minlength=group.max() + 1)
-        own = np.sqrt(np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2))
-        none = np.zeros(len(own))
-        return replace(self, sigma=own, shared=none), np.sqrt(total / np.maximum(count, 1))
+        own = np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2)
+        slits, slit = np.unique(self.slit, return_inverse=True)
+        part = _OF_SLIT if len(slits) > 1 else 0.0
+        # The places of a line in one slit err alike: they count as if they did not.
+        places = np.unique(group * len(slits) + slit, return_inverse=True)[1]
+        own = np.sqrt(own + np.bincount(places)[places] * (part * self.shared) ** 2)
+        common = np.sqrt((1 - part**2) * total / np.maximum(count, 1))
+        return replace(self, sigma=own, shared=np.zeros(len(own))), common
 
     def some(self, usable):
         """Return the indices of usable points, no more than are enough to choose degrees by."""

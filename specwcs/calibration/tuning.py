@@ -36,6 +36,9 @@ _CRV, _IDS = (2, 1, 1), (3, 2, 2)
 _CONTRADICTS, _MOST = 1.0, 0.4
 # A slit that is off by more than this, px and standard deviations of a point, is flagged.
 _OFF, _SIGMAS = 0.3, 3.0
+# px, and sigma: the median distance of edges from a smooth change. Those of another mask that
+# happen to be near are anywhere within what is searched.
+_SCATTER, _SCATTERED = 0.12, 2.0
 _OTHER = {
     "arc": "Is it of another grating, or of other lamps?",
     "sky": "Is it of another grating, or are its lines too faint?",
@@ -130,11 +133,17 @@ def _catalog(calibration, catalog, kind):
         raise InputError("the calibration has no lines", "", "Give the lines of the arc: catalog")
     wavelength = np.array([*lines["used"], *lines["beside"]])
     flag = np.repeat([1, 0], [len(lines["used"]), len(lines["beside"])])
+    label, intensity = np.full(len(flag), "arc", object), np.full(len(flag), np.nan)
+    lamp = calibration.provenance.get("lamp")
+    if lamp and lamp["wavelength"]:
+        known, place = np.array(lamp["wavelength"]), np.argsort(lamp["wavelength"])
+        nearest = place[np.clip(np.searchsorted(known[place], wavelength), 0, len(known) - 1)]
+        same = known[nearest] == wavelength
+        label[same] = np.array(lamp["label"], object)[nearest[same]]
+        intensity[same] = np.array(lamp["intensity"])[nearest[same]]
     order = np.argsort(wavelength)
-    n = len(wavelength)
-    return LineCatalog(
-        wavelength[order], np.full(n, "arc"), flag[order], np.full(n, np.nan), calibration.medium
-    )
+    columns = (values[order] for values in (wavelength, label.astype(str), flag, intensity))
+    return LineCatalog(*columns, calibration.medium)
 
 
 def _lines_of_arc(calibration):
@@ -179,7 +188,17 @@ def _tune_traces(cal, frame, kind):
     cal, edges = _used(cal, edges)
     if not len(edges):
         return cal, [f"CRV stays: the {kind} does not show the edges of the slits."], [], {}
-    return _with_change(cal, "crv", edges, _edge_points(cal, edges), _CRV, f"CRV by the {kind}")
+    points = _edge_points(cal, edges)
+    tuned, notes, tables, singles = _with_change(
+        cal, "crv", edges, points, _CRV, f"CRV by the {kind}"
+    )
+    scatter = np.nanmedian(np.abs(tables[0]["residual"].value))
+    if scatter > max(_SCATTER, _SCATTERED * np.nanmedian(points.sigma)):
+        says = f"its edges scatter by {scatter:.2f} px about any smooth change of the traces."
+        if kind == "flat":
+            raise FitError(f"the flat contradicts the calibration: {says} Is it of another mask?")
+        return cal, [f"CRV stays: the {kind} does not tell it: {says}"], [], {}
+    return tuned, notes, tables, singles
 
 
 def _traces(cal):
@@ -441,6 +460,7 @@ def _finish(before, night, frames, tables, notes, singles):
         first,
         edges="tuned",
         arc_lines=_lines_of_arc(before),
+        **{name: before.provenance[name] for name in ("lamp",) if name in before.provenance},
         fits=[*before.provenance.get("fits", []), *notes],
         tuned_from={
             key: before.provenance.get(key)

@@ -27,6 +27,7 @@ _WINGS = 0.02  # of the peak
 _ROUNDS = 8
 _KNOTS = 0.8  # px along the slit
 _FREE = 40.0  # signal to noise from which the profile follows the data, not a Gaussian
+_TOLD = 0.1  # of the columns, in which it must be seen
 _CHANGING = 300.0  # and from which it may change along the spectrum
 _BLOCKS = 48  # that the flux is smoothed over for the profile
 _BEYOND = 50.0  # bins
@@ -145,7 +146,8 @@ class ObjectPixels:
         self.snr = float(np.sqrt(max(np.sum(flux * np.abs(flux) * weight), 0.0)))
         if not self.snr > _FREE:
             return
-        spline = BSplineFit(self.offset, _KNOTS)
+        spline, expected = BSplineFit(self.offset, _KNOTS), self.profile
+        knots = ((self.offset - self.offset.min()) / _KNOTS).astype(np.intp)
         for changing in (False, self.snr > _CHANGING):
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
@@ -157,6 +159,9 @@ class ObjectPixels:
                 u = np.linspace(-1, 1, flux.size)
                 slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
                 shape += u * _fitted(spline, slope, weight * u**2)
+            # Where another object is, or the frame has no good pixel, a spline is anything.
+            told = np.bincount(knots.ravel(), used.ravel()) > _TOLD * np.bincount(knots.ravel())
+            shape = np.where(told[knots], shape, expected)
             self.profile = self._normalised(shape * self._window)
 
     def _fading(self):

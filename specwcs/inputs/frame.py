@@ -45,12 +45,17 @@ _SMOOTHING = 51
 """Lines over which the overscan level is averaged: it drifts slowly along the detector."""
 
 
+_GAPS = 0.1
+"""Part of a frame that gaps between chips may take; where more is even, nothing has noise."""
+
+
 class PixelFlag(IntFlag):
     """Why a pixel is masked: the bits of ``CCDData.flags``."""
 
     BAD = 1  # by the mask HDU of the file
     NOT_FINITE = 2  # NaN, infinite or BLANK in the file
     SATURATED = 4
+    DEAD = 8  # a line across the spectra with one value all along: the gap between two chips
 
 
 @dataclass
@@ -104,14 +109,14 @@ def read_frame(path, instrument, bias=None):
     -----
     The overscan level of an amplifier is the median of each line of its overscan, averaged
     over 51 lines. Where the file has no variance HDU, the variance is signal/gain +
-    (read noise/gain)², of each exposure; negative signal counts as zero. A gain that nobody
+    (read noise/gain)², of each exposure; the signal is what overscan and bias leave, and counts
+    as zero where it is negative. A gain that nobody
     gives is taken as 1, a read noise as the scatter of the overscan or of the faint pixels,
     and ``meta["history"]`` says so.
     """
-    light = _read_sum(_as_list(path), instrument)
-    bias_files = []
-    if bias is not None:
-        bias_files = _subtract_bias(light, _read_sum(_as_list(bias), instrument))
+    level = None if bias is None else _mean_bias(_as_list(bias), instrument)
+    light = _read_sum(_as_list(path), instrument, level)
+    bias_files = [] if level is None else level.sources
     remarks = _repeated(light.sources)
     for remark in remarks:
         warnings.warn(remark, SpecwcsWarning, stacklevel=2)
@@ -145,29 +150,31 @@ def _as_list(path):
 # -- sums -------------------------------------------------------------------------
 
 
-def _read_sum(paths, instrument):
-    """Add up exposures, one in memory at a time."""
-    total = _read_exposure(paths[0], instrument)
+def _read_sum(paths, instrument, bias=None, *, lit=True):
+    """Add up exposures, one in memory at a time, each without the bias."""
+    total = _read_exposure(paths[0], instrument, bias, lit)
     for path in paths[1:]:
-        light = _read_exposure(path, instrument)
+        light = _read_exposure(path, instrument, bias, lit)
         _check_alike(light, total)
         total.data += light.data
         total.variance += light.variance
         total.flags |= light.flags
         for name in ("sources", "seconds", "history"):
             getattr(total, name).extend(getattr(light, name))
+    if bias is not None:
+        # The same mean goes from every exposure: its error does not average out.
+        total.variance += len(paths) ** 2 * bias.variance
+        total.flags |= bias.flags
+        total.history.append(f"subtracted the mean of {len(bias.sources)} bias frames")
     return total
 
 
-def _subtract_bias(light, bias):
-    """Subtract the mean bias, in place, from each exposure of a sum; return its files."""
-    # The same mean goes from every exposure: its error does not average out.
-    share = len(light.sources) / len(bias.sources)
-    light.data -= share * bias.data
-    light.variance += share**2 * bias.variance
-    light.flags |= bias.flags
-    light.history.append(f"subtracted the mean of {len(bias.sources)} bias frames")
-    return bias.sources
+def _mean_bias(paths, instrument):
+    """Average bias frames: a level, no light, with the noise of the read-out alone."""
+    mean = _read_sum(paths, instrument, lit=False)
+    mean.data /= len(paths)
+    mean.variance /= len(paths) ** 2
+    return mean
 
 
 def _check_alike(light, first):
@@ -196,8 +203,11 @@ def _repeated(sources):
 # -- one exposure ----------------------------------------------------------------
 
 
-def _read_exposure(path, instrument):
-    """Read one file: choose the HDUs, flag, correct the overscan, trim, find the variance."""
+def _read_exposure(path, instrument, bias, lit):
+    """Read one file: choose the HDUs, flag, correct the overscan, trim, find the variance.
+
+    The light is what the overscan and the `bias` leave, if the frame is `lit` at all.
+    """
     # Eight HDUs of eight bytes a pixel and twice the detector's area, and room for tables.
     limit = 128 * instrument.xpixels * instrument.ypixels + 2**26
     hdus, source, history = open_fits(path, limit)
@@ -219,6 +229,9 @@ def _read_exposure(path, instrument):
         flags[_same_shape(bad, raw, "mask", path) != 0] |= PixelFlag.BAD.value
     scatter = _subtract_overscan(data, amplifiers, path, history)
     data, flags = data[trim], flags[trim]
+    flags[_dead_band(raw[trim], instrument.direction)] |= PixelFlag.DEAD.value
+    if bias is not None:
+        data -= bias.data
     data[flags & PixelFlag.NOT_FINITE.value != 0] = 0.0
     if instrument.variance_hdu is not None:
         hdu = _hdu(hdus, instrument.variance_hdu, "variance_hdu", path)
@@ -228,7 +241,7 @@ def _read_exposure(path, instrument):
         flags[~good] |= PixelFlag.BAD.value
         variance[~good] = variance[good].max(initial=1.0)
     else:
-        variance = _variance(data, number, unit, scatter, history)
+        variance = _variance(data, number, unit, scatter, lit, history)
     for flag in PixelFlag:
         if count := np.count_nonzero(flags & flag.value):
             history.append(f"{count} pixels masked: {flag.name.lower().replace('_', ' ')}")
@@ -428,11 +441,23 @@ def _subtract_overscan(data, amplifiers, path, history):
     return float(np.mean(scatters)) if scatters else None
 
 
+def _dead_band(raw, direction):
+    """Index the lines across the dispersion that have one value from end to end.
+
+    Slits never light a frame so, and pixels that are read have noise.
+    """
+    axis = 0 if direction.along_x else 1
+    even = raw.min(axis=axis) == raw.max(axis=axis)
+    if even.mean() > _GAPS:
+        even[:] = False
+    return (slice(None), even) if axis == 0 else (even, slice(None))
+
+
 # -- noise ------------------------------------------------------------------------
 
 
-def _variance(data, number, unit, scatter, history):
-    """Return photon and read noise, squared, in the unit of the data."""
+def _variance(data, number, unit, scatter, lit, history):
+    """Return photon noise, where there is light, and read noise, squared, in the data's unit."""
     gain = 1.0 if unit is u.electron else number("gain")
     if gain is None:
         gain = 1.0
@@ -443,7 +468,8 @@ def _variance(data, number, unit, scatter, history):
         read_noise = max(measured * gain, 1.0)
         where = "overscan" if scatter else "faint pixels"
         history.append(f"read noise unknown: {read_noise:.3g} electrons from the {where}")
-    variance = np.maximum(data, 0.0) / gain + (read_noise / gain) ** 2
+    light = np.maximum(data, 0.0) if lit else np.zeros_like(data)
+    variance = light / gain + (read_noise / gain) ** 2
     return np.maximum(variance, 1 / 12, out=variance)  # no pixel is known better than its rounding
 
 

@@ -359,7 +359,7 @@ def measure_edges(reduced, field, edges, scale, lit=None):
         peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
     found = profiles.q + peak.offset
     rows = len(reduced.data)
-    cut = np.minimum(found, rows - 1 - found) < BORDER * fwhm
+    cut = _near_border(found, rows, fwhm)
     widest = max(SEAM * fwhm, LEAST_SEAM)
     seams = Seams(edges, profiles.q, lit, rows, widest)
     beside = int(np.ceil(widest + SEAM_WINDOW * width.max() + 2))
@@ -369,6 +369,8 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     # What is believed of the light that is not seen errs alike in all bins.
     worst = np.where(seams.at_border, BORDER_WORST, WORST)[:, np.newaxis]
     told = (error < worst) & (q >= 0) & (q <= rows - 1)
+    # A peak is no matter of how wide the blur is, and alone is better where it is all seen.
+    told &= cut | _near_border(q, rows, fwhm) | ~seams.at_border[:, np.newaxis]
     # Points count as independent, and there are as many as bins.
     error = np.hypot(error, np.sqrt(np.maximum(told.sum(axis=1, keepdims=True) - 1, 0)) * common)
     found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
@@ -381,6 +383,11 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     return Measured(
         profiles.p, found, sigma, height, reason == "", reason, fwhm, rows, len(seams.low)
     )
+
+
+def _near_border(q, rows, fwhm):
+    """Whether the light of an edge is cut off by the frame's border."""
+    return np.minimum(q, rows - 1 - q) < BORDER * fwhm
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ SETTLED = 0.02
 NEAR_END = 2.0
 """Distance from the other end of a slit, in widths of its blur, from which it has full light."""
 
+UNLIKE = 0.02
+"""How far the light of an edge at the border may be from that of a blurred step, in units of its
+height: its blur may not be that of the others."""
+
 LEAST_BLUR = 0.1
 """Of the light on the pixels, px."""
 
@@ -147,8 +151,11 @@ class _Fit:
             if edge != NONE:
                 end = (profiles.q[edge ^ 1] - profiles.q[place])[:, np.newaxis]
                 seen &= sign * (end - self.x) > NEAR_END * width[edge]
-        self.weight = np.where(seen, 1.0 / np.where(seen, variance, 1.0), 0.0)
         level = np.max(np.where(seen, self.light / np.where(seen, self.hits, 1.0), 0.0), axis=1)
+        if not self.real.all():
+            # Else the dark foot of the edge decides, which knows its blur, not its place.
+            variance = variance + (UNLIKE * level[:, np.newaxis] * self.hits) ** 2
+        self.weight = np.where(seen, 1.0 / np.where(seen, variance, 1.0), 0.0)
         self.freedom = np.maximum(np.sum(self.weight > 0, axis=1) - 5, 1)
         self.floor = floor
         self.certain = 1.0 / (SCATTERED * np.maximum(level - floor, 1e-9)) ** 2

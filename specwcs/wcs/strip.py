@@ -77,10 +77,11 @@ class SlitStrip:
 
         u is the column of the same wavelength in the middle of the slit, t = 0.5. They are exact
         at Chebyshev nodes and carried to the pixels by polynomials; where these are not good
-        to 1e-5 px, every pixel is solved.
+        to 1e-5 px, every pixel is solved. Rows beside a short slit may be many times its length
+        away, where the geometry ends: they go on straight.
         """
         if self._carried is None:
-            return self._solved(self.columns[None, :], self.rows)
+            return _straight_on(*self._solved(self.columns[None, :], self.rows))
         return self._carried.planes(np.arange(self.height), self.bottom)
 
     def block(self, rows, columns):
@@ -196,6 +197,21 @@ class SlitStrip:
                 there = slice(bottom + low, bottom + high)
                 columns = slice(self.columns[start], self.columns[start] + stop - start)
                 yield slice(low, high), slice(start, stop), (there, columns)
+
+
+def _straight_on(*planes):
+    """Extend planes, shape (h, w) each, along the columns to the rows where they are NaN."""
+    seen = np.all(np.isfinite(planes), axis=0)
+    rows = np.arange(len(seen))[:, None]
+    ends = seen.argmax(axis=0), len(seen) - 1 - seen[::-1].argmax(axis=0)
+    whole = ends[1] > ends[0]
+    for end, inward, beyond in zip(ends, (1, -1), (rows < ends[0], rows > ends[1]), strict=True):
+        next_to = np.where(whole, end + inward, end)
+        for plane in planes:
+            last, before = (np.take_along_axis(plane, at[None], axis=0) for at in (end, next_to))
+            there = np.where(whole, last + (rows - end) * inward * (before - last), np.nan)
+            np.copyto(plane, there, where=beyond)
+    return planes
 
 
 def _ascending(a, c):

@@ -167,6 +167,24 @@ def test_likely_sizes_follow_what_the_terms_are():
         assert 0.75 * max(factor, 1.0) < found < 1.35 * max(factor, 1.0)
 
 
+def test_what_blends_make_of_a_line_is_partly_each_slits_own():
+    """The places of a line in a slit err by it together; their number makes it no smaller."""
+    u, slit = np.repeat([0.1, 0.2], 8), np.tile(np.repeat(["a", "b"], [5, 3]), 2)
+    shared, nothing = np.repeat([0.0, 0.1], 8), np.zeros(16)
+    sigma = np.hypot(shared, 0.01)
+    points = Points(nothing, nothing, u, nothing, sigma, slit, nothing, shared, lines=True)
+    own, of_lines = points.apart()
+    assert own.sigma[:8] == pytest.approx(0.01)
+    blends = np.square(own.sigma[8:]) - 0.01**2
+    mean = np.sqrt(blends / np.repeat([5, 3], [5, 3]))
+    assert mean == pytest.approx(np.full(8, mean[0]))
+    assert 0.03 < mean[0] < 0.1
+    assert np.hypot(of_lines, [0.0, mean[0]]) == pytest.approx([0.0, 0.1])
+    alone, of_lines = replace(points, slit=np.full(16, "a")).apart()  # nothing tells them apart
+    assert alone.sigma == pytest.approx(0.01)
+    assert of_lines == pytest.approx([0.0, 0.1])
+
+
 def test_errors_of_wavelengths_are_honest():
     pulls = []
     for seed in range(4):

@@ -6,9 +6,11 @@ from dataclasses import replace
 import calibration_cases as cases
 import numpy as np
 import pytest
+from astropy import units as u
 
 from specwcs import Calibration, FitError, InputError, LineCatalog, calibrate, tune
-from specwcs.calibration import moved
+from specwcs.calibration import edge_markers, moved
+from specwcs.calibration.tuning import _catalog
 from specwcs.inputs import Mask
 from specwcs.simulate import example, lamp, longslit, wrong
 
@@ -125,6 +127,23 @@ def test_another_mask_is_refused(cal):
         tune(cal, flat=small(seed=11).flat(8))
 
 
+def test_edges_of_another_mask_that_happen_to_be_near_are_refused(cal, monkeypatch):
+    """Of many slits some are: anywhere within what is searched, and not where a change has them."""
+
+    def near(traces, instrument):
+        edges = edge_markers(traces, instrument)
+        own = [f"{slit} {t}" for slit, t in zip(edges["slit"], edges["t"], strict=True)]
+        group = np.unique(own, return_inverse=True)[1]
+        edges["x"] += np.random.default_rng(1).uniform(-0.6, 0.6, group.max() + 1)[group] * u.pix
+        return edges
+
+    monkeypatch.setattr("specwcs.calibration.tuning.edge_markers", near)
+    with pytest.raises(FitError, match=r"its edges scatter by .* another mask"):
+        tune(cal, flat=small().flat(3))
+    night = tune(cal, arc=small().arc(lamp(), 4))
+    assert any("CRV stays" in note and "scatter" in note for note in night.provenance["fits"])
+
+
 @pytest.mark.parametrize("millimetres", [(0.6, 0.0), (0.0, 0.3)])
 def test_a_slit_that_did_not_move_with_the_others_is_flagged(cal, millimetres):
     """The mask of the night has one slit elsewhere: by some px along, or across."""
@@ -141,6 +160,20 @@ def test_a_slit_that_did_not_move_with_the_others_is_flagged(cal, millimetres):
     )
     errors = cases.wavelength_errors(obs, tuned)
     assert cases.rms({key: errors[key] for key in tuned.good() if key in errors}) < 0.05
+
+
+def test_how_bright_lines_are_is_remembered(cal, tmp_path):
+    """Where lines crowd, it is what tells one shift from another."""
+    cal.write(tmp_path / "cal.asdf")
+    again = Calibration.read(tmp_path / "cal.asdf")
+    lines, known = _catalog(again, None, "arc"), lamp()
+    place = np.searchsorted(known.wavelength, lines.wavelength)
+    assert np.array_equal(known.wavelength[place], lines.wavelength)
+    assert np.array_equal(lines.intensity, known.intensity[place])
+    assert np.array_equal(lines.label, known.label[place])
+    assert np.any(lines.flag == 1)
+    old = replace(again, provenance={k: v for k, v in again.provenance.items() if k != "lamp"})
+    assert np.all(np.isnan(_catalog(old, None, "arc").intensity))
 
 
 def test_the_same_frames_again_change_nothing(cal):

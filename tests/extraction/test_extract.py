@@ -231,6 +231,22 @@ def test_two_objects_are_told_apart():
         assert np.median(ratio[good]) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize(("t", "error"), [(0.5, 0.02), (0.53, 0.004)])
+def test_the_profile_of_an_object_is_not_made_up_where_another_is(t, error):
+    """Two bright stars 8 and 10 px apart: each is seen on one side only."""
+    observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
+    stars = {0.35: 6000.0, t: 4200.0}
+    frame = observation.science(7, position=0.35, star=stars[0.35])
+    frame.data += observation.science(None, position=t, star=stars[t], lines=0, continuum=0).data
+    spectra = extract(truth(observation), frame, slits=[slit_id])
+    assert len(spectra) == 2
+    for spectrum, (place, star) in zip(spectra, stars.items(), strict=True):
+        assert spectrum.mask.mean() < 0.02
+        good = inside(observation, spectrum)
+        ratio = spectrum.flux.value / expected(observation, spectrum, position=place, star=star)
+        assert np.median(ratio[good]) == pytest.approx(1, abs=error)
+
+
 def test_given_positions_are_extracted_and_no_others():
     observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
     frame = observation.science(2, position=0.4)

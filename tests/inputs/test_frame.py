@@ -222,12 +222,28 @@ def test_bias_frames(tmp_path, image):
     instrument = make_instrument()
     frame = read_frame(light, instrument, bias=biases)
     assert np.abs(frame.data - 3.0 * image).mean() < 2 * 3 / np.sqrt(9)
+    # The bias has no photons.
     # Twice the same mean: its error counts twice over, not by the root of two.
-    without = read_frame(light, instrument).uncertainty.array ** 2
-    one = read_frame(biases[0], instrument).uncertainty.array ** 2
-    extra = frame.uncertainty.array**2 - without
-    assert np.median(extra) == pytest.approx(4 * np.median(one) / 9, rel=0.05)
+    read = (6.0 / 2.0) ** 2
+    level = np.mean([fits.getdata(path) for path in biases], axis=0) - 300 - structure
+    photons = (3.0 * image - 2 * level) / 2.0
+    assert np.allclose(frame.uncertainty.array**2, photons + 2 * read + 4 * read / 9)
     assert [f["path"] for f in frame.meta["bias"]] == [str(path) for path in biases]
+
+
+@pytest.mark.parametrize("direction", ["LR", "UB"])
+def test_the_gap_between_two_chips_is_masked(tmp_path, image, direction):
+    along = (slice(None), slice(10, 13)) if direction == "LR" else (slice(10, 12), slice(None))
+    image[along] = 300
+    frame = read_frame(write(tmp_path / "a.fits", image), make_instrument(direction=direction))
+    expected = np.zeros(SHAPE, int)
+    expected[along] = PixelFlag.DEAD
+    assert np.array_equal(frame.flags, expected)
+    assert np.array_equal(frame.mask, expected != 0)
+    # Frames without noise are even where they are dark.
+    image[:, 20:] = image[20:] = 300
+    frame = read_frame(write(tmp_path / "b.fits", image), make_instrument(direction=direction))
+    assert not frame.mask.any()
 
 
 def test_sections_of_the_header(tmp_path, image):

@@ -174,6 +174,19 @@ def test_an_edge_at_the_border_of_the_frame(end, inside, sigma):
     assert np.all(np.abs(miss[end]) < 5 * measured.sigma[end])
 
 
+@pytest.mark.parametrize(("sigma", "others"), [(0.95, 1.2), (1.2, 0.95)])
+def test_an_edge_that_leaves_the_border_is_as_sharp_as_it_is(sigma, others):
+    """The fit of what the border cuts off supposes the others' blur: where all is seen, none is."""
+    tops, bottoms = [28.4, 60.2, 95.3], [1.7, 35.6, 68.1]
+    image = frame(tops[:1], bottoms[:1], sigma=sigma, slope=0.03)
+    image += frame(tops[1:], bottoms[1:], sigma=others, slope=0.03, background=0.0)
+    measured, miss = measure(image, tops, bottoms, slope=0.03)
+    whole = measured.q[1] > 5.0
+    assert 20 < whole.sum() < 30
+    assert np.abs(miss[1][whole]).max() < 0.01
+    assert np.abs(miss[1]).max() < 0.1
+
+
 @pytest.mark.parametrize("end", [0, 1])
 def test_an_end_is_beyond_the_frame_where_the_light_goes_on_to_its_border(end):
     """A trace that leaves the frame after the middle: the edge is seen, cut off, beyond."""

@@ -12,10 +12,11 @@ from astropy import units as u
 from astropy.coordinates import SpectralCoord
 from astropy.wcs import WCS
 
-from specwcs import FitError, InputError
+from specwcs import Direction, FitError, InputError
 from specwcs.inputs.sky import SlitSky
 from specwcs.models import SlitGeometry
 from specwcs.wcs import frame_maps, portable, portable_slit_wcs, slit_wcs
+from specwcs.wcs.strip import SlitStrip
 
 DIRECTIONS = list(cases.SHAPE)
 
@@ -233,3 +234,24 @@ def test_maps_of_slits_that_abut_overlap_and_leave_the_frame(slit):
     np.testing.assert_allclose(maps.wavelength[y, x], expected[0], rtol=0, atol=2e-5)
     np.testing.assert_allclose(maps.t[y, x], expected[1], rtol=0, atol=1e-6)
     assert np.array_equal(np.isnan(maps.t), maps.slit < 0)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_strip_of_a_slit_shorter_than_what_lies_beside_it(direction):
+    """Its rows reach farther than the geometry does, relative to its length: none is NaN."""
+    *models, slit = cases.field_models(direction)
+    middle = np.mean(slit.control, axis=0)
+    short = cases.StraightSlit(middle + 0.05 * (slit.control - middle))
+    geometry = SlitGeometry.from_models(*models, short, direction)
+    strip = SlitStrip(geometry, Direction(direction), cases.SHAPE[direction])
+    wavelength, t, u = strip.world()
+    assert np.all(np.isfinite([wavelength, t, u]))
+    p, q = np.broadcast_arrays(strip.columns, strip.rows)
+    x, y = strip.direction.detector_pixel(p, q, strip.shape)
+    exact = geometry.world(x, y)
+    inside = (exact[1] >= 0) & (exact[1] <= 1)
+    assert np.array_equal(inside, (t >= 0) & (t <= 1))
+    assert 3 < inside.sum(axis=0).mean() < 8
+    np.testing.assert_allclose(t[inside], exact[1][inside], rtol=0, atol=1e-5)
+    steps = np.diff(t, axis=0)
+    assert np.all(steps * steps[0] > 0)
