@@ -114,7 +114,10 @@ def test_the_shape_of_pinholes_serves_another_mask():
     shape = fit_image(obs.instrument, grid.mask, grid.image(2), flips=(False, False)).model
     flat, arc = obs.flat(3), obs.arc(lamp(), 4)
     cal = calibrate(wrong(obs.instrument), obs.mask, flat=flat, arc=arc, catalog=lamp(), opt=shape)
-    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.03
+    # At the blue end all lines are blends: there the slits are not known.
+    known = [max(low for low, _ in (cal.slits[key].known for key in cal.good())), 8900.0]
+    assert known[0] < 5700
+    assert cases.rms(cases.wavelength_errors(obs, cal, band=known)) < 0.02
     assert cases.rms(cases.edge_errors(obs, cal)) < 0.03
     shape.flipx()
     with pytest.raises(InputError, match="flips"):
