@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from specwcs.markers import Markers
 from specwcs.measure.find import ASTRAY
 
+from .confirm import lines_that_confirm
 from .imaging import fit_image
 from .measured import arc_lines, edge_markers, frame_of, frame_traces, identified
 from .provenance import provenance, sources_of
@@ -82,6 +83,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         opt = fit_image(instrument, mask, image, degrees=opt, flips=flips).model
     markers = Markers.join([lines, edge_markers(traces, instrument)])
     faults = _faults(mask, traces, identification)
+    seen = lines["wavelength"].value[lines["used"]]
+    confirm = lines_that_confirm(catalog, seen, instrument.linear_dispersion)
     record = _provenance(instrument, mask, flat, arc, image, catalog, origin, identification)
     del flat, arc, image, candidates  # the fits need memory, too
     return solve(
@@ -94,6 +97,7 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         ids=ids,
         flips=flips,
         faults=faults,
+        confirm=confirm,
         provenance=record,
     )
 

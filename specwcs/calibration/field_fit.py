@@ -54,7 +54,7 @@ def degree_limits(what, wanted, highest):
 
 
 def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_degrees=None,
-              exact=False, likely=None, doubt=False, rough=None, **domains):  # fmt: skip
+              exact=False, likely=None, doubt=0, rough=None, **domains):  # fmt: skip
     """Fit a field polynomial.
 
     Parameters
@@ -79,8 +79,9 @@ def fit_field(cls, points, limits, *, what, include=(), domain=None, constant_de
         ``likely(points, domain, reference)`` gives the likely sizes of the terms, a
         `Smoothness`, for the one value of `include`: they, not the degrees, are chosen then,
         unless the degrees are given.
-    doubt : bool, optional
-        Whether to tell, with `likely`, what single lines or edges decide: ``changes`` of the fit.
+    doubt : int, optional
+        To tell, with `likely`, what single lines or edges decide, and fewer lines than so many
+        beyond a gap: ``changes`` of the fit.
     rough : dict of str to int, optional
         With `likely`, slits that are rough, and at how many t.
     **domains

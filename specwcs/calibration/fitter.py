@@ -12,6 +12,7 @@ from specwcs.errors import FitError, InputError
 from specwcs.models import CurvatureModel, DispersionModel, FieldPolynomial, OpticalModel
 from specwcs.models.slit import TraceShape
 
+from .confirm import CONFIRM
 from .field_fit import degree_limits, fit_field
 from .local import LocalTerms
 from .points import Points
@@ -117,6 +118,8 @@ class ModelFitter:
         take up.
     off : container of str, optional
         Slits that fall off the detector: the domains of OPT end with the others.
+    confirm : int, optional
+        How many lines confirm each other.
 
     Attributes
     ----------
@@ -124,8 +127,8 @@ class ModelFitter:
         Half the length of the frame along the dispersion, px.
     """
 
-    def __init__(self, instrument, mask, degrees, *, by_hand, off=()):
-        self.by_hand = by_hand
+    def __init__(self, instrument, mask, degrees, *, by_hand, off=(), confirm=CONFIRM):
+        self.by_hand, self.confirm = by_hand, confirm
         self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
         self.limits = {
             name: degree_limits(name.upper(), wanted, self._highest(name))
@@ -359,7 +362,10 @@ class ModelFitter:
         # A few markers by hand do not tell more terms than their degrees have.
         options = (
             {"constant_degrees": opt.degrees} if self.by_hand
-            else {"likely": self.likely(name), "doubt": name == "ids", "rough": rough}
+            else {
+                "likely": self.likely(name), "rough": rough,
+                "doubt": self.confirm if name == "ids" else 0,
+            }
         )  # fmt: skip
         model, fit, local, notes = fit_field(
             cls, points, self.limits[name], what=name.upper(), include=(reference,),

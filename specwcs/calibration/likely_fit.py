@@ -36,12 +36,11 @@ FAR = 0.5
 
 _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit farther off is odd
 _GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
-_CONFIRM = 6  # lines that confirm each other: as many as an identification needs
 _APART = 0.5  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
 
 
-def fit_likely(points, degrees, what, prior, doubt=False, rough=None):
+def fit_likely(points, degrees, what, prior, doubt=0, rough=None):
     """Fit all terms up to the highest degrees, as large as cross-validation finds them likely.
 
     Parameters
@@ -52,8 +51,9 @@ def fit_likely(points, degrees, what, prior, doubt=False, rough=None):
     what : str
         For messages.
     prior : Smoothness
-    doubt : bool, optional
-        Whether to tell what single lines or edges, that may be others, decide.
+    doubt : int, optional
+        To tell what single lines or edges, that may be others, decide, and what groups of fewer
+        lines than so many beyond a gap.
     rough : dict of str to int, optional
         Slits that are rough, and at how many t.
 
@@ -308,7 +308,7 @@ def _with_local(system, usable, doubt, rough):
     values, nicks = np.split(values, [2 * len(slits)])
     tables = np.split(nicks, np.cumsum([len(table) for table in rough.values()])[:-1])
     local = LocalTerms(slits, values.reshape(2, -1).T, dict(zip(rough, tables, strict=False)))
-    changes = _in_doubt(system, fit, kinds, each) if doubt else None
+    changes = _in_doubt(system, fit, kinds, each, doubt) if doubt else None
     if points.lines:
         said = [f"{what}: lines err by {spread[-1]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
@@ -339,7 +339,7 @@ def _far_slits(values, n):
     return size > max(_WRONG * 1.4826 * np.median(size), FAR)
 
 
-def _in_doubt(system, fit, kinds, spread):
+def _in_doubt(system, fit, kinds, spread, confirm):
     """By what the parameters change without lines, or edges, that may be others: rows of changes.
 
     These are each single line, and the lines beyond a gap, at either end, that the others do not
@@ -352,7 +352,7 @@ def _in_doubt(system, fit, kinds, spread):
     lines = np.unique(u[fit.used])
     singles = [u == line for line in lines]
     gap = np.flatnonzero(np.diff(lines) > _GAP)
-    low, high = gap[gap < _CONFIRM - 1], gap[len(lines) - 1 - gap < _CONFIRM]
+    low, high = gap[gap < confirm - 1], gap[len(lines) - 1 - gap < confirm]
     ends = [*(u <= lines[k] for k in low), *(u >= lines[k + 1] for k in high)]
     changes, predicted = system.without([*singles, *ends], fit, kinds, spread)
     alone = np.append(np.ones(len(singles), bool), predicted[len(singles) :] > _APART)

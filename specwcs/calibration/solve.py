@@ -20,6 +20,7 @@ from specwcs.models import OpticalModel
 
 from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus, no_markers
+from .confirm import CONFIRM
 from .fitter import MODELS, ModelFitter, residual_table
 from .known import KNOWN, edge_errors, known_ranges, longest_known, wavelength_rows
 from .likely_fit import FAR
@@ -39,7 +40,7 @@ _BOXES = ("box", "polygon")
 # The matrices are small: more than one BLAS thread only waits for the other.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="auto",
-          flips=(False, False), faults=None, provenance=None):  # fmt: skip
+          flips=(False, False), faults=None, confirm=CONFIRM, provenance=None):  # fmt: skip
     """Fit OPT, CRV and IDS to markers.
 
     Parameters
@@ -58,6 +59,8 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
         Whether the mask is flipped in X and in Y.
     faults : mapping of str to (str, str), optional
         Flag and reason of slits that the measurement found at fault.
+    confirm : int, optional
+        How many lines beyond a gap confirm each other; fewer may be others.
     provenance : dict, optional
 
     Returns
@@ -81,7 +84,7 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     notes, dropped = [], QTable(markers[~np.asarray(markers["used"])])
     faults = faults or {}
     off = [key for key, (flag, _) in faults.items() if flag == OFF_DETECTOR]
-    fitter = ModelFitter(instrument, mask, degrees, by_hand=given, off=off)
+    fitter = ModelFitter(instrument, mask, degrees, by_hand=given, off=off, confirm=confirm)
     if not given:
         boxes, astray, notes = derive_boxes(fitter, lines, edges)
         # Cut elsewhere, or taken for another, a slit would bend all three models.

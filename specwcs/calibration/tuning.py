@@ -18,6 +18,7 @@ from specwcs.measure.lines import NOT_LISTED
 from specwcs.measure.reduce import canonical_data
 from specwcs.measure.retrace import ODD, EdgesUnseenError
 
+from .confirm import CONFIRM, lines_that_confirm
 from .field_fit import fit_field
 from .fitter import residual_table
 from .known import KNOWN, doubt, longest_known, trace_rows, wavelength_rows
@@ -115,6 +116,10 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
 _NO_LINES = (
     "IDS stays: neither arc nor sky was given, so that what moved along the dispersion since the "
     "calibration is not known, nor in its errors."
+)
+_NO_EDGES = (
+    "What moved across the dispersion is not known: the errors of the traces allow for as much as "
+    "along it, {:.2f} px (1 sigma)."
 )
 
 
@@ -280,7 +285,9 @@ def _tune_wavelengths(cal, frame, catalog, kind):
         msg = f"no line is measured: the {kind} tells nothing."
         raise FitError(msg)
     points = _line_points(cal, markers)
-    return _with_change(cal, "ids", markers, points, _IDS, f"IDS by the {kind}")
+    wavelength = markers["wavelength"].value
+    confirm = lines_that_confirm(catalog, wavelength, instrument.linear_dispersion)
+    return _with_change(cal, "ids", markers, points, _IDS, f"IDS by the {kind}", confirm)
 
 
 def _used(cal, markers):
@@ -323,7 +330,7 @@ def _line_points(cal, markers):
 # -- the change of a model --------------------------------------------------------------------
 
 
-def _with_change(cal, name, markers, points, highest, what):
+def _with_change(cal, name, markers, points, highest, what, confirm=CONFIRM):
     """Add what changed to a model.
 
     Returns
@@ -336,7 +343,7 @@ def _with_change(cal, name, markers, points, highest, what):
         By name of the model: its change, and by what the parameters of that change without single
         lines or edges.
     """
-    change, fit, residuals, notes = _change(cal, name, points, highest, what)
+    change, fit, residuals, notes = _change(cal, name, points, highest, what, confirm)
     faults = {
         key: f"{what}: it is off by {off:+.2f} px from what the others say"
         for key, off in _odd_slits(cal, points, residuals).items()
@@ -350,7 +357,7 @@ def _with_change(cal, name, markers, points, highest, what):
     return tuned, notes, [residual_table(markers, residuals, fit.used)], singles
 
 
-def _change(cal, name, points, highest, what):
+def _change(cal, name, points, highest, what, confirm):
     """Fit what changed of a model, over its domains.
 
     Returns
@@ -383,7 +390,8 @@ def _change(cal, name, points, highest, what):
     smooth = Smoothness(sizes, frame, max(length, 1.0), reach, 0.0, side, factors=(1.0,))
     degrees = tuple(min(a, b) for a, b in zip(highest, model.degrees, strict=True))
     change, fit, _, notes = fit_field(
-        type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth, doubt=True,
+        type(model), points, ((0, 0, 0), degrees), what=what, likely=lambda *_: smooth,
+        doubt=confirm,
         **domains,
     )  # fmt: skip
     # What slits deviate by, besides, is an error of the night's measurements.
@@ -454,6 +462,10 @@ def _finish(before, night, frames, tables, notes, singles):
     night = replace(night, slits=_recounted(night))
     night = replace(night, slits=_still_known(before, night, singles))
     table = moved(before, night)
+    if night.crv is before.crv and night.ids is not before.ids:
+        size = float(np.nanmedian(np.abs(table["along"].value)))
+        night = _with_unknown_shift(night, size)
+        notes = [*notes, _NO_EDGES.format(size)]
     first = next(frame for frame in frames.values() if frame is not None)
     record = provenance(
         {kind: sources_of(frame) for kind, frame in frames.items()},
@@ -474,6 +486,13 @@ def _finish(before, night, frames, tables, notes, singles):
     )
     setup = before.provenance.get("setup", {})
     return replace(night, provenance={**record, "setup": setup or record["setup"]})
+
+
+def _with_unknown_shift(cal, sigma):
+    """Return it with errors of CRV that allow for a shift of all traces, px."""
+    covariance = cal.covariance["crv"].copy()
+    covariance[0, 0] += sigma**2  # the first parameter is the constant
+    return replace(cal, covariance=cal.covariance | {"crv": covariance})
 
 
 def _recounted(cal):

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from specwcs.calibration import solve, tuning
+from specwcs.calibration.confirm import lines_that_confirm
 from specwcs.calibration.known import _around, longest_known
 from specwcs.calibration.likely_fit import _evident_factor, _System
 from specwcs.calibration.points import Points
 from specwcs.calibration.smoothness import DISPERSION, Smoothness
 from specwcs.fitting.groups import changes_without
+from specwcs.inputs import LineCatalog
 from specwcs.models import OpticalModel
 from specwcs.simulate import example, lamp
 
@@ -73,6 +75,32 @@ def test_lines_beyond_a_gap_that_are_others_mislead_nobody():
         if not obs.mask[key].reference:
             assert near[-1] - 200 < cal.slits[key].known[1] < far[0]
     assert worst_along(obs, cal) < 0.3
+
+
+def test_four_lines_of_a_lamp_with_few_confirm_each_other():
+    """Eight lines with wide gaps: in a crowded catalogue either half may be others."""
+    obs = example("LR", SHAPE, 8, seed=5)
+    lines = np.unique(cases.true_markers(obs)["wavelength"].value)
+    lines = lines[np.isfinite(lines)]
+    chosen = np.concatenate([lines[lines < 6700][-16::4], lines[lines > 7500][:16:4]])
+    markers = markers_of(obs, chosen)
+    sparse = LineCatalog(chosen, np.full(8, "X"), np.ones(8, int), np.ones(8), "air")
+    confirm = lines_that_confirm(sparse, chosen, obs.instrument.linear_dispersion)
+    assert confirm == 4
+    cal = solve(obs.instrument, obs.mask, markers, medium="air", confirm=confirm)
+    slits = [key for key, slit in obs.mask.items() if not slit.reference]
+    assert set(slits) <= set(cal.good())
+    for key in slits:
+        low, high = cal.slits[key].known
+        assert high - low > 0.5 * np.ptp(chosen)
+    assert worst_along(obs, cal) < 0.2
+    crowded = np.linspace(chosen[0], chosen[-1], 2000)
+    crowded = LineCatalog(crowded, np.full(2000, "X"), np.ones(2000, int), np.ones(2000), "air")
+    assert lines_that_confirm(crowded, chosen, obs.instrument.linear_dispersion) == 6
+    cal = solve(obs.instrument, obs.mask, markers, medium="air")
+    for key in set(slits) & set(cal.good()):
+        low, high = cal.slits[key].known
+        assert high - low < 0.5 * np.ptp(chosen)
 
 
 def test_where_no_line_is_sure_nothing_is_known():

@@ -252,13 +252,21 @@ def test_a_frame_without_lines_tells_nothing(cal):
 
 def test_what_a_frame_does_not_show_of_edges_stays():
     """The slit is longer than the frame."""
-    obs = example(kind="longslit", shape=(240, 960))
-    mask = longslit(obs.instrument, fill=1.3)
-    obs = replace(obs, mask=mask)
-    frames = {"flat": obs.flat(1), "arc": obs.arc(lamp(), 2)}
-    cal = calibrate(obs.instrument, mask, **frames, catalog=lamp())
-    tuned = tune(cal, **frames)
+    before, obs = (
+        example(kind="longslit", shape=(240, 960), offset=(30.0 + along, -10.0))
+        for along in (0.0, 1.5)
+    )
+    mask = longslit(before.instrument, fill=1.3)
+    before, obs = replace(before, mask=mask), replace(obs, mask=mask)
+    frames = {"flat": before.flat(1), "arc": before.arc(lamp(), 2)}
+    cal = calibrate(before.instrument, mask, **frames, catalog=lamp())
+    tuned = tune(cal, flat=obs.flat(1), arc=obs.arc(lamp(), 2))
     assert tuned.crv is cal.crv
+    # Nor is it known then where the edges are: they may have moved as much as the lines did.
+    key = next(iter(mask))
+    sigma = cal.trace_uncertainty(key, 0.0, [0.0, 1.0])
+    assert tuned.trace_uncertainty(key, 0.0, [0.0, 1.0]) == pytest.approx(np.hypot(sigma, 1.5), 0.1)
+    assert "allow for as much as along it, 1.5" in tuned.provenance["fits"][-1]
     said = "CRV stays: the flat does not tell it: no edges of slits stand out in its light."
     assert said in tuned.provenance["fits"]
     assert cases.rms(cases.wavelength_errors(obs, tuned)) < 0.05
