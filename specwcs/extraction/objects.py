@@ -118,23 +118,45 @@ def find_objects(profile, sigma):
     # What lies below the median holds no object: its scatter is the noise.
     low = clean[seen & (clean <= 0)]
     noise = np.maximum(np.where(seen, sigma, np.inf), 1.4826 * np.median(-low))
+    # The light of an object that is not found yet is in the sky: beside it all is too dark, which
+    # is no noise.
+    bends = np.abs(np.diff(clean, 2)[seen[:-2] & seen[1:-1] & seen[2:]])
+    bend = np.median(bends) if len(bends) else np.inf
+    scatter = np.maximum(np.where(seen, sigma, np.inf), 1.4826 / 6**0.5 * bend)
     smooth = np.convolve(clean, np.full(3, 1 / 3), mode="same")
-    peaks = find_peaks(smooth, prominence=2 * np.min(noise), distance=3)[0]
+    least = 2 * min(np.min(noise), np.min(scatter))
+    peaks, properties = find_peaks(smooth, prominence=least, distance=3)
     inner = (peaks >= _EDGE) & (peaks <= len(profile) - 1 - _EDGE) & seen[peaks]
+    height = dict(zip(peaks[inner], properties["prominences"][inner], strict=True))
     found = []
-    for peak in sorted(peaks[inner], key=lambda k: -smooth[k]):
-        centre, fwhm = _centre_and_width(clean, peak)
-        near = np.abs(np.arange(len(clean)) - centre) <= max(fwhm / 2, 1.0)
-        snr = clean[near].sum() / np.sqrt(np.sum(noise[near & seen] ** 2))
+    for peak in sorted(height, key=lambda k: -smooth[k]):
+        item = _object(clean, peak, noise, seen)
         wings = any(
-            abs(centre - other.t * len(clean) + 0.5) < 2 * _MASKED[0] * other.fwhm
+            abs(item.t - other.t) * len(clean) < 2 * _MASKED[0] * other.fwhm
             and smooth[peak] < _BESIDE * smooth[int(other.t * len(clean))]
             for other in found
         )
-        if snr >= _FAINTEST and not wings:
-            t = (centre + 0.5) / len(clean)
-            found.append(SlitObject(float(t), float(fwhm), float(snr)))
+        if height[peak] >= 2 * np.min(noise) and item.snr >= _FAINTEST and not wings:
+            found.append(item)
+    if not found:
+        return found
+    brightest = found[0]
+    for peak in sorted(height, key=lambda k: -smooth[k]):
+        item = _object(clean - smooth[peak] + height[peak], peak, scatter, seen)
+        apart = all(abs(item.t - o.t) * len(clean) > max(o.fwhm, item.fwhm) for o in found)
+        stands_out = height[peak] > _BESIDE * smooth[int(brightest.t * len(clean))]
+        alike = 0.5 < item.fwhm / brightest.fwhm < 2
+        if apart and stands_out and alike and item.snr >= 2 * _FAINTEST:
+            found.append(item)
     return found
+
+
+def _object(profile, peak, noise, seen):
+    """Return what is at a peak of a profile above its sky."""
+    centre, fwhm = _centre_and_width(profile, peak)
+    near = np.abs(np.arange(len(profile)) - centre) <= max(fwhm / 2, 1.0)
+    snr = profile[near].sum() / np.sqrt(np.sum(noise[near & seen] ** 2))
+    return SlitObject(float((centre + 0.5) / len(profile)), float(fwhm), float(snr))
 
 
 def _centre_and_width(profile, peak):

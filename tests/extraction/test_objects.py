@@ -1,0 +1,32 @@
+"""Objects on the profile along a slit."""
+
+import numpy as np
+import pytest
+
+from specwcs.extraction.objects import find_objects
+
+
+def bump(centre, fwhm, height):
+    return height * np.exp(-4 * np.log(2) * ((np.arange(40) - centre) / fwhm) ** 2)
+
+
+def profile(*bumps, noise=0.3, seed=1):
+    return sum(bumps) + np.random.default_rng(seed).normal(0, noise, 40), np.full(40, noise)
+
+
+@pytest.mark.parametrize("height", [30.0, 15.0])
+def test_an_object_that_the_sky_was_fitted_to_is_found_beside_a_brighter_one(height):
+    """The sky took its light for its own: it is too bright between the two."""
+    taken = (bump(9, 12, -0.6 * height), bump(26, 14, -12.0), bump(18, 14, -12.0))
+    found = find_objects(*profile(bump(26, 4.5, 150.0), bump(9, 4.0, height), *taken))
+    assert [round(40 * item.t - 0.5) for item in found] == [26, 9]
+    assert found[1].fwhm == pytest.approx(4.0, rel=0.35)
+    assert found[1].snr > 10
+
+
+def test_what_is_no_object_is_not_found():
+    star = bump(26, 4.5, 150.0)
+    assert len(find_objects(*profile(star))) == 1
+    assert len(find_objects(*profile(star, bump(9, 4.0, 2.0)))) == 1  # as bright as sky may be off
+    assert len(find_objects(*profile(star, bump(9, 16.0, 10.0)))) == 1  # not as sharp
+    assert find_objects(*profile()) == []
