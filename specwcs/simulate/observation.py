@@ -208,7 +208,8 @@ class Observation:
         self.check_order()
 
         def shine(image, truth):
-            self._add_diffuse(image, truth, sources.flat_lamp, level)
+            for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+                self._add_diffuse(image, truth, pixels, sources.flat_lamp, level)
 
         return self._expose(shine, self.dark, seed, cosmic_rays)
 
@@ -317,9 +318,10 @@ class Observation:
 
         def shine(image, truth):
             self._add_lines(image, truth, sky, lines)
-            self._add_diffuse(image, truth, np.ones_like, continuum)
-            if not truth.slit.reference:
-                self._add_star(image, truth, star, position, seeing)
+            for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+                self._add_diffuse(image, truth, pixels, np.ones_like, continuum)
+                if not truth.slit.reference:
+                    self._add_star(image, truth, pixels, star, position, seeing)
 
         return self._expose(shine, self.dark, seed, cosmic_rays)
 
@@ -405,28 +407,26 @@ class Observation:
             lambda t: self._illumination(truth.slit.id, t),
         )
 
-    def _add_diffuse(self, image, truth, spectrum, level):
+    def _add_diffuse(self, image, truth, pixels, spectrum, level):
         """Add light that fills the slit, with a smooth spectrum.
 
         `level` is in electrons per pixel where the slit is as wide as the median one.
         """
         level = level * render.projected_width(truth) / self._slit_pixels
         level = level / self.instrument.linear_dispersion
-        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
-            light = level * spectrum(pixels.wavelength) * pixels.angstroms * pixels.share
-            light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
-            image[pixels.rows] += light * sources.throughput(pixels.wavelength, self.passband)
+        light = level * spectrum(pixels.wavelength) * pixels.angstroms * pixels.share
+        light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
+        image[pixels.rows] += light * sources.throughput(pixels.wavelength, self.passband)
 
-    def _add_star(self, image, truth, star, position, seeing):
+    def _add_star(self, image, truth, pixels, star, position, seeing):
         """Add a star: a Gaussian along the slit, blurred by the optics."""
         fwhm = np.hypot(seeing / self.instrument.scales[1], self._sigma[1] * _FWHM)  # px
-        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
-            offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
-            profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
-            spectrum = self.star_electrons(
-                truth.slit.id, pixels.wavelength, star=star, position=position
-            )
-            image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
+        offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
+        profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
+        spectrum = self.star_electrons(
+            truth.slit.id, pixels.wavelength, star=star, position=position
+        )
+        image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
 
     @property
     def _sigma(self):
@@ -441,6 +441,8 @@ class Observation:
 
     def _illumination(self, slit_id, t):
         """Illumination along a slit: two sine waves of random phase, the same in all frames."""
+        if self.slit_function == 0:
+            return np.ones_like(t)
         rng = np.random.default_rng([self.seed, _SLIT, *slit_id.encode()])
         phase = rng.uniform(0, 2 * np.pi, 2)
         waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])
