@@ -456,6 +456,7 @@ def main():
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     options = parser.parse_args()
     failed = False
+    kinds()  # once: the processes are forks
     for name in options.kinds:
         numbers = range(options.first, options.first + options.runs)
         parts = [numbers[i :: options.jobs] for i in range(options.jobs)]

@@ -137,7 +137,8 @@ def _sample(image, variance, bad, traces, name, t, shift):
     p = np.arange(image.shape[1]) + shift[:, None]
     # Between a few columns a trace is straight to a thousandth of a pixel.
     coarse = np.arange(p.min(), p.max() + _STRAIGHT, _STRAIGHT)
-    q = [np.interp(pj, coarse, traces.q(name, tj, coarse)) for tj, pj in zip(t, p, strict=True)]
+    nodes = traces.q(name, t[:, None], coarse)
+    q = [np.interp(pj, coarse, qj) for pj, qj in zip(p, nodes, strict=True)]
     q = np.where(np.isfinite(q), q, -10.0)
     at = np.array([q, p])
     flux = map_coordinates(image, at, order=1, cval=0.0)

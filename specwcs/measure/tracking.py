@@ -109,7 +109,7 @@ def follow(frame, traces, name, p, tilt, fwhm):
 def _predict(traces, name, p, t, shift):
     """Columns, slopes dp/dq and rows of the lines at each t."""
     at = p + shift
-    q = np.array([traces.q(name, tj, pj) for tj, pj in zip(t, at, strict=True)])
+    q = traces.q(name, t[:, None], at)
     if len(t) < 2:
         return at, np.zeros_like(at), q
     return at, np.gradient(at, axis=0) / np.gradient(q, axis=0), q

@@ -12,7 +12,7 @@ right; wavelength in Angstrom.
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -57,12 +57,14 @@ def _cut(*series):
     keep = 1 + np.flatnonzero(tail > _TAIL).max(initial=0)
     if keep > len(tail) - 2:
         return None
-    return [np.array([_powers(row, keep) for row in s]) for s in series]
+    return [s[:, :keep] @ _powers(keep) for s in series]
 
 
-def _powers(row, keep):
-    powers = chebyshev.cheb2poly(row[:keep])
-    return np.pad(powers, (0, keep - len(powers)))
+@cache
+def _powers(n):
+    """Return the coefficients of the first n Chebyshev polynomials, a row each."""
+    rows = [chebyshev.cheb2poly(row) for row in np.eye(n)]
+    return np.array([np.pad(row, (0, n - len(row))) for row in rows])
 
 
 def _along_slit(opt, slit, direction, *fields):

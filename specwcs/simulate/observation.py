@@ -60,7 +60,8 @@ class Observation:
 
     Notes
     -----
-    Every frame is made with a `seed`; ``seed=None`` gives its expectation, free of noise.
+    Every frame is made with a `seed`; ``seed=None`` gives its expectation, free of noise. The
+    light of the last frame of each kind is kept: another one, with other noise, is made fast.
     """
 
     spectrograph: object
@@ -208,9 +209,10 @@ class Observation:
         self.check_order()
 
         def shine(image, truth):
-            self._add_diffuse(image, truth, sources.flat_lamp, level)
+            for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+                self._add_diffuse(image, truth, pixels, sources.flat_lamp, level)
 
-        return self._expose(shine, self.dark, seed, cosmic_rays)
+        return self._expose(("flat", level), shine, self.dark, seed, cosmic_rays)
 
     def image(self, seed, *, level=12000.0, cosmic_rays=0):
         """Expose the mask with the disperser out.
@@ -235,7 +237,7 @@ class Observation:
                 lambda t: self._illumination(truth.slit.id, t),
             )  # fmt: skip
 
-        return self._expose(shine, self.dark, seed, cosmic_rays)
+        return self._expose(("image", level), shine, self.dark, seed, cosmic_rays)
 
     def arc(self, catalog, seed, *, level=60000.0, missing=0.0, unknown=0, cosmic_rays=0):
         """Expose an arc lamp.
@@ -272,7 +274,8 @@ class Observation:
         def shine(image, truth):
             self._add_lines(image, truth, lines, level)
 
-        frame = self._expose(shine, (*self.dark, *self.arcless), seed, cosmic_rays)
+        what = ("arc", level, *(values.tobytes() for values in lines))
+        frame = self._expose(what, shine, (*self.dark, *self.arcless), seed, cosmic_rays)
         frame.meta["lines"] = lines
         return frame
 
@@ -317,11 +320,13 @@ class Observation:
 
         def shine(image, truth):
             self._add_lines(image, truth, sky, lines)
-            self._add_diffuse(image, truth, np.ones_like, continuum)
-            if not truth.slit.reference:
-                self._add_star(image, truth, star, position, seeing)
+            for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
+                self._add_diffuse(image, truth, pixels, np.ones_like, continuum)
+                if not truth.slit.reference:
+                    self._add_star(image, truth, pixels, star, position, seeing)
 
-        return self._expose(shine, self.dark, seed, cosmic_rays)
+        what = ("science", star, position, seeing, lines, continuum)
+        return self._expose(what, shine, self.dark, seed, cosmic_rays)
 
     def star_electrons(self, slit_id, wavelength, *, star=2000.0, position=0.4):
         """Spectrum of the star of `science` as it reaches the detector.
@@ -379,8 +384,21 @@ class Observation:
         files.write_frame(paths["science"], self.science(seeds[2]), overwrite)
         return paths
 
-    def _expose(self, shine, unlit, seed, cosmic_rays):
-        """Add up the light of all slits that are lit, and read out."""
+    def _expose(self, what, shine, unlit, seed, cosmic_rays):
+        """Read out the light of all slits that are lit; it is kept for the next exposure."""
+        kept, light = self._lights.get(what[0], (None, None))
+        if kept != what:
+            light = self._light(shine, unlit)
+            self._lights[what[0]] = what, light
+        return self.detector.expose(light, seed, cosmic_rays)
+
+    @cached_property
+    def _lights(self):
+        """What the last exposure of each kind was of, and its light."""
+        return {}
+
+    def _light(self, shine, unlit):
+        """Add up the light of all slits that are lit."""
         direction = self.spectrograph.direction
         light = np.zeros(self.spectrograph.shape)
         view = direction.canonical_image(light)
@@ -389,7 +407,7 @@ class Observation:
             if name not in unlit:
                 shine(image, truth)
         view[...] = image * self._unvignetted(image.shape)
-        return self.detector.expose(light + self._scatter(light), seed, cosmic_rays)
+        return light + self._scatter(light)
 
     def _add_lines(self, image, truth, lines, level):
         """Add emission lines whose peak in a wide slit is `level` times their strength."""
@@ -405,28 +423,26 @@ class Observation:
             lambda t: self._illumination(truth.slit.id, t),
         )
 
-    def _add_diffuse(self, image, truth, spectrum, level):
+    def _add_diffuse(self, image, truth, pixels, spectrum, level):
         """Add light that fills the slit, with a smooth spectrum.
 
         `level` is in electrons per pixel where the slit is as wide as the median one.
         """
         level = level * render.projected_width(truth) / self._slit_pixels
         level = level / self.instrument.linear_dispersion
-        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
-            light = level * spectrum(pixels.wavelength) * pixels.angstroms * pixels.share
-            light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
-            image[pixels.rows] += light * sources.throughput(pixels.wavelength, self.passband)
+        light = level * spectrum(pixels.wavelength) * pixels.angstroms * pixels.share
+        light *= self._illumination(truth.slit.id, np.clip(pixels.t, 0, 1))
+        image[pixels.rows] += light * sources.throughput(pixels.wavelength, self.passband)
 
-    def _add_star(self, image, truth, star, position, seeing):
+    def _add_star(self, image, truth, pixels, star, position, seeing):
         """Add a star: a Gaussian along the slit, blurred by the optics."""
         fwhm = np.hypot(seeing / self.instrument.scales[1], self._sigma[1] * _FWHM)  # px
-        for pixels in render.SlitPixels.blocks(truth, image.shape, self._sigma):
-            offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
-            profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
-            spectrum = self.star_electrons(
-                truth.slit.id, pixels.wavelength, star=star, position=position
-            )
-            image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
+        offset = (pixels.t - position) / pixels.step * _FWHM / fwhm
+        profile = np.exp(-(offset**2) / 2) / np.sqrt(2 * np.pi) * _FWHM / fwhm
+        spectrum = self.star_electrons(
+            truth.slit.id, pixels.wavelength, star=star, position=position
+        )
+        image[pixels.rows] += spectrum * pixels.angstroms * profile * pixels.share
 
     @property
     def _sigma(self):
@@ -441,6 +457,8 @@ class Observation:
 
     def _illumination(self, slit_id, t):
         """Illumination along a slit: two sine waves of random phase, the same in all frames."""
+        if self.slit_function == 0:
+            return np.ones_like(t)
         rng = np.random.default_rng([self.seed, _SLIT, *slit_id.encode()])
         phase = rng.uniform(0, 2 * np.pi, 2)
         waves = 0.7 * np.sin(2.5 * t + phase[0]) + 0.3 * np.sin(14 * t + phase[1])

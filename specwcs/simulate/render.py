@@ -18,6 +18,7 @@ from scipy.special import ndtr
 __all__ = ["SlitPixels", "add_aperture", "add_lines", "projected_width"]
 
 _REACH = 6.0  # standard deviations beyond which a Gaussian is zero (1e-9)
+_NOTHING, _ALL = 40.0, 9.0  # beyond, the normal distribution function is 0 and 1 to rounding
 _LINE_NODES = 10  # Chebyshev nodes along a line's image: exact to 1e-9 px
 _LINES_AT_ONCE, _ROWS_AT_ONCE = 8, 256  # keep temporary arrays small
 _RAYS, _CELLS = 20, 5  # per pixel, along each side of an aperture, and of its image
@@ -240,7 +241,11 @@ def projected_width(truth):
 
 def _integral(z):
     """F(z) = z Phi(z) + phi(z), the integral of the normal distribution function."""
-    return z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    value = np.maximum(z, 0.0)  # exact to the last digit beyond a range of z
+    near = (z > -_NOTHING) & (z < _ALL)
+    z = z[near]
+    value[near] = z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return value
 
 
 def _box_step(z, box):
@@ -250,9 +255,18 @@ def _box_step(z, box):
 
 def _ramp(distance, ramp, sigma):
     """Rise from 0 to 1 over a ramp, blurred by a Gaussian and a pixel; all in px."""
-    a, b = np.maximum(np.abs(ramp), _SHARP) / sigma, 1 / sigma
+    b = 1 / sigma
+    z, a = np.broadcast_arrays(distance / sigma, np.maximum(np.abs(ramp), _SHARP) / sigma)
     reach = (a + b) / 2 + _REACH + 2
-    z = np.clip(distance / sigma, -reach, reach)
+    low, high = (_blurred(sign * reach[:1], a[:1], b) for sign in (-1, 1))
+    rise = np.where(z > 0, high, low)  # beyond reach, where most pixels are
+    near = np.abs(z) < reach
+    rise[near] = _blurred(z[near], a[near], b)
+    return rise
+
+
+def _blurred(z, a, b):
+    """Rise over a ramp of width a, blurred by a unit Gaussian and a box of width b."""
     return (
         _second_integral(z + (a + b) / 2)
         - _second_integral(z + (a - b) / 2)

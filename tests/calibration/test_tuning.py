@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import calibration_cases as cases
 import numpy as np
@@ -17,6 +18,7 @@ from specwcs.simulate import example, lamp, longslit, wrong
 pytestmark = pytest.mark.slow
 
 
+@cache
 def small(along=0.0, across=0.0, *, turned=0.0, **options):
     """A small frame: a few short slits, few lines. Of the other directions: test_directions."""
     options = {"n_slits": 6, "line_curvature": 1.0, "seed": 4, **options}

@@ -97,7 +97,7 @@ def test_a_session_on_a_calibration_has_its_left_and_right(direction, flips, tmp
 
     more = dict(zip(("flipx", "flipy"), flips, strict=True))
     shape = (512, 1024) if direction == "LR" else (1024, 512)
-    observation = example(direction, shape, **more)
+    observation = example(direction, shape, 8, **more)
     cal = solve(
         observation.instrument, observation.mask, cases.true_markers(observation),
         medium="vacuum", flips=flips,

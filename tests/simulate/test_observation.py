@@ -108,6 +108,25 @@ def test_a_seed_is_a_frame():
     assert_array_equal(lines[1], observation.arc(lamp(), None).meta["lines"][1])
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "other"),
+    [
+        ("flat", (), {"level": 500.0}),
+        ("image", (), {"level": 500.0}),
+        ("arc", (lamp(),), {"level": 500.0}),
+        ("arc", (lamp(),), {"missing": 0.2}),
+        *(("science", (), {name: 0.6}) for name in ("star", "position", "seeing", "continuum")),
+        ("science", (), {"lines": 500.0}),
+    ],
+)
+def test_an_exposure_is_the_same_whatever_was_exposed_before(kind, given, other):
+    first, second = (getattr(small(detector=IDEAL), kind) for _ in range(2))
+    before = first(*given, 1), first(*given, None, **other), first(*given, 2), first(*given, 3)
+    assert_array_equal(second(*given, 3).data, before[3].data)
+    assert_array_equal(second(*given, None, **other).data, before[1].data)
+    assert np.any(before[2].data != before[3].data)
+
+
 def test_levels_are_electrons_per_pixel():
     observation = example(shape=SMALL, kind="longslit", detector=IDEAL)
     wavelength, t, slit = observation.maps()

@@ -61,23 +61,55 @@ _RANGES = """
 """
 
 
+class Tabs:
+    """The tabs of a browser; one that was left is used again, as to start one takes seconds.
+
+    Parameters
+    ----------
+    browser : playwright Browser
+    """
+
+    def __init__(self, browser):
+        self._browser, self._left = browser, []
+
+    def take(self):
+        return self._left.pop() if self._left else self._browser.new_page()
+
+    def leave(self, page):
+        if page.is_closed():
+            return
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        self._left.append(page)
+
+
 class Hand:
     """A user at a page.
 
     Parameters
     ----------
-    browser : playwright Browser
+    tabs : Tabs
     viewer : WebViewer
     """
 
-    def __init__(self, browser, viewer, size=(1280, 820)):
+    def __init__(self, tabs, viewer, size=(1280, 820)):
         self.viewer, self.complaints, self._pings = viewer, [], 0
-        self.page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+        self._tabs, self.page = tabs, tabs.take()
+        self.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
         self.page.set_default_timeout(20_000)
-        self.page.on("console", self._listen)
-        self.page.on("request", self._watch)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._ears = {"console": self._listen, "request": self._watch, "pageerror": self._hear}
+        for event, ear in self._ears.items():
+            self.page.on(event, ear)
         self.open()
+
+    def leave(self):
+        """Go away from the page, as one who closes it."""
+        for event, ear in self._ears.items():
+            self.page.remove_listener(event, ear)
+        self._tabs.leave(self.page)
+
+    def _hear(self, error):
+        self.complaints.append(str(error))
 
     def _listen(self, message):
         if message.type in ("error", "warning"):

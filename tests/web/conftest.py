@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from web.browser_hand import Hand
+from web.browser_hand import Hand, Tabs
 
 from specwcs import ModelsCalibration
 from specwcs.viewers.web import WebViewer
@@ -27,7 +27,7 @@ def state_home(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def tabs():
     path = _chromium()
     from playwright.sync_api import sync_playwright
 
@@ -35,12 +35,12 @@ def browser():
         chromium = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )
-        yield chromium
+        yield Tabs(chromium)
         chromium.close()
 
 
 @pytest.fixture
-def at_page(browser):
+def at_page(tabs):
     """Open a session in the browser: ``at_page(icf, mask)`` returns it and a hand."""
     opened = []
 
@@ -49,12 +49,12 @@ def at_page(browser):
         session = ModelsCalibration(icf, mask, viewer=viewer, **models)
         if image is not None:
             session.load_image(image)
-        hand = Hand(browser, viewer, size)
+        hand = Hand(tabs, viewer, size)
         opened.append((session, hand))
         return session, hand
 
     yield open_page
     for session, hand in opened:
-        hand.page.close()
+        hand.leave()
         session.close()
         assert hand.complaints == []

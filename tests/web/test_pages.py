@@ -43,10 +43,10 @@ def test_a_reloaded_page_shows_what_was_there(opened):
     assert said.undoable
 
 
-def test_two_pages_see_the_same(browser, opened):
+def test_two_pages_see_the_same(tabs, opened):
     _, one = opened
     one.press("1 Slits (OPT)")
-    two = Hand(browser, one.viewer)
+    two = Hand(tabs, one.viewer)
     here = np.array(one.viewer.read()[0].points[0])
     two.look(*here)
     two.drag(here, np.add(here, (3, 3)))
@@ -60,7 +60,7 @@ def test_two_pages_see_the_same(browser, opened):
     two.settle()
     assert two.places()["x"][0] == pytest.approx(here[0])
     assert two.complaints == []
-    two.page.close()
+    two.leave()
 
 
 def test_what_a_script_does_is_seen(opened, obs):
@@ -77,14 +77,13 @@ def test_what_a_script_does_is_seen(opened, obs):
     assert hand.source("residuals_at")["residual"]
 
 
-def test_a_browser_that_dies_loses_nothing(browser, opened, state_home):
+def test_a_browser_that_dies_loses_nothing(opened, state_home):
     session, hand = opened
     hand.press("1 Slits (OPT)")
     here = hand.viewer.read()[2].points[0]
     hand.look(*here)
     hand.drag(here, np.add(here, (5, 5)))
     hand.page.close()
-    hand.page = browser.new_page()
     moved = session.markers
     assert session.progress.placed[2]
     assert np.hypot(moved["x"][2].value - here[0], moved["y"][2].value - here[1]) > 4

@@ -52,7 +52,7 @@ def test_the_page_is_served_until_ctrl_c(files, state_home):
 
 
 @pytest.mark.slow
-def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatch, capsys):
+def test_frames_lines_and_atlas_are_offered(tabs, files, tmp_path, monkeypatch, capsys):
     """What the command names is on the page; what is saved there is on the disk."""
     atlas = tmp_path / "atlas.txt"
     wavelength = np.arange(5000.0, 9500.0, 2.0)
@@ -61,7 +61,7 @@ def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
 
     def work(viewer):
-        hand = Hand(browser, viewer)
+        hand = Hand(tabs, viewer)
         frames = hand.page.get_by_label("Frame", exact=True).locator("option").all_inner_texts()
         assert frames == ["arc: arc.fits", "flat: flat.fits"]
         hand.press("Measure")
@@ -75,7 +75,7 @@ def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatc
         hand.press("Save")
         assert hand.said().startswith("saved")
         assert hand.complaints == []
-        hand.page.close()
+        hand.leave()
         done.append(viewer.page.facts.progress)
 
     done = []
@@ -91,24 +91,24 @@ def test_frames_lines_and_atlas_are_offered(browser, files, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_session_goes_on_from_its_journal(browser, files, monkeypatch, capsys):
+def test_a_session_goes_on_from_its_journal(tabs, files, monkeypatch, capsys):
     def begin(viewer):
-        hand = Hand(browser, viewer)
+        hand = Hand(tabs, viewer)
         here = viewer.read()[2].points[0]
         hand.look(*here)
         hand.drag(here, (here[0] + 6, here[1] + 4))
         hand.settle()
         seen.append(viewer.read()[2].points[0])
-        hand.page.close()
+        hand.leave()
 
     def go_on(viewer):
-        hand = Hand(browser, viewer)
+        hand = Hand(tabs, viewer)
         assert "arc.fits" in hand.page_text("frame1")
         hand.key("u")
         seen.append(viewer.read()[2].points[0])
         hand.key("r")
         seen.append(viewer.read()[2].points[0])
-        hand.page.close()
+        hand.leave()
 
     seen = []
     monkeypatch.setattr(view, "_wait", begin)
