@@ -16,7 +16,7 @@ TUTORIAL = Path(__file__).parent / "tutorial"
 
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory):
-    """Folder with files and a calibration as of the quickstart; the frames are a quarter of its."""
+    """Folder with files and a calibration as of the quickstart."""
     import specwcs
     from specwcs import simulate
 
