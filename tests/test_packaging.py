@@ -17,7 +17,7 @@ import specwcs
 
 ROOT = Path(__file__).parents[1]
 BESIDE = {"specwcs.asdf_schemas": "asdf_schemas", "specwcs.conf": "conf"}
-DATA = sorted([*ROOT.glob("asdf_schemas/*.yaml"), *ROOT.glob("conf/*/*.*")])
+DATA = sorted([*ROOT.glob("asdf_schemas/*.yaml"), *ROOT.glob("conf/[!_]*/*.*")])  # no __pycache__
 
 
 def setup_cfg():

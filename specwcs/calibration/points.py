@@ -12,7 +12,6 @@ _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one o
 _FEW_SLITS = 4
 _NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
 _OWN = 0.01  # of its error, at least, a point has for itself
-_OF_SLIT = 0.5  # of what the points of a line share, a slit's line has for itself
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
 
@@ -35,6 +34,8 @@ class Points:
         The part of sigma that all points of a line have in common, px; none by default.
     lines : bool
         Whether equal u means the same arc line.
+    of_slit : float
+        Of what the points of a line share, a slit's line has so much for itself.
     """
 
     x: np.ndarray
@@ -46,6 +47,7 @@ class Points:
     t: np.ndarray
     shared: np.ndarray | None = None
     lines: bool = False
+    of_slit: float = 0.5
 
     def __post_init__(self):
         if self.shared is None:
@@ -53,8 +55,9 @@ class Points:
 
     def take(self, index):
         """Return some of the points."""
-        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "lines")
-        return Points(*arrays, lines=self.lines)
+        single = {name: getattr(self, name) for name in ("lines", "of_slit")}
+        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name not in single)
+        return Points(*arrays, **single)
 
     def scaled(self, domain, x_domain, y_domain):
         """Return the points with u, x and y mapped from their domains to [-1, 1]."""
@@ -105,7 +108,7 @@ class Points:
         count = np.bincount(group[known], minlength=group.max() + 1)
         own = np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2)
         slits, slit = np.unique(self.slit, return_inverse=True)
-        part = _OF_SLIT if len(slits) > 1 else 0.0
+        part = self.of_slit if len(slits) > 1 else 0.0
         # The places of a line in one slit err alike: they count as if they did not.
         places = np.unique(group * len(slits) + slit, return_inverse=True)[1]
         own = np.sqrt(own + np.bincount(places)[places] * (part * self.shared) ** 2)

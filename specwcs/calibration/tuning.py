@@ -324,7 +324,8 @@ def _line_points(cal, markers):
         x0[mine], y0[mine] = cal.opt(*cal.mask[str(key)].curve(t[mine]))
         miss[mine] = d - geometry.dispersion.distance_from_wavelength(wavelength[mine], t[mine])
     error, shared = (markers[name].value for name in ("sigma", "shared"))
-    return Points(x0, y0, wavelength, miss, error, slits, t, shared, lines=True)
+    # A slit's own part of what neighbours make of a line was there before, too.
+    return Points(x0, y0, wavelength, miss, error, slits, t, shared, lines=True, of_slit=0.0)
 
 
 # -- the change of a model --------------------------------------------------------------------
