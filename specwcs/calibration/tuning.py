@@ -113,6 +113,7 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
     return _finish(calibration, night, frames, tables, notes, singles)
 
 
+_HIDDEN = 1.5  # times the doubt by the sky: its lines hide others that no catalogue has
 _NO_LINES = (
     "IDS stays: neither arc nor sky was given, so that what moved along the dispersion since the "
     "calibration is not known, nor in its errors."
@@ -285,8 +286,10 @@ def _tune_wavelengths(cal, frame, catalog, kind):
         msg = f"no line is measured: the {kind} tells nothing."
         raise FitError(msg)
     points = _line_points(cal, markers)
-    wavelength = markers["wavelength"].value
-    confirm = lines_that_confirm(catalog, wavelength, instrument.linear_dispersion)
+    confirm = CONFIRM  # the sky has far more lines than its catalogue
+    if kind == "arc":
+        seen = markers["wavelength"].value
+        confirm = lines_that_confirm(catalog, seen, instrument.linear_dispersion)
     return _with_change(cal, "ids", markers, points, _IDS, f"IDS by the {kind}", confirm)
 
 
@@ -461,7 +464,7 @@ def _finish(before, night, frames, tables, notes, singles):
     kept = before.residuals[~np.isin(before.residuals["kind"], list(kinds))]
     night = replace(night, residuals=QTable(vstack([kept, *tables])) if tables else kept)
     night = replace(night, slits=_recounted(night))
-    night = replace(night, slits=_still_known(before, night, singles))
+    night = replace(night, slits=_still_known(before, night, singles, frames["sky"] is not None))
     table = moved(before, night)
     if night.crv is before.crv and night.ids is not before.ids:
         size = float(np.nanmedian(np.abs(table["along"].value)))
@@ -508,7 +511,7 @@ def _recounted(cal):
     return slits
 
 
-def _still_known(before, cal, singles):
+def _still_known(before, cal, singles, by_sky):
     """Return the slits, calibrated as far as the night tells what was tuned."""
     slits = dict(cal.slits)
     tuned = [name for name in ("crv", "ids") if getattr(cal, name) is not getattr(before, name)]
@@ -516,7 +519,11 @@ def _still_known(before, cal, singles):
         if cal.mask[key].reference or not tuned:
             continue
         wavelength = np.linspace(*slits[key].known, _WAVELENGTHS)
-        doubts = [_doubt(cal, key, name, wavelength, singles.get(name)) for name in tuned]
+        doubts = [
+            _doubt(cal, key, name, wavelength, singles.get(name))
+            * (_HIDDEN if by_sky and name == "ids" else 1.0)
+            for name in tuned
+        ]
         low, high = longest_known(wavelength, np.max(doubts, axis=0))
         if low < high:
             slits[key] = replace(slits[key], known=(low, high))
