@@ -511,7 +511,7 @@ def _recounted(cal):
     return slits
 
 
-def _still_known(before, cal, singles, by_sky):
+def _still_known(before, cal, singles, by_sky=False):
     """Return the slits, calibrated as far as the night tells what was tuned."""
     slits = dict(cal.slits)
     tuned = [name for name in ("crv", "ids") if getattr(cal, name) is not getattr(before, name)]
