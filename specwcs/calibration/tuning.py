@@ -40,6 +40,7 @@ _OFF, _SIGMAS = 0.3, 3.0
 # px, and sigma: the median distance of edges from a smooth change. Those of another mask that
 # happen to be near are anywhere within what is searched.
 _SCATTER, _SCATTERED = 0.12, 2.0
+_HIDDEN = 1.5  # times the doubt by the sky: its lines hide others that no catalogue has
 _OTHER = {
     "arc": "Is it of another grating, or of other lamps?",
     "sky": "Is it of another grating, or are its lines too faint?",
@@ -113,7 +114,6 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
     return _finish(calibration, night, frames, tables, notes, singles)
 
 
-_HIDDEN = 1.5  # times the doubt by the sky: its lines hide others that no catalogue has
 _NO_LINES = (
     "IDS stays: neither arc nor sky was given, so that what moved along the dispersion since the "
     "calibration is not known, nor in its errors."
@@ -464,7 +464,9 @@ def _finish(before, night, frames, tables, notes, singles):
     kept = before.residuals[~np.isin(before.residuals["kind"], list(kinds))]
     night = replace(night, residuals=QTable(vstack([kept, *tables])) if tables else kept)
     night = replace(night, slits=_recounted(night))
-    night = replace(night, slits=_still_known(before, night, singles, frames["sky"] is not None))
+    night = replace(
+        night, slits=_still_known(before, night, singles, by_sky=frames["sky"] is not None)
+    )
     table = moved(before, night)
     if night.crv is before.crv and night.ids is not before.ids:
         size = float(np.nanmedian(np.abs(table["along"].value)))
@@ -511,7 +513,7 @@ def _recounted(cal):
     return slits
 
 
-def _still_known(before, cal, singles, by_sky=False):
+def _still_known(before, cal, singles, by_sky):
     """Return the slits, calibrated as far as the night tells what was tuned."""
     slits = dict(cal.slits)
     tuned = [name for name in ("crv", "ids") if getattr(cal, name) is not getattr(before, name)]

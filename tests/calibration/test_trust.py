@@ -311,7 +311,7 @@ def test_edges_that_a_single_one_decides_are_not_known():
     edges = edges[np.union1d(np.flatnonzero(np.abs(x - 100) < 40), alone)]
     points = tuning._edge_points(cal, edges)
     tuned, _, _, singles = tuning._with_change(cal, "crv", edges, points, (2, 1, 1), "CRV")
-    tuned = replace(tuned, slits=tuning._still_known(cal, tuned, singles))
+    tuned = replace(tuned, slits=tuning._still_known(cal, tuned, singles, by_sky=False))
     slits = [key for key in tuned.good() if not obs.mask[key].reference]
     assert len(slits) >= 7
     for key in slits:

@@ -144,6 +144,7 @@ def test_slit_of_bad_pixels_is_skipped(observation, flat):
     ("arguments", "message"),
     [
         ({"slits": ["01", "x9"]}, "unknown slit 'x9'. Must be one of 01, 02"),
+        ({"slits": "x9"}, "unknown slit 'x9'"),
         ({"wavelength": np.arange(5000, 6000)}, "units of length"),
         ({"wavelength": np.arange(5, 6) * u.s}, "units of length"),
         ({"wavelength": [6000, 5000] * u.AA}, "Must be ascending"),
