@@ -38,6 +38,7 @@ _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit far
 _GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
 _APART = 0.5  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
+_LINE = 0.01  # px, 1 sigma: by so much a line errs in all slits alike, if lines do not tell
 
 
 def fit_likely(points, degrees, what, prior, doubt=0, rough=None):
@@ -282,10 +283,11 @@ def _with_local(system, usable, doubt, rough):
     member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
     kinds = [*terms, *([member] if points.lines else [])]
     expected = [*(np.zeros(k.shape[1]) for k in terms), *([shared] if points.lines else [])]
+    usual = [*np.zeros(len(terms)), *([_LINE] if points.lines else [])]
     while True:
         spread, each = deviations(
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
-            points.sigma[usable], system.prior.rows(system.terms), expected,
+            points.sigma[usable], system.prior.rows(system.terms), expected, usual,
         )  # fmt: skip
         fit = system.fit(usable, kinds, each)
         values, errors = np.split(fit.parameters[n:], [own])

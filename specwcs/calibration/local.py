@@ -114,7 +114,7 @@ def no_local_terms():
     return {"crv": LocalTerms(), "ids": LocalTerms()}
 
 
-def deviations(design, kinds, values, sigma, prior, expected=()):
+def deviations(design, kinds, values, sigma, prior, expected=(), usual=()):
     """Find how much groups of points deviate: 1 sigma of each kind of deviations.
 
     Parameters
@@ -129,6 +129,9 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
     expected : sequence of ndarray, shape (m,), optional
         1 sigma of deviations that the groups of each kind have besides at most, px: what they
         really have is a share of it, the same for all, which the groups together tell, too.
+    usual : sequence of float, optional
+        1 sigma of the deviations of each kind, px, as far as the groups do not tell: it counts
+        as much as one of them. 0 where there is nothing usual, the default.
 
     Returns
     -------
@@ -145,7 +148,8 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
     Gaussian whose variance has a weight of its own for each (Lange, Little & Taylor, J. Am. Stat.
     Assoc. 84, 881, 1989): a few that are far off do not make all the others uncertain.
     """
-    told = [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST]
+    usual = np.array(usual or np.zeros(len(kinds)))
+    told = [k for k, columns in enumerate(kinds) if columns.shape[1] >= _FEWEST or usual[k]]
     found = [0.0] * len(kinds)
     each = list(expected) or [np.zeros(columns.shape[1]) for columns in kinds]
     if not told:
@@ -182,7 +186,8 @@ def deviations(design, kinds, values, sigma, prior, expected=()):
         square = (part * solution[p:]) ** 2
         for k in told:
             mine = kind == k
-            variance = np.sum((weight * square)[mine]) / max(np.sum(determined[mine]), 1e-6)
+            squares = np.sum((weight * square)[mine]) + usual[k] ** 2
+            variance = squares / max(np.sum(determined[mine]) + (usual[k] > 0), 1e-6)
             spread[k] = np.clip(np.sqrt(variance), _NONE, _LARGEST)
         # And the part that is: how much of what is expected is there.
         rest, size = 1 - part[expects], share * besides[expects]

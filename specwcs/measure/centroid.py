@@ -104,23 +104,37 @@ def centroid(image, variance, good, q, p, *, slope=0.0, half_height=0, fwhm):
     # A pixel missing on one side of the line would pull it: the whole row goes.
     core = np.abs(columns - middle) <= fwhm
     usable &= ~np.any(core & ~usable, axis=2, keepdims=True)
-    value = np.where(usable, image[j, i], 0.0)
-    noise = np.where(usable, variance[j, i], 0.0)
     offset = np.where(np.isfinite(columns), columns - middle, 0.0)
-    return _solve(offset, value, noise, usable, p, sigma, fwhm)
+    value, noise = np.where(usable, image[j, i], 0.0), np.where(usable, variance[j, i], 0.0)
+    seen = _even(offset, usable)
+    shift = _solve(offset, value * seen, seen, np.zeros(len(p)), sigma)
+    cut = np.flatnonzero(~usable.all(axis=(1, 2)))
+    if len(cut):  # about the line, and not about the guess
+        seen[cut] = _even(offset[cut] - shift[cut, None, None], usable[cut])
+        shift[cut] = _solve(offset[cut], value[cut] * seen[cut], seen[cut], shift[cut], sigma)
+    return _describe(offset, value * seen, noise * seen**2, seen, p, shift, sigma, fwhm)
+
+
+def _even(offset, usable):
+    """How much pixels count, so that as much of a row is seen on either side of the line.
+
+    Where lines are not just as wide as the kernel, more on one side would pull them to it.
+    """
+    missing = np.where(usable, np.inf, np.abs(offset)).min(axis=2, keepdims=True)
+    return np.sqrt(np.clip(missing - np.abs(offset), 0.0, 1.0)) * usable
 
 
 def _flat(sum_over):
     return sum_over.sum(axis=(1, 2))
 
 
-def _solve(offset, value, noise, usable, p, sigma, fwhm):
+def _solve(offset, value, usable, shift, sigma):
     """Find the zero of the correlation with the derivative kernel, of all windows at once.
 
     Newton's method, but for what the background does meanwhile: that the secant tells.
     """
-    shift, step = np.zeros((2, len(p)))
-    before, going = np.zeros(len(p)), np.arange(len(p))
+    shift, step, before = shift.copy(), *np.zeros((2, len(shift)))
+    going = np.arange(len(shift))
     for k in range(_STEPS):
         mine, seen = value[going], usable[going]
         z = (offset[going] - shift[going, None, None]) / sigma
@@ -141,7 +155,7 @@ def _solve(offset, value, noise, usable, p, sigma, fwhm):
         going = going[~(np.abs(step[going]) < _SETTLED)]
         if not len(going):
             break
-    return _describe(offset, value, noise, usable, p, shift, sigma, fwhm)
+    return shift
 
 
 def _normal(z, kernel, usable):

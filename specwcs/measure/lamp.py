@@ -38,8 +38,9 @@ _PRIOR = np.array([0.03, 0.03, 0.03, 0.05, 0.05, 0.03, 0.02])
 # The longest step of a position, FWHM, and of the profile, in these units; and how well the
 # heights are known beforehand: not at all, but for a singular matrix.
 _LONGEST, _WIDER, _LOOSE = 0.3, 0.1, 0.01
-# The part of a line, in units of its squared profile, that must be on good pixels.
-_VISIBLE = 0.7
+# The part of a line, in units of its squared profile, that must be on good pixels; and that
+# below which it is too little to tell of any light: the profile is not known so far out.
+_VISIBLE, _HIDDEN = 0.7, 0.02
 # In units of the prior's standard deviation: the farthest that a line may move from where it
 # is looked for, and the error at which the spectrum says no more than the prior.
 _FARTHEST, _OPEN = 3.0, 3.0
@@ -344,14 +345,15 @@ class _LampFit:
         shape = self.matrix(self.columns, self.shapes)
         weighted = self.weighted(shape)
         gram = (shape.T @ weighted).toarray()
+        part = shape.power(2).T @ self.good / np.sum(self.profile(self._window()) ** 2)
         for _ in range(rounds):
             right = weighted.T @ (self.flux - self.background) + self.precision * self.expected
+            right[part < _HIDDEN] = 0.0
             self.height = _non_negative(gram + np.diag(self.precision), right)
             self.model = shape @ self.height
             rest = np.where(self.good, self.flux - self.model, self.background)
             self.background = np.clip(continuum(rest, self.fwhm), self.lowest, self.highest)
-        whole = shape.power(2).T @ self.good > _VISIBLE * np.sum(self.profile(self._window()) ** 2)
-        self.lit = whole & (self.height * np.sqrt(np.diag(gram)) > _SEEN)
+        self.lit = (part > _VISIBLE) & (self.height * np.sqrt(np.diag(gram)) > _SEEN)
 
     def move(self):
         """Shift the lines once; return by how much, px."""

@@ -65,6 +65,22 @@ def test_a_row_with_a_bad_pixel_in_the_line_is_left_out():
     assert found.good[0] == pytest.approx(0.8, abs=0.01)
 
 
+@pytest.mark.parametrize("wider", [0.85, 1.2])
+def test_where_the_window_is_cut_off_a_line_of_another_width_is_not_pulled(wider):
+    # By the border of the frame, or by a dead column: lines are as wide as the kernel nowhere.
+    columns = np.tile(np.arange(31.0), (5, 1))
+    good = np.ones(columns.shape, bool)
+    for p0 in np.linspace(3.5, 4.5, 5):
+        image = 1e4 * profile("gaussian", (columns - p0) / wider) + 300
+        near, dead = image, np.roll(image, 10, axis=1)
+        missing = good & (columns != 9)
+        for frame, usable, where in ((near, good, p0), (dead, missing, p0 + 10)):
+            found = centroid(
+                frame, frame, usable, [2.0], [where + 0.2], half_height=2, fwhm=3.0
+            )  # fmt: skip
+            assert found.p[0] == pytest.approx(where, abs=0.004)
+
+
 def test_where_there_is_no_line_there_is_no_position():
     image = np.full((1, 31), 100.0)
     found = centroid(image, image, np.ones(image.shape, bool), [0.0], [15.0], fwhm=3.0)
