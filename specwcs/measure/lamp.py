@@ -467,7 +467,11 @@ class _LampFit:
         with np.errstate(divide="ignore", invalid="ignore"):
             matched = np.convolve(rest * weight, kernel, "same")
             matched /= np.sqrt(np.convolve(weight, kernel**2, "same"))
-        found, _ = local_maxima(np.nan_to_num(matched), height=_UNEXPLAINED, distance=self.fwhm)
+        # Light that a line does not end in is what the background lacks.
+        found, _ = local_maxima(
+            np.nan_to_num(matched), height=_UNEXPLAINED, prominence=_UNEXPLAINED,
+            distance=self.fwhm, wlen=4 * self.fwhm,
+        )  # fmt: skip
         return found.astype(float)
 
 

@@ -10,7 +10,8 @@ from specwcs.measure.centroid import centroid, sigma_from_fwhm
 
 __all__ = ["Peaks", "continuum", "find_peaks", "line_width"]
 
-# The running background: this percentile in a window of so many FWHM, then smoothed.
+# The running background: this percentile in a window of so many FWHM, then smoothed. Where it
+# falls or bends, that is too low: the same of what is left is added.
 _PERCENTILE = 30
 _WINDOW = 20
 # A peak must rise above its surroundings by this fraction of its own height, so that the
@@ -54,7 +55,11 @@ class Peaks:
 def continuum(flux, fwhm, percentile=_PERCENTILE):
     """Estimate the continuum under the lines, shape (nx,): a running low percentile."""
     size = 2 * int(0.5 * _WINDOW * fwhm) + 1
-    return gaussian_filter1d(percentile_filter(flux, percentile, size, mode="nearest"), size / 4)
+    total = np.zeros(len(flux))
+    for _ in range(2):
+        low = percentile_filter(flux - total, percentile, size, mode="nearest")
+        total += gaussian_filter1d(low, size / 4, mode="nearest")
+    return total
 
 
 def filled(flux, good):

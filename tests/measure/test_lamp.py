@@ -45,6 +45,16 @@ def fitted(spectrum, p, *, shift=0.05, freedom=0.1, **options):
     return fit_lamp(spectrum, start, np.full(len(p), freedom), profile, FWHM, **options)
 
 
+def test_a_continuum_that_falls_is_no_light_of_lines():
+    clean = painted(ALONE, np.full(6, 9000.0), noise=1.0)
+    column = np.arange(len(clean.flux))
+    scattered = 100.0 + 400.0 / (1 + np.exp((column - 240.0) / 15.0))
+    spectrum = replace(clean, flux=clean.flux + scattered)
+    lamp = fitted(spectrum, ALONE)
+    assert not len(lamp.unexplained)
+    assert lamp.p == pytest.approx(ALONE, abs=0.01)
+
+
 @pytest.mark.parametrize("distance", [0.8, 1.0, 1.3])
 def test_blends_are_taken_apart(distance):
     pair = np.array([220.4, 220.4 + distance * FWHM])
