@@ -12,7 +12,14 @@ from specwcs.measure.find import ASTRAY
 
 from .confirm import lines_that_confirm
 from .imaging import fit_image
-from .measured import arc_lines, edge_markers, frame_of, frame_traces, identified
+from .measured import (
+    arc_lines,
+    edge_markers,
+    frame_of,
+    frame_traces,
+    identified,
+    without_dead,
+)
 from .provenance import provenance, sources_of
 from .solve import solve
 
@@ -70,6 +77,7 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     say("reading frames")
     arc = frame_of(arc, instrument, bias)
     flat, image = (None if f is None else frame_of(f, instrument, bias) for f in (flat, image))
+    arc = arc if flat is None else without_dead(arc, flat, instrument)
     say("finding the slits")
     candidates, origin = frame_traces(flat, arc, mask, instrument)
     say("identifying the lines of the arc")

@@ -1,5 +1,7 @@
 """From what was measured on frames to markers: of the automatic path, and of a session."""
 
+from copy import copy
+
 import numpy as np
 from astropy.nddata import CCDData
 
@@ -16,7 +18,7 @@ from specwcs.measure import (
     traces_from_mask,
 )
 from specwcs.measure.borders import BEYOND, LAID, PARTLY, out_of_frame
-from specwcs.measure.reduce import canonical_data
+from specwcs.measure.reduce import canonical_data, dead_columns
 
 __all__ = [
     "arc_lines",
@@ -26,6 +28,7 @@ __all__ = [
     "identified",
     "line_markers",
     "model_traces",
+    "without_dead",
 ]
 
 _NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
@@ -45,6 +48,17 @@ def frame_of(given, instrument, bias=None):
             "Add the frames, with their errors, or give their files",
         )
     return read_frame(given, instrument, bias=bias)
+
+
+def without_dead(frame, flat, instrument):
+    """Return a frame in which the columns that a flat shows to be dead are masked, too."""
+    dead = dead_columns(flat, instrument)
+    if not dead.any():
+        return frame
+    masked = copy(frame)
+    masked.mask = np.zeros(frame.shape, bool) if frame.mask is None else np.array(frame.mask)
+    instrument.direction.canonical_image(masked.mask)[:, dead] = True
+    return masked
 
 
 def frame_traces(flat, arc, mask, instrument):

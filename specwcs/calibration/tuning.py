@@ -22,7 +22,7 @@ from .confirm import CONFIRM, lines_that_confirm
 from .field_fit import fit_field
 from .fitter import residual_table
 from .known import KNOWN, doubt, longest_known, trace_rows, wavelength_rows
-from .measured import arc_lines, edge_markers, frame_of, model_traces
+from .measured import arc_lines, edge_markers, frame_of, model_traces, without_dead
 from .moved import moved
 from .points import Points
 from .provenance import provenance, sources_of
@@ -98,6 +98,8 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
     for frame in frames.values():
         if frame is not None:
             calibration.check_frame(frame)
+    if flat is not None and arc is not None:
+        frames["arc"] = without_dead(frames["arc"], frames["flat"], calibration.instrument)
     say("measuring the edges of the slits")
     by = next(kind for kind in frames if frames[kind] is not None)
     night, notes, tables, singles = _tune_traces(calibration, frames[by], by)

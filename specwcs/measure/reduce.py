@@ -9,12 +9,12 @@ like the gap between two slits.
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.nddata import VarianceUncertainty
+from astropy.nddata import StdDevUncertainty, VarianceUncertainty
 from scipy import ndimage
 
 from specwcs.errors import FitError, InputError
 
-__all__ = ["Reduced", "canonical_data", "reduce_frame"]
+__all__ = ["Reduced", "canonical_data", "dead_columns", "reduce_frame"]
 
 COLUMNS = 512
 """Number of averaged columns, about."""
@@ -24,6 +24,13 @@ STRIP = 128
 
 SPIKE = 8.0
 """Standard deviations by which a spike stands out."""
+
+DEAD, BESIDE = 0.5, 3
+"""Response of a dead column, in that of those so many px beside it: no fringe is so dark."""
+
+ROWS, LIT, MOST = 256, 8.0, 0.9
+"""Rows that tell of dead columns at most, where they are lit, in standard deviations, and the
+share of them that must be dark."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,37 @@ def reduce_frame(data, variance, bad):
     hidden = count == 0
     hidden |= _odd_rows(mean)[:, np.newaxis]
     return Reduced(_bridge(mean, hidden), _bridge(noise, hidden), hidden, p, data.shape)
+
+
+def dead_columns(image, instrument):
+    """Find the columns across the dispersion that the light of a flat shows to be dead.
+
+    Parameters
+    ----------
+    image : CCDData
+        A flat.
+    instrument : Instrument
+
+    Returns
+    -------
+    ndarray of bool, shape (columns,)
+        Canonical. None is found where the flat has no errors.
+    """
+    direction = instrument.direction
+    rows = image.shape[0 if direction.along_x else 1]
+    step = slice(None, None, -(-rows // ROWS))
+    some = image[step] if direction.along_x else image[:, step]
+    light = direction.canonical_image(some.data)
+    if some.uncertainty is None:
+        return np.zeros(light.shape[1], bool)
+    noise = direction.canonical_image(some.uncertainty.represent_as(StdDevUncertainty).array)
+    if some.mask is not None:
+        light = np.where(direction.canonical_image(some.mask), 0.0, light)
+    before, after = slice(None, -2 * BESIDE), slice(2 * BESIDE, None)
+    least = np.minimum(light[:, before], light[:, after])
+    lit = least > LIT * np.maximum(noise[:, before], noise[:, after])
+    dark = lit & (light[:, BESIDE:-BESIDE] < DEAD * least)
+    return np.pad(lit.any(axis=0) & (dark.sum(axis=0) > MOST * lit.sum(axis=0)), BESIDE)
 
 
 def _estimated_variance(data, bad):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.nddata import CCDData, StdDevUncertainty
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument
-from specwcs.measure.reduce import canonical_data, reduce_frame
+from specwcs.measure.reduce import canonical_data, dead_columns, reduce_frame
 
 ROWS, COLUMNS = 60, 1100
 
@@ -98,3 +99,29 @@ def test_variance_is_estimated_where_none_is_given(slits):
     noisy = slits + np.random.default_rng(3).normal(0, np.sqrt(slits))
     _, variance, _ = canonical_data((noisy, None, None), instrument)
     assert np.median(variance / slits) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_dead_columns_are_found_where_a_flat_has_light(slits, direction):
+    rng = np.random.default_rng(2)
+    column = np.arange(COLUMNS)
+    light = slits * (1 + 0.3 * np.sin(column / 2.0))  # fringes
+    light = np.where(column < 800, light, 10.0)  # a filter ends the light
+    light[:, [100, 401, 402, 900]] *= 0.05
+    light[:, 300] *= 0.7
+    noisy = light + rng.normal(0, np.sqrt(light))
+    # From the canonical frame to the detector and back.
+    view = direction.canonical_image
+    frame = np.zeros(noisy.shape if direction.along_x else noisy.T.shape)
+    view(frame)[:] = noisy
+    error = np.zeros(frame.shape)
+    view(error)[:] = np.sqrt(light)
+    ny, nx = frame.shape
+    instrument = Instrument("test", 0.3, nx, ny, direction, 2.0, 7000.0)
+    flat = CCDData(frame, unit="adu", uncertainty=StdDevUncertainty(error))
+    assert np.flatnonzero(dead_columns(flat, instrument)).tolist() == [100, 401, 402]
+    bad = np.zeros(frame.shape, bool)
+    view(bad)[:, 103] = True
+    masked = CCDData(frame, unit="adu", uncertainty=StdDevUncertainty(error), mask=bad)
+    assert np.flatnonzero(dead_columns(masked, instrument)).tolist() == [401, 402]
+    assert not dead_columns(CCDData(frame, unit="adu"), instrument).any()
