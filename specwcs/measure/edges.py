@@ -54,7 +54,7 @@ LEAST_SEAM = 2.4
 BORDER = 1.5
 """An edge nearer than this to the frame's, in units of its full width, is cut off."""
 
-CROSSTALK_ROUNDS = 30
+CROSSTALK_ROUNDS = 10
 """Rounds in which the light of neighbouring edges is subtracted."""
 
 GRID = 0.25
@@ -81,6 +81,22 @@ of it and of the scatter of all: what steps twice is not where the slit ends."""
 
 LEAST_EDGES = 6
 """So many edges tell what width they have."""
+
+BLUR_TERMS = np.array([0.5, 0.5, 0.5, 0.3, 0.3, 0.3])
+"""By how much the square of the blur may differ from that of the edges that stand alone, in units
+of it, 1 sigma: a constant, linear and quadratic terms over the frame."""
+
+BLUR_ERROR = 0.3
+"""Error of each measurement of it: those of an edge err alike, where its light is uneven."""
+
+BLUR_RANGE = 0.5, 3.0
+"""Standard deviation of the blur at least and at most, px."""
+
+BLUR_ROUNDS = 4
+"""Rounds in which it is measured, and the light of neighbours subtracted that is as wide."""
+
+LEAST_POINTS = 20
+"""So many points tell how it differs."""
 
 DEFAULT_FWHM = 2.5
 """Blur of edges where none is measured, px."""
@@ -354,11 +370,14 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     width = np.hypot(fwhm, RAMP * ramp) / FWHM
     lacking = np.sqrt(np.maximum(LEAST_WIDTH**2 - width**2, 0))
     response = _Response.of(profiles, edges.sign, np.maximum(BLUR * FWHM * width, lacking))
-    peak = response.peak(response.rise)
-    for _ in range(CROSSTALK_ROUNDS):
-        peak = response.peak(response.rise - order.crosstalk(profiles, response, peak, width))
-    found = profiles.q + peak.offset
     rows = len(reduced.data)
+    peak, tilt = response.peak(response.rise), RAMP * ramp[:, np.newaxis] / FWHM
+    width = np.broadcast_to(width[:, np.newaxis], peak.offset.shape)
+    for _ in range(BLUR_ROUNDS):
+        peak = order.alone(profiles, response, peak, width)
+        width = np.hypot(_local_blur(profiles, order, peak, response, tilt, fwhm, rows), tilt)
+    peak = order.alone(profiles, response, peak, width)
+    found = profiles.q + peak.offset
     cut = _near_border(found, rows, fwhm)
     widest = max(SEAM * fwhm, LEAST_SEAM)
     seams = Seams(edges, profiles.q, lit, rows, widest)
@@ -376,7 +395,8 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
     abuts = order.gap < ABUT * fwhm
     reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut & ~told, told)
-    reason[(reason == "") & ~told & _uneven(peak, np.hypot(width, response.blur))] = UNEVEN
+    blurred = np.hypot(width, response.blur[:, np.newaxis])
+    reason[(reason == "") & ~told & _uneven(peak, blurred)] = UNEVEN
     reason[(reason != "") & beyond_border(light, floor, profiles.q, edges, lit)] = BEYOND
     sigma = np.where(reason == "", sigma, np.inf)
     height = peak.height / np.maximum(profiles.count, 1)
@@ -489,6 +509,12 @@ class _Order:
         ]
         return np.min(away, axis=0)
 
+    def alone(self, profiles, response, peak, width):
+        """Return the peaks without the light of the neighbours, whose widths are known."""
+        for _ in range(CROSSTALK_ROUNDS):
+            peak = response.peak(response.rise - self.crosstalk(profiles, response, peak, width))
+        return peak
+
     def crosstalk(self, profiles, response, peak, width):
         """Return what the neighbours add to the rise about each edge."""
         total = np.zeros_like(response.rise)
@@ -499,7 +525,7 @@ class _Order:
             )
             share = profiles.count / np.maximum(profiles.count[other], 1)
             where = self.q[other] + peak.offset[other] - self.q
-            spread = np.hypot(width[other], response.blur)[:, np.newaxis, np.newaxis]
+            spread = np.hypot(width[other], response.blur[:, np.newaxis])[..., np.newaxis]
             z = (response.offset - where[..., np.newaxis]) / spread
             total += (height * share)[..., np.newaxis] * np.exp(-(z**2) / 2) / spread
         return total / np.sqrt(2 * np.pi)
@@ -530,8 +556,30 @@ def _edge_width(profiles, edges, order, ramp, rows):
     for good in (alone & (peak.snr > 5 * SIGNIFICANT), peak.snr > SIGNIFICANT):
         if good.any():
             variance = np.median(peak.width[good]) ** 2 - 1
-            return FWHM * np.sqrt(np.clip(variance, 0.5**2, 3.0**2))
+            return FWHM * np.clip(np.sqrt(max(variance, 0.0)), *BLUR_RANGE)
     return DEFAULT_FWHM
+
+
+def _local_blur(profiles, order, peak, response, tilt, fwhm, rows):
+    """Find how blurred each edge is in each bin, 1 sigma, px: images are sharper here than there.
+
+    Over the frame it bends smoothly, as edges tell that are resolved.
+    """
+    typical = (fwhm / FWHM) ** 2
+    p, q = (2 * (a - a.min()) / max(np.ptp(a), 1.0) - 1 for a in (profiles.p, profiles.q))
+    terms = np.stack([np.ones_like(p), p, q, p * p, p * q, q * q], axis=-1)
+    excess = (peak.width**2 - response.blur[:, np.newaxis] ** 2 - tilt**2) / typical - 1
+    clear = (peak.snr > 5 * SIGNIFICANT) & (order.gap > SEAM * fwhm) & (peak.hidden == 0)
+    clear &= ~_near_border(profiles.q + peak.offset, rows, fwhm)
+    if clear.sum() < LEAST_POINTS:
+        return np.full(p.shape, np.sqrt(typical))
+    design, target, weight = terms[clear], excess[clear], np.ones(clear.sum())
+    for _ in range(4):
+        matrix = np.vstack([design * weight[:, np.newaxis], np.diag(BLUR_ERROR / BLUR_TERMS)])
+        values = np.linalg.lstsq(matrix, np.append(target * weight, np.zeros(6)), rcond=None)[0]
+        miss = np.abs(target - design @ values)
+        weight = 1 / np.maximum(miss / (2 * np.median(miss) + 1e-9), 1.0)
+    return np.clip(np.sqrt(np.maximum(typical * (1 + terms @ values), 0.0)), *BLUR_RANGE)
 
 
 def _uneven(peak, width):
@@ -539,7 +587,7 @@ def _uneven(peak, width):
     seen = peak.snr > SIGNIFICANT
     ratio = np.full(len(width), np.nan)
     some = seen.any(axis=1)
-    ratio[some] = np.nanmedian(np.where(seen, peak.width, np.nan)[some], axis=1) / width[some]
+    ratio[some] = np.nanmedian(np.where(seen, peak.width / width, np.nan)[some], axis=1)
     if some.sum() < LEAST_EDGES:
         return np.zeros((len(width), 1), bool)
     away = np.abs(ratio / np.nanmedian(ratio) - 1)

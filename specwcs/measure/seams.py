@@ -99,7 +99,7 @@ def measure_seams(seams, profiles, width, floor):
     ----------
     seams : Seams
     profiles : EdgeProfiles
-    width : ndarray, shape (edges,)
+    width : ndarray, shape (edges, bins)
         Standard deviation of the blur of each edge, px.
     floor : ndarray, shape (bins,)
         Light beside the slits.
@@ -121,7 +121,7 @@ def measure_seams(seams, profiles, width, floor):
 
 def _step(distance, width):
     """Light of a pixel at a distance behind a blurred step, whose blur holds that by pixels."""
-    blur = np.sqrt(max(width**2 - 1 / 12, LEAST_BLUR**2))
+    blur = np.sqrt(np.maximum(width**2 - 1 / 12, LEAST_BLUR**2))
     upper, lower = (distance + 0.5) / blur, (distance - 0.5) / blur
     bell = (np.exp(-0.5 * upper**2) - np.exp(-0.5 * lower**2)) / np.sqrt(2 * np.pi)
     return blur * (upper * ndtr(upper) - lower * ndtr(lower) + bell)
@@ -137,9 +137,9 @@ class _Fit:
         place = high if low == NONE else low
         self.real = np.array([low != NONE, high != NONE])
         self.gap = (profiles.q[high] - profiles.q[low])[:, np.newaxis] * self.real.all()
-        self.widths = width[low], width[high]
+        self.widths = [width[edge][:, np.newaxis, np.newaxis] for edge in (low, high)]
         x, middle = profiles.offset, 0.5 * np.median(self.gap)
-        reach = WINDOW * max(width[place], width[high]) + 1.0 + middle
+        reach = WINDOW * max(width[place].max(), width[high].max()) + 1.0 + middle
         near = np.abs(x - middle) < reach
         self.x = x[near]
         self.light, variance, self.hits = (
@@ -150,7 +150,7 @@ class _Fit:
         for edge, sign in ((low, -1), (high, 1)):
             if edge != NONE:
                 end = (profiles.q[edge ^ 1] - profiles.q[place])[:, np.newaxis]
-                seen &= sign * (end - self.x) > NEAR_END * width[edge]
+                seen &= sign * (end - self.x) > NEAR_END * width[edge][:, np.newaxis]
         level = np.max(np.where(seen, self.light / np.where(seen, self.hits, 1.0), 0.0), axis=1)
         if not self.real.all():
             # Else the dark foot of the edge decides, which knows its blur, not its place.

@@ -81,6 +81,15 @@ def test_neighbours_do_not_pull(sigma, gap):
     assert np.abs(miss).max() < 0.03
 
 
+def test_neighbours_do_not_pull_where_the_image_is_less_sharp():
+    tops, bottoms = [108.4, 84.2, 59.8, 35.1], [88.7, 64.3, 39.6, 14.9]
+    image = frame(tops, bottoms, sigma=np.linspace(0.8, 1.7, COLUMNS))
+    measured, miss = measure(image, tops, bottoms)
+    assert measured.used.all()
+    assert np.abs(miss).max() < 0.05
+    assert abs(np.mean(miss * np.tile([1, -1], 4)[:, np.newaxis])) < 0.01
+
+
 @pytest.mark.parametrize("sigma", [0.8, 1.1])
 @pytest.mark.parametrize("heights", [[1000.0, 1000.0], [1000.0, 1500.0], [600.0, 200.0]])
 @pytest.mark.parametrize("gap", [0.5, 1.0, 1.6])
