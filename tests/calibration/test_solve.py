@@ -129,6 +129,15 @@ def test_degrees_beyond_the_data_say_what_the_data_allow():
         solve(obs.instrument, obs.mask, markers, medium="air", opt=(2, 2))
 
 
+def test_local_degrees_beyond_the_automatic_ones_may_be_given():
+    obs = example(direction="LR", n_slits=12)
+    markers = cases.true_markers(obs)
+    degrees = {"crv": (6, 1, 1), "ids": (8, 2, 2)}
+    cal = solve(obs.instrument, obs.mask, markers, medium="air", **degrees)
+    assert (cal.crv.degrees, cal.ids.degrees) == ((6, 1, 1), (8, 2, 2))
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.02
+
+
 @pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None])
 def test_invalid_degrees_are_named(degrees):
     obs = example(direction="LR", n_slits=12)
