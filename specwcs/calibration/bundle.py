@@ -282,8 +282,11 @@ class Calibration:
 
     def _known(self, slit_id):
         if slit_id not in self.mask:
-            near = ", ".join(sorted(self.mask, key=lambda k: (abs(len(k) - len(slit_id)), k))[:8])
-            raise InputError(f"unknown slit {slit_id!r}", f"The mask has {near} …")
+            length = len(str(slit_id))
+            near = sorted(self.mask, key=lambda k: (abs(len(k) - length), k))
+            allowed = f"The mask has {', '.join(near[:8])}{' …'[: 2 * (len(near) > 8)]}"
+            remedy = "" if isinstance(slit_id, str) else "Ids are text"
+            raise InputError(f"unknown slit {slit_id!r}", allowed, remedy)
         return slit_id
 
     def __repr__(self):

@@ -181,3 +181,5 @@ def test_a_calibration_is_written_and_read_exactly(mos, tmp_path):
 def test_unknown_slit_is_named(mos):
     with pytest.raises(InputError, match="unknown slit 'XYZ'"):
         mos[2].wcs("XYZ")
+    with pytest.raises(InputError, match=r"unknown slit 5\. The mask has .* Ids are text"):
+        mos[2].wcs(5)
