@@ -145,6 +145,12 @@ def test_invalid_degrees_are_named(degrees):
         solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", opt=degrees)
 
 
+def test_wavelengths_without_a_dispersion_are_refused():
+    obs = example(direction="LR", n_slits=12)
+    with pytest.raises(InputError, match=r"IDS of degree 0 in wavelength\. Must be at least 1"):
+        solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", ids=(0, 1, 1))
+
+
 def test_markers_of_a_slit_that_the_mask_lacks_are_refused():
     obs = example(direction="LR", n_slits=12)
     stray = Markers.of("edge", "nobody", 0.0, [5.0], [6.0], sigma=0.1)
