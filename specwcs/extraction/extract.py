@@ -242,7 +242,7 @@ class _Slit:
 
     def __init__(self, slit_id, pixels, grid):
         self.slit_id, self.pixels, self.grid = slit_id, pixels, grid
-        self.places = pixels.strip.middle(grid.calibrated)
+        self.places = _places(pixels.strip, grid.calibrated)
 
     def whole(self):
         """Sum the slit from end to end, the rows that its ends cut excepted."""
@@ -335,6 +335,16 @@ class _Slit:
                 "correlation": sums.correlation,
             },
         )
+
+
+def _places(strip, wavelength):
+    """Columns of wavelengths; evenly on beyond those that are known, where the models may turn."""
+    low, high = strip.geometry.dispersion.wavelength_domain
+    step = 1e-3 * (high - low)
+    inner = np.clip(wavelength, low, high)
+    ends = strip.middle(np.array([low, low + step, high - step, high]))
+    slope = np.where(wavelength < low, ends[1] - ends[0], ends[3] - ends[2]) / step
+    return strip.middle(inner) + slope * (wavelength - inner)
 
 
 def _same(before, found, length):

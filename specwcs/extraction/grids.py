@@ -8,9 +8,17 @@ from astropy import units as u
 from specwcs.errors import InputError
 from specwcs.inputs.catalog import MEDIA, air_from_vacuum, vacuum_from_air
 
-__all__ = ["Grid", "native_edges", "position_edges", "slit_grid", "wavelength_edges"]
+__all__ = [
+    "Grid",
+    "known_bins",
+    "native_edges",
+    "position_edges",
+    "slit_grid",
+    "wavelength_edges",
+]
 
 _SAMPLES = 1024  # of a slit's dispersion, where its grid is chosen
+_ROUNDING = 1e-6  # Angstrom; of a conversion to the other medium and back
 
 
 class Grid(NamedTuple):
@@ -33,6 +41,11 @@ class Grid(NamedTuple):
     def centres(self):
         """Middles of the bins, Angstrom."""
         return 0.5 * (self.edges[1:] + self.edges[:-1])
+
+    def part(self, bins):
+        """Return the grid of some adjoining bins, a slice."""
+        ends = slice(bins.start, bins.stop + 1)
+        return Grid(self.edges[ends], self.calibrated[ends], self.medium)
 
 
 def slit_grid(cal, slit_id, wavelength=None, medium=None):
@@ -149,6 +162,33 @@ def wavelength_edges(wavelength):
         )
     middle = 0.5 * (centres[1:] + centres[:-1])
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def known_bins(grid, geometry):
+    """Return the bins of a grid that lie within the wavelengths that are known of a slit.
+
+    Parameters
+    ----------
+    grid : Grid
+    geometry : SlitGeometry
+
+    Returns
+    -------
+    slice
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    low, high = geometry.dispersion.wavelength_domain
+    first, last = np.searchsorted(grid.calibrated, [low - _ROUNDING, high + _ROUNDING])
+    if last - first < 2:
+        raise InputError(
+            "no bin of the grid is within the wavelengths of the slit",
+            f"They are known from {low:.0f} to {high:.0f} Å",
+        )
+    return slice(int(first), int(last) - 1)
 
 
 def position_edges(row, length, arcsec):
