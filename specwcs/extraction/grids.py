@@ -10,6 +10,8 @@ from specwcs.inputs.catalog import MEDIA, air_from_vacuum, vacuum_from_air
 
 __all__ = [
     "Grid",
+    "check_grid",
+    "check_row",
     "known_bins",
     "native_edges",
     "position_edges",
@@ -48,6 +50,23 @@ class Grid(NamedTuple):
         return Grid(self.edges[ends], self.calibrated[ends], self.medium)
 
 
+def check_grid(wavelength, medium):
+    """Refuse wavelengths or a medium that no slit can have; see `slit_grid`.
+
+    Raises
+    ------
+    InputError
+        If the grid or the medium cannot be used.
+    """
+    if medium is not None and medium not in MEDIA:
+        raise InputError(f"medium is {medium!r}", f"Must be {' or '.join(MEDIA)}.")
+    if isinstance(wavelength, str):
+        if wavelength != "log":
+            raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
+    elif wavelength is not None:
+        wavelength_edges(wavelength)
+
+
 def slit_grid(cal, slit_id, wavelength=None, medium=None):
     """Choose the bins for a slit.
 
@@ -70,14 +89,11 @@ def slit_grid(cal, slit_id, wavelength=None, medium=None):
     InputError
         If the grid or the medium cannot be used.
     """
+    check_grid(wavelength, medium)
     medium = medium or cal.medium
-    if medium not in MEDIA:
-        raise InputError(f"medium is {medium!r}", f"Must be {' or '.join(MEDIA)}.")
     if wavelength is not None and not isinstance(wavelength, str):
         edges = wavelength_edges(wavelength)
         return Grid(edges, _converted(edges, medium, cal.medium), medium)
-    if wavelength not in (None, "log"):
-        raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
     log, instrument = wavelength == "log", cal.instrument
     edges = native_edges(cal.geometry(slit_id), instrument.direction, instrument.shape, log)
     if medium == cal.medium:
@@ -191,6 +207,25 @@ def known_bins(grid, geometry):
     return slice(int(first), int(last) - 1)
 
 
+def check_row(row):
+    """Return the height of a row as a Quantity, if a slit can have rows of it.
+
+    Raises
+    ------
+    InputError
+        If it is not one height above 0, in px, in arcsec, or as a share of the slit.
+    """
+    allowed = "Must be one height above 0: in px, in arcsec, or a share of the slit"
+    try:
+        height = u.Quantity(row)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"row is {row!r}", allowed) from error
+    known = any(height.unit.is_equivalent(unit) for unit in (u.pix, u.arcsec, u.one))
+    if not (known and height.shape == () and 0 < height.value < np.inf):
+        raise InputError(f"row is {row}", allowed)
+    return height
+
+
 def position_edges(row, length, arcsec):
     """Edges of rows of a given height: as many whole ones as the slit holds, about its middle.
 
@@ -213,12 +248,10 @@ def position_edges(row, length, arcsec):
     InputError
         If it is none of these, or no row of this height is in the slit.
     """
-    row = u.Quantity(row)
+    row = check_row(row)
     whole = {u.pix: length * u.pix, u.arcsec: arcsec * u.arcsec, u.one: u.Quantity(1.0)}
-    unit = next((unit for unit in whole if row.unit.is_equivalent(unit)), None)
-    if unit is None or row.shape != ():
-        raise InputError(f"row is {row}", "Must be in px, in arcsec, or a share of the slit")
-    number = (whole[unit] / row).to_value(u.one) if row > 0 else np.nan
+    unit = next(unit for unit in whole if row.unit.is_equivalent(unit))
+    number = (whole[unit] / row).to_value(u.one)
     if not 1 <= number <= _SAMPLES * 64:
         raise InputError(
             f"row is {row}", f"Must be positive, and less than the slit's {whole[unit]:.4g}"

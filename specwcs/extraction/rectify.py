@@ -14,7 +14,7 @@ from specutils import Spectrum
 from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.threads import each
 
-from .grids import known_bins, position_edges, slit_grid, wavelength_edges
+from .grids import check_grid, check_row, known_bins, position_edges, slit_grid
 from .overlap import WING
 from .rectifier import Rectifier, Resampled
 
@@ -83,9 +83,9 @@ def rectify(
         ``meta["t"]`` is the position in the slit of each row: it descends from near 1 to
         near 0, so that the left end of the slit is on top when row 0 is shown at the
         bottom; ``meta["arcsec"]`` the same from the middle of the slit; ``meta["slit"]``,
-        ``meta["medium"]``, ``meta["exposures"]``. Bins that look beyond the detector, or
-        beyond the wavelengths that are known of the slit, are NaN and masked; those that read a bad pixel, or a raw row that an end of the slit
-        cuts, are masked.
+        ``meta["medium"]``. Bins that look beyond the detector, or beyond the wavelengths
+        that are known of the slit, are NaN and masked; those that read a bad pixel, or a raw
+        row that an end of the slit cuts, are masked.
 
     Raises
     ------
@@ -107,8 +107,9 @@ def rectify(
     # What no slit can be resampled with is refused now, not slit by slit.
     if kernel not in WING:
         raise InputError(f"kernel is {kernel!r}", f"Must be one of {', '.join(WING)}")
-    if wavelength is not None and not isinstance(wavelength, str):
-        wavelength_edges(wavelength)
+    check_grid(wavelength, medium)
+    if row is not None:
+        check_row(row)
 
     def image(slit_id):
         grid = slit_grid(cals[0], slit_id, wavelength, medium)

@@ -119,6 +119,24 @@ def test_a_grid_beyond_the_wavelengths_of_a_slit_says_so(cal):
         assert not rectify(cal, frame, ["01"], [20000, 20003, 20006] * u.AA)
 
 
+@pytest.mark.parametrize("product", [rectify, extract])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"wavelength": "linear"}, "wavelength is 'linear'"), ({"medium": "water"}, "medium is")],
+)
+def test_a_grid_that_no_slit_can_have_is_refused_at_once(cal, product, options, message):
+    frame = small_mos("LR").science(None, lines=0.0)
+    with pytest.raises(InputError, match=message):
+        product(cal, frame, **options)
+
+
+@pytest.mark.parametrize("row", [0 * u.pix, np.nan * u.pix, 1 * u.m, [1, 2] * u.pix, "high"])
+def test_a_row_that_no_slit_can_have_is_refused_at_once(cal, row):
+    frame = small_mos("LR").science(None, lines=0.0)
+    with pytest.raises(InputError, match=r"row is .* Must be one height above 0"):
+        rectify(cal, frame, row=row)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
