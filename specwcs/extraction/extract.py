@@ -10,7 +10,7 @@ from specutils import Spectrum, SpectrumList
 from specwcs.errors import InputError
 
 from . import objects as finding
-from .grids import check_grid, slit_grid
+from .grids import check_grid, known_places, slit_grid
 from .optimal import Bins, ObjectPixels, extracted
 from .pixels import PhotonNoise, SlitPixels
 from .rectify import for_each_slit, warn_skipped
@@ -241,7 +241,7 @@ class _Slit:
 
     def __init__(self, slit_id, pixels, grid):
         self.slit_id, self.pixels, self.grid = slit_id, pixels, grid
-        self.places = _places(pixels.strip, grid.calibrated)
+        self.places = known_places(grid, pixels.strip.geometry, pixels.strip.middle)
 
     def whole(self):
         """Sum the slit from end to end, the rows that its ends cut excepted."""
@@ -334,16 +334,6 @@ class _Slit:
                 "correlation": sums.correlation,
             },
         )
-
-
-def _places(strip, wavelength):
-    """Columns of wavelengths; evenly on beyond those that are known, where the models may turn."""
-    low, high = strip.geometry.dispersion.wavelength_domain
-    step = 1e-3 * (high - low)
-    inner = np.clip(wavelength, low, high)
-    ends = strip.middle(np.array([low, low + step, high - step, high]))
-    slope = np.where(wavelength < low, ends[1] - ends[0], ends[3] - ends[2]) / step
-    return strip.middle(inner) + slope * (wavelength - inner)
 
 
 def _same(before, found, length):

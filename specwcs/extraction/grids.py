@@ -13,6 +13,7 @@ __all__ = [
     "check_grid",
     "check_row",
     "known_bins",
+    "known_places",
     "native_edges",
     "position_edges",
     "slit_grid",
@@ -180,6 +181,45 @@ def wavelength_edges(wavelength):
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
+def known_places(grid, geometry, columns):
+    """Return where edges of bins fall, evenly on beyond the wavelengths that are known of a slit.
+
+    There the models may turn, and a bin would read the light of others.
+
+    Parameters
+    ----------
+    grid : Grid
+    geometry : SlitGeometry
+    columns : callable
+        ``columns(wavelength)`` gives places along the dispersion, px, for Angstrom.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+
+    Raises
+    ------
+    InputError
+        If no bin reaches into the known wavelengths.
+    """
+    low, high = geometry.dispersion.wavelength_domain
+    edges = grid.calibrated
+    if edges[-1] <= low or edges[0] >= high:
+        raise _unknown(low, high)
+    step = 1e-3 * (high - low)
+    inner = np.clip(edges, low, high)
+    ends = columns(np.array([low, low + step, high - step, high]))
+    slope = np.where(edges < low, ends[1] - ends[0], ends[3] - ends[2]) / step
+    return columns(inner) + slope * (edges - inner)
+
+
+def _unknown(low, high):
+    return InputError(
+        "no bin of the grid is within the wavelengths of the slit",
+        f"They are known from {low:.0f} to {high:.0f} Å",
+    )
+
+
 def known_bins(grid, geometry):
     """Return the bins of a grid that lie within the wavelengths that are known of a slit.
 
@@ -200,10 +240,7 @@ def known_bins(grid, geometry):
     low, high = geometry.dispersion.wavelength_domain
     first, last = np.searchsorted(grid.calibrated, [low - _ROUNDING, high + _ROUNDING])
     if last - first < 2:
-        raise InputError(
-            "no bin of the grid is within the wavelengths of the slit",
-            f"They are known from {low:.0f} to {high:.0f} Å",
-        )
+        raise _unknown(low, high)
     return slice(int(first), int(last) - 1)
 
 

@@ -113,10 +113,11 @@ def test_bins_beyond_the_wavelengths_of_a_slit_are_nan_and_masked(product, ends)
     assert not np.any(used[beyond] | seen[beyond])
 
 
-def test_a_grid_beyond_the_wavelengths_of_a_slit_says_so(cal):
+@pytest.mark.parametrize("product", [rectify, extract])
+def test_a_grid_beyond_the_wavelengths_of_a_slit_says_so(cal, product):
     frame = small_mos("LR").science(None, lines=0.0)
     with pytest.warns(SpecwcsWarning, match=r"01: no bin of the grid is within .* known from 4900"):
-        assert not rectify(cal, frame, ["01"], [20000, 20003, 20006] * u.AA)
+        assert not product(cal, frame, slits=["01"], wavelength=[20000, 20003, 20006] * u.AA)
 
 
 @pytest.mark.parametrize("product", [rectify, extract])
