@@ -15,11 +15,18 @@ from enum import StrEnum
 
 import numpy as np
 
+from specwcs.errors import InputError
+
 __all__ = ["Direction", "array_from_fits_pixel", "fits_from_array_pixel"]
 
 
 class Direction(StrEnum):
     """The dispersion direction on the frame, blue to red.
+
+    Raises
+    ------
+    InputError
+        If it is made of anything but one of the four names.
 
     Examples
     --------
@@ -32,6 +39,10 @@ class Direction(StrEnum):
     RL = "RL"
     BU = "BU"
     UB = "UB"
+
+    @classmethod
+    def _missing_(cls, value):
+        raise InputError(f"invalid direction {value!r}", f"Must be one of {', '.join(cls)}.")
 
     @property
     def along_x(self):

@@ -15,6 +15,7 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 
 # Top to bottom. What stands on one line does not import each other.
 LAYERS = (
+    {"__main__"},
     {"cli"},
     {"session", "pipeline"},
     {"desk"},

@@ -136,7 +136,8 @@ class Calibration:
             RA, Dec) where the design of the mask tells.
         portable : bool
             Use standard astropy models only, so that the WCS opens without specwcs; its
-            attribute ``error_bound`` states the largest difference in px.
+            attribute ``error_bound`` states the largest difference in px. Its last frame is
+            the slit.
         extrapolate : bool
             Go on where the slit's lines leave the wavelength open, as far as lines of any
             slit reach; NaN there by default.
@@ -148,7 +149,10 @@ class Calibration:
         Raises
         ------
         InputError
-            If the slit is unknown or does not fall on the detector.
+            If the slit is unknown or does not fall on the detector, or the last frame cannot be
+            had.
+        FitError
+            If no portable WCS is as exact as it must be.
         """
         slit = self.mask[self._known(slit_id)]
         make = wcs.portable_slit_wcs if portable else wcs.slit_wcs
@@ -282,8 +286,11 @@ class Calibration:
 
     def _known(self, slit_id):
         if slit_id not in self.mask:
-            near = ", ".join(sorted(self.mask, key=lambda k: (abs(len(k) - len(slit_id)), k))[:8])
-            raise InputError(f"unknown slit {slit_id!r}", f"The mask has {near} …")
+            length = len(str(slit_id))
+            near = sorted(self.mask, key=lambda k: (abs(len(k) - length), k))
+            allowed = f"The mask has {', '.join(near[:8])}{' …'[: 2 * (len(near) > 8)]}"
+            remedy = "" if isinstance(slit_id, str) else "Ids are text"
+            raise InputError(f"unknown slit {slit_id!r}", allowed, remedy)
         return slit_id
 
     def __repr__(self):

@@ -35,7 +35,7 @@ def degree_limits(what, wanted, highest):
     Raises
     ------
     InputError
-        If `wanted` is neither.
+        If `wanted` is neither, or leaves IDS without a dispersion.
     """
     if isinstance(wanted, str) and wanted == AUTO:
         return (1,) * (len(highest) - 2) + (0, 0), highest
@@ -50,6 +50,8 @@ def degree_limits(what, wanted, highest):
             f"invalid degrees of {what} {wanted!r}",
             f"Must be 'auto' or {len(highest)} integers >= 0",
         )
+    if what == "IDS" and degrees[0] == 0:  # without a dispersion there are no wavelengths
+        raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
     return degrees, degrees
 
 

@@ -30,6 +30,8 @@ _HIGHER = 0.7  # size of a term, in that of the one an order lower in the field
 class Sizes:
     """1 sigma of the Chebyshev terms of a model over a whole frame, in halves of its length.
 
+    Terms beyond the last of a list are as large as the last.
+
     Parameters
     ----------
     own : tuple of float
@@ -169,8 +171,8 @@ class Smoothness:
         """Sizes over a whole frame, in halves of its length."""
         k, i, j = np.indices(shape)
         order = i + j
-        change = np.take(self.sizes.change, k) * _HIGHER ** (order - 1.0)
-        size = np.where(order, change, np.take(self.sizes.own, k))
+        change = np.take(self.sizes.change, k, mode="clip") * _HIGHER ** (order - 1.0)
+        size = np.where(order, change, np.take(self.sizes.own, k, mode="clip"))
         size[0] = np.take(self.sizes.constant, order[0], mode="clip")
         return size
 

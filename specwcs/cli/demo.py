@@ -5,6 +5,7 @@ from pathlib import Path
 
 from specwcs.cli import calibrate, extract
 from specwcs.cli.console import Outcome, parsed
+from specwcs.errors import InputError
 
 __all__ = ["add_arguments", "run"]
 
@@ -14,8 +15,13 @@ _LARGE = {"shape": (3088, 8288), "n_slits": 28}
 def add_arguments(parser):
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("--out", type=Path, default=Path("specwcs_demo"), metavar="DIR",
-        help="where the files go (default: %(default)s)")  # fmt: skip
+    add(
+        "--out",
+        type=Path,
+        default=Path("specwcs_demo"),
+        metavar="DIR",
+        help="where the files go; those of an earlier demo are replaced (default: %(default)s)",
+    )
     add("--seed", type=_seed, default=1, help="chooses mask and noise (default: %(default)s)")
     add("--large", action="store_true", help="28 slits on 8288 × 3088 px; takes minutes")
     add("--direction", choices=("LR", "RL", "BU", "UB"), default="LR",
@@ -39,6 +45,7 @@ def run(args, console):
     from specwcs.calibration import Calibration
     from specwcs.cli.accuracy import accuracy_against, accuracy_lines
 
+    _check_folder(args.out)
     observation, files = _simulate(args, console)
     product, folder = args.out / "calibration.asdf", args.out / "spectra"
     calibrate_argv = [files["instrument"], files["mask"], "--flat", files["flat"]]
@@ -64,6 +71,21 @@ def run(args, console):
         "seconds": console.seconds,
     }
     return Outcome(max(calibrated.status, extracted.status), facts, lines)
+
+
+def _check_folder(folder):
+    """Refuse a folder with files of others: the demo replaces those of its names."""
+    from specwcs.simulate.files import SIMULATED
+
+    mark = folder / "instrument.icf"
+    own = mark.is_file() and SIMULATED in mark.read_text(encoding="utf-8", errors="replace")
+    if folder.is_dir() and any(folder.iterdir()) and not own:
+        raise InputError(
+            "the folder has files that are not of a demo",
+            "Must be new, empty, or that of a demo, whose files are replaced",
+            "Choose another one with --out",
+            file=folder,
+        )
 
 
 def _simulate(args, console):

@@ -235,7 +235,7 @@ def _exposure_lines(path, exposure, folder):
     from specwcs.cli.facts import failure_lines
 
     if "error" in exposure:
-        return [f"  {path}: {exposure['error']}"]
+        return [f"  {path}: {exposure['error'].removeprefix(f'{path}: ')}"]
     shown = exposure["page"] or exposure["picture"]
     return [
         f"  {path}: {len(exposure['rectified'])} slits rectified, "

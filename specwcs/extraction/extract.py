@@ -10,7 +10,7 @@ from specutils import Spectrum, SpectrumList
 from specwcs.errors import InputError
 
 from . import objects as finding
-from .grids import slit_grid, wavelength_edges
+from .grids import check_grid, known_places, slit_grid
 from .optimal import Bins, ObjectPixels, extracted
 from .pixels import PhotonNoise, SlitPixels
 from .rectify import for_each_slit, warn_skipped
@@ -195,8 +195,7 @@ def reduce_frame(
     noise = PhotonNoise.of(frame)
     frame = frame if flat is None else flat.apply(frame)
     model, cosmics = np.zeros(frame.shape), np.zeros(frame.shape, bool)
-    if wavelength is not None and not isinstance(wavelength, str):
-        wavelength_edges(wavelength)  # refused now, not slit by slit
+    check_grid(wavelength, medium)  # refused now, not slit by slit
 
     def one(slit_id):
         pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, frame, noise, flat)
@@ -242,7 +241,7 @@ class _Slit:
 
     def __init__(self, slit_id, pixels, grid):
         self.slit_id, self.pixels, self.grid = slit_id, pixels, grid
-        self.places = pixels.strip.middle(grid.calibrated)
+        self.places = known_places(grid, pixels.strip.geometry, pixels.strip.middle)
 
     def whole(self):
         """Sum the slit from end to end, the rows that its ends cut excepted."""

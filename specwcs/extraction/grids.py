@@ -8,9 +8,20 @@ from astropy import units as u
 from specwcs.errors import InputError
 from specwcs.inputs.catalog import MEDIA, air_from_vacuum, vacuum_from_air
 
-__all__ = ["Grid", "native_edges", "position_edges", "slit_grid", "wavelength_edges"]
+__all__ = [
+    "Grid",
+    "check_grid",
+    "check_row",
+    "known_bins",
+    "known_places",
+    "native_edges",
+    "position_edges",
+    "slit_grid",
+    "wavelength_edges",
+]
 
 _SAMPLES = 1024  # of a slit's dispersion, where its grid is chosen
+_ROUNDING = 1e-6  # Angstrom; of a conversion to the other medium and back
 
 
 class Grid(NamedTuple):
@@ -33,6 +44,28 @@ class Grid(NamedTuple):
     def centres(self):
         """Middles of the bins, Angstrom."""
         return 0.5 * (self.edges[1:] + self.edges[:-1])
+
+    def part(self, bins):
+        """Return the grid of some adjoining bins, a slice."""
+        ends = slice(bins.start, bins.stop + 1)
+        return Grid(self.edges[ends], self.calibrated[ends], self.medium)
+
+
+def check_grid(wavelength, medium):
+    """Refuse wavelengths or a medium that no slit can have; see `slit_grid`.
+
+    Raises
+    ------
+    InputError
+        If the grid or the medium cannot be used.
+    """
+    if medium is not None and medium not in MEDIA:
+        raise InputError(f"medium is {medium!r}", f"Must be {' or '.join(MEDIA)}.")
+    if isinstance(wavelength, str):
+        if wavelength != "log":
+            raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
+    elif wavelength is not None:
+        wavelength_edges(wavelength)
 
 
 def slit_grid(cal, slit_id, wavelength=None, medium=None):
@@ -57,14 +90,11 @@ def slit_grid(cal, slit_id, wavelength=None, medium=None):
     InputError
         If the grid or the medium cannot be used.
     """
+    check_grid(wavelength, medium)
     medium = medium or cal.medium
-    if medium not in MEDIA:
-        raise InputError(f"medium is {medium!r}", f"Must be {' or '.join(MEDIA)}.")
     if wavelength is not None and not isinstance(wavelength, str):
         edges = wavelength_edges(wavelength)
         return Grid(edges, _converted(edges, medium, cal.medium), medium)
-    if wavelength not in (None, "log"):
-        raise InputError(f"wavelength is {wavelength!r}", "Must be 'log', or a Quantity")
     log, instrument = wavelength == "log", cal.instrument
     edges = native_edges(cal.geometry(slit_id), instrument.direction, instrument.shape, log)
     if medium == cal.medium:
@@ -151,6 +181,88 @@ def wavelength_edges(wavelength):
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
+def known_places(grid, geometry, columns):
+    """Return where edges of bins fall, evenly on beyond the wavelengths that are known of a slit.
+
+    There the models may turn, and a bin would read the light of others.
+
+    Parameters
+    ----------
+    grid : Grid
+    geometry : SlitGeometry
+    columns : callable
+        ``columns(wavelength)`` gives places along the dispersion, px, for Angstrom.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+
+    Raises
+    ------
+    InputError
+        If no bin reaches into the known wavelengths.
+    """
+    low, high = geometry.dispersion.wavelength_domain
+    edges = grid.calibrated
+    if edges[-1] <= low or edges[0] >= high:
+        raise _unknown(low, high)
+    step = 1e-3 * (high - low)
+    inner = np.clip(edges, low, high)
+    ends = columns(np.array([low, low + step, high - step, high]))
+    slope = np.where(edges < low, ends[1] - ends[0], ends[3] - ends[2]) / step
+    return columns(inner) + slope * (edges - inner)
+
+
+def _unknown(low, high):
+    return InputError(
+        "no bin of the grid is within the wavelengths of the slit",
+        f"They are known from {low:.0f} to {high:.0f} Å",
+    )
+
+
+def known_bins(grid, geometry):
+    """Return the bins of a grid that lie within the wavelengths that are known of a slit.
+
+    Parameters
+    ----------
+    grid : Grid
+    geometry : SlitGeometry
+
+    Returns
+    -------
+    slice
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    low, high = geometry.dispersion.wavelength_domain
+    first, last = np.searchsorted(grid.calibrated, [low - _ROUNDING, high + _ROUNDING])
+    if last - first < 2:
+        raise _unknown(low, high)
+    return slice(int(first), int(last) - 1)
+
+
+def check_row(row):
+    """Return the height of a row as a Quantity, if a slit can have rows of it.
+
+    Raises
+    ------
+    InputError
+        If it is not one height above 0, in px, in arcsec, or as a share of the slit.
+    """
+    allowed = "Must be one height above 0: in px, in arcsec, or a share of the slit"
+    try:
+        height = u.Quantity(row)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"row is {row!r}", allowed) from error
+    known = any(height.unit.is_equivalent(unit) for unit in (u.pix, u.arcsec, u.one))
+    if not (known and height.shape == () and 0 < height.value < np.inf):
+        raise InputError(f"row is {row}", allowed)
+    return height
+
+
 def position_edges(row, length, arcsec):
     """Edges of rows of a given height: as many whole ones as the slit holds, about its middle.
 
@@ -173,12 +285,10 @@ def position_edges(row, length, arcsec):
     InputError
         If it is none of these, or no row of this height is in the slit.
     """
-    row = u.Quantity(row)
+    row = check_row(row)
     whole = {u.pix: length * u.pix, u.arcsec: arcsec * u.arcsec, u.one: u.Quantity(1.0)}
-    unit = next((unit for unit in whole if row.unit.is_equivalent(unit)), None)
-    if unit is None or row.shape != ():
-        raise InputError(f"row is {row}", "Must be in px, in arcsec, or a share of the slit")
-    number = (whole[unit] / row).to_value(u.one) if row > 0 else np.nan
+    unit = next(unit for unit in whole if row.unit.is_equivalent(unit))
+    number = (whole[unit] / row).to_value(u.one)
     if not 1 <= number <= _SAMPLES * 64:
         raise InputError(
             f"row is {row}", f"Must be positive, and less than the slit's {whole[unit]:.4g}"

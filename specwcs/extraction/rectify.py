@@ -14,7 +14,7 @@ from specutils import Spectrum
 from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.threads import each
 
-from .grids import position_edges, slit_grid, wavelength_edges
+from .grids import check_grid, check_row, known_bins, position_edges, slit_grid
 from .overlap import WING
 from .rectifier import Rectifier, Resampled
 
@@ -83,9 +83,9 @@ def rectify(
         ``meta["t"]`` is the position in the slit of each row: it descends from near 1 to
         near 0, so that the left end of the slit is on top when row 0 is shown at the
         bottom; ``meta["arcsec"]`` the same from the middle of the slit; ``meta["slit"]``,
-        ``meta["medium"]``, ``meta["exposures"]``. Bins that look beyond the detector are
-        NaN and masked; those that read a bad pixel, or a raw row that an end of the slit
-        cuts, are masked.
+        ``meta["medium"]``. Bins that look beyond the detector, or beyond the wavelengths
+        that are known of the slit, are NaN and masked; those that read a bad pixel, or a raw
+        row that an end of the slit cuts, are masked.
 
     Raises
     ------
@@ -107,14 +107,16 @@ def rectify(
     # What no slit can be resampled with is refused now, not slit by slit.
     if kernel not in WING:
         raise InputError(f"kernel is {kernel!r}", f"Must be one of {', '.join(WING)}")
-    if wavelength is not None and not isinstance(wavelength, str):
-        wavelength_edges(wavelength)
+    check_grid(wavelength, medium)
+    if row is not None:
+        check_row(row)
 
     def image(slit_id):
         grid = slit_grid(cals[0], slit_id, wavelength, medium)
-        several = len(frames) > 1
-        first = slit_rectifier(cals[0], slit_id, grid, row=row, kernel=kernel, keep=several)
-        planes = _exposures(first, cals, frames, slit_id)
+        bins, several = known_bins(grid, cals[0].geometry(slit_id)), len(frames) > 1
+        part = grid.part(bins)
+        first = slit_rectifier(cals[0], slit_id, part, row=row, kernel=kernel, keep=several)
+        planes = _whole(_exposures(first, cals, frames, slit_id), bins, len(grid.centres))
         return _spectrum(first, planes, cals[0], slit_id, grid, density)
 
     for own, exposure in zip(cals[1:], frames[1:], strict=True):
@@ -132,6 +134,20 @@ def _exposures(first, cals, frames, slit_id):
             operator = first.of(*_pixel_and_roughness(cal.geometry(slit_id)))
         planes.append(operator.apply(frame))
     return planes[0] if len(planes) == 1 else _mean(planes)
+
+
+def _whole(planes, bins, size):
+    """Spread planes over a whole grid: bins of unknown wavelengths are NaN and masked."""
+    if planes.mask.shape[1] == size:
+        return planes
+
+    def spread(values, fill):
+        whole = np.full((len(values), size), fill, values.dtype)
+        whole[:, bins] = values
+        return whole
+
+    variance = None if planes.variance is None else spread(planes.variance, np.nan)
+    return Resampled(spread(planes.data, np.nan), variance, spread(planes.mask, True), planes.unit)
 
 
 def _mean(planes):

@@ -153,6 +153,10 @@ class Instrument:
             # Of square pixels there is one way to say so: instruments compare equal.
             object.__setattr__(self, "pixel_scale", x if x == y else (x, y))
 
+    def __getstate__(self):
+        # What was read from a calibration is described by a view, which cannot be pickled.
+        return vars(self) | {"description": dict(self.description)}
+
     @property
     def shape(self):
         """Shape of a frame as an array, (ypixels, xpixels)."""

@@ -51,6 +51,8 @@ def polish(solution, peaks, lines, fwhm, *, stages=slice(None)):
     return polish_all([solution], peaks, lines, fwhm, stages=stages)[0]
 
 
+# With few lines a hypothesis may collapse to one wavelength; it is not monotonic, and scored so.
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def polish_all(solutions, peaks, lines, fwhm, *, stages=slice(None)):
     """Refine several solutions at once: what differs is their wavelengths alone.
 

@@ -1,5 +1,6 @@
 """A plan: calibrations, and the science exposures that need them."""
 
+import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ _TOP = {"instrument": str, "mask": str, "output": str, "calibrate": dict, "extra
         "frames": dict, "setup": list}  # fmt: skip
 _SETUP = {"name": str, "mask": str, "calibration": str, **dict.fromkeys(KINDS, list)}
 _FRAMES = {"folder": str, "pattern": str, "group": list, **dict.fromkeys(KINDS, dict)}
+_SEPARATORS = r"[/\\\0]"  # of folders, or what no name of a file has
 _NAMES = {str: "a text", list: "a list", dict: "a table", bool: "true or false"}
 
 
@@ -33,7 +35,7 @@ class Setup:
     Parameters
     ----------
     name : str
-        Names the calibration.
+        Names the calibration: part of the name of a file.
     mask : str
         File, or name of one that ships.
     frames : dict of str to tuple of Path
@@ -162,10 +164,18 @@ def _by_header(content, folder, path):
         raise InputError("no folder in [frames]", "Must be given", file=path)
     groups = sorted_frames(folder / node["folder"], node, path)
     mask = _local(content.get("mask", ""), folder)
-    return [_checked(Setup(name, mask, frames), path) for name, frames in groups.items()]
+    # A value such as the grism 600/4310 is part of the name of a file.
+    setups = [Setup(re.sub(_SEPARATORS, "-", name), mask, made) for name, made in groups.items()]
+    return [_checked(setup, path) for setup in setups]
 
 
 def _checked(setup, path):
+    if not setup.name or re.search(_SEPARATORS, setup.name):
+        raise InputError(
+            f"setup '{setup.name}'",
+            "Its name is part of that of a file: without / and \\",
+            file=path,
+        )
     if setup.calibration is None and not setup.frames["arc"]:
         raise InputError(f"setup '{setup.name}' has no arc", "", "Name one", file=path)
     if setup.calibration is None and not setup.mask:

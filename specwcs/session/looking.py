@@ -123,10 +123,12 @@ class SessionPictures(SessionMeasurements):
         Raises
         ------
         InputError
-            If the model was not fitted.
+            If the model was not fitted, or there is no such model.
         """
         from specwcs.report import residual_figure
 
+        if model is not None and model not in MODELS:
+            raise InputError(f"unknown model {model!r}", f"Must be one of {', '.join(MODELS)}")
         state = self._pull()
         fitted = [name for name in MODELS if getattr(state.fits.get(name), "residuals", None)]
         name = model or (fitted[-1] if fitted else None)

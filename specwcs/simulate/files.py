@@ -5,7 +5,10 @@ from astropy.io import fits
 
 from specwcs.files import atomic_path
 
-__all__ = ["write_catalog", "write_frame", "write_instrument"]
+__all__ = ["SIMULATED", "write_catalog", "write_frame", "write_instrument"]
+
+SIMULATED = "simulated by specwcs"
+"""What an instrument file says of an instrument that is none."""
 
 
 def write_frame(path, frame, overwrite=False):
@@ -42,7 +45,7 @@ def write_instrument(path, instrument, overwrite=False):
     scale = " ".join(repr(side) for side in np.ravel(instrument.pixel_scale).tolist())
     lines = (
         "[Description]",
-        "instrument = simulated by specwcs",
+        f"instrument = {SIMULATED}",
         "[Detector]",
         f"pixel_scale = {scale}  # arcsec/px",
         f"xpixels = {instrument.xpixels}",

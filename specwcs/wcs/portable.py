@@ -13,7 +13,7 @@ from astropy.modeling.models import Identity, Mapping, Polynomial1D, Shift, Tabu
 from numpy.polynomial import chebyshev
 from numpy.polynomial.polynomial import polyvander
 
-from specwcs.errors import FitError
+from specwcs.errors import FitError, InputError
 
 from .exact import assemble, detector_box
 
@@ -60,8 +60,15 @@ def portable_slit_wcs(geometry, slit, shape, *, to="slit"):
     FitError
         If no polynomial reaches `TOLERANCE`.
     InputError
-        If the slit does not fall on the detector.
+        If the slit does not fall on the detector, or another frame is asked for.
     """
+    if to != "slit":
+        raise InputError(
+            f"a portable WCS to {to!r}",
+            "Must be to 'slit': the steps beyond are models of specwcs",
+            "Use the exact WCS",
+            slit=slit.id,
+        )
     grid = _Grid(geometry, slit, shape)
     steps = [_detector_to_trace(geometry, grid), _trace_to_slit(geometry, grid)]
     wcs = assemble(steps, geometry, slit, shape, to=to, name="")

@@ -108,12 +108,13 @@ def test_a_mask_of_another_night_is_refused():
 
 
 @pytest.mark.slow
-def test_a_catalogue_of_another_lamp_is_not_identified():
+@pytest.mark.parametrize("other", ["Kr", "Hg"])
+def test_a_catalogue_of_another_lamp_is_not_identified(other):
     obs = example(direction="LR", shape=(512, 1024), n_slits=6)
     with pytest.raises(FitError, match="not identified"):
         calibrate(
             wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
-            catalog=LineCatalog.read("Kr").to_medium("air"),
+            catalog=LineCatalog.read(other).to_medium("air"),
         )  # fmt: skip
 
 

@@ -129,11 +129,26 @@ def test_degrees_beyond_the_data_say_what_the_data_allow():
         solve(obs.instrument, obs.mask, markers, medium="air", opt=(2, 2))
 
 
+def test_local_degrees_beyond_the_automatic_ones_may_be_given():
+    obs = example(direction="LR", n_slits=12)
+    markers = cases.true_markers(obs)
+    degrees = {"crv": (6, 1, 1), "ids": (8, 2, 2)}
+    cal = solve(obs.instrument, obs.mask, markers, medium="air", **degrees)
+    assert (cal.crv.degrees, cal.ids.degrees) == ((6, 1, 1), (8, 2, 2))
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.02
+
+
 @pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None])
 def test_invalid_degrees_are_named(degrees):
     obs = example(direction="LR", n_slits=12)
     with pytest.raises(InputError, match="invalid degrees of OPT"):
         solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", opt=degrees)
+
+
+def test_wavelengths_without_a_dispersion_are_refused():
+    obs = example(direction="LR", n_slits=12)
+    with pytest.raises(InputError, match=r"IDS of degree 0 in wavelength\. Must be at least 1"):
+        solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", ids=(0, 1, 1))
 
 
 def test_markers_of_a_slit_that_the_mask_lacks_are_refused():
@@ -172,3 +187,5 @@ def test_a_calibration_is_written_and_read_exactly(mos, tmp_path):
 def test_unknown_slit_is_named(mos):
     with pytest.raises(InputError, match="unknown slit 'XYZ'"):
         mos[2].wcs("XYZ")
+    with pytest.raises(InputError, match=r"unknown slit 5\. The mask has .* Ids are text"):
+        mos[2].wcs(5)

@@ -39,6 +39,13 @@ def test_help(specwcs, command):
         assert all(name in out for name in COMMANDS)
 
 
+def test_the_package_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "specwcs", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"specwcs {package.__version__}\n"
+
+
 def test_version(specwcs):
     assert specwcs("--version") == (0, f"specwcs {package.__version__}\n", "")
 

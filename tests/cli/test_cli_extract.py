@@ -121,6 +121,7 @@ def test_nothing_but_bad_exposures_is_wrong_input(specwcs, argv, tmp_path):
     assert status == 2
     assert "extracted 0 of 1 exposures" in out
     assert "missing.fits: no such file" in out
+    assert out.count("missing.fits") == 1
 
 
 def test_fault_with_one_exposure_does_not_stop_the_others(

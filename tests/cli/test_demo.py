@@ -72,6 +72,16 @@ def test_no_calibrated_slit_has_no_accuracy(observed, truth):
     assert accuracy["slits"] == {}
 
 
+def test_files_that_are_not_of_a_demo_are_not_replaced(specwcs, tmp_path):
+    mine = tmp_path / "arc.fits"
+    mine.write_text("a night's work")
+    status, _, err = specwcs("demo", "--out", tmp_path)
+    assert status == 2
+    assert "the folder has files that are not of a demo" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["arc.fits"]
+    assert mine.read_text() == "a night's work"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["UB"])
 def test_demo_end_to_end(specwcs, tmp_path, direction):

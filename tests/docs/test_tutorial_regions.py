@@ -21,6 +21,13 @@ def written(tmp_path_factory):
     return tutorial(tmp_path_factory.mktemp("tutorial"))
 
 
+def test_pages_can_be_followed_in_one_folder():
+    """The first page writes the files; those after it begin with them, too."""
+    for page in ("mos", "longslit", "session"):
+        text = (DOCS / "tutorial" / f"{page}.rst").read_text(encoding="utf-8")
+        assert 'simulate.tutorial(".", overwrite=True)' in text
+
+
 @pytest.fixture(autouse=True)
 def state_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

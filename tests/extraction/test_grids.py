@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy import units as u
 from truth_calibration import small_mos, truth
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, SpecwcsWarning
 from specwcs.extraction import extract, rectify
 from specwcs.extraction.grids import position_edges, slit_grid
 from specwcs.inputs.catalog import vacuum_from_air
@@ -74,6 +76,66 @@ def test_rows_in_arcsec_hold_all_the_light(cal):
     sums = [np.nansum(image.flux.value[:, 100:-100]) for image in (fine, coarse)]
     assert sums[1] == pytest.approx(sums[0], rel=1e-3)
     np.testing.assert_allclose(np.diff(coarse.meta["arcsec"]), 0.5, rtol=1e-6)
+
+
+def turning(observation, low, high):
+    """Return the truth, known from `low` to `high`; beyond, wavelengths turn as polynomials do."""
+    cal = truth(observation)
+
+    def geometry(slit_id):
+        exact = truth(observation).geometry(slit_id)
+        exact.dispersion.wavelength_domain = low, high
+
+        def pixel(wavelength, t):
+            inner = np.clip(wavelength, low - 200.0, high + 200.0)
+            return exact.pixel(2 * inner - wavelength, t)
+
+        return SimpleNamespace(pixel=pixel, world=exact.world, dispersion=exact.dispersion)
+
+    cal.geometry = geometry
+    return cal
+
+
+@pytest.mark.parametrize("ends", [(5500.0, 8500.0), (1000.0, 20000.0)])
+@pytest.mark.parametrize("product", [rectify, extract])
+def test_bins_beyond_the_wavelengths_of_a_slit_are_nan_and_masked(product, ends):
+    observation, low, high = small_mos("LR"), 6200.0, 7800.0
+    frame = observation.science(None, lines=0.0)
+    wavelength = np.linspace(*ends, 600) * u.AA
+    found = product(turning(observation, low, high), frame, ["01"], wavelength=wavelength)
+    spectrum = found["01"] if product is rectify else found[0]
+    seen = np.atleast_2d(np.isfinite(spectrum.flux.value)).any(axis=0)
+    used = ~np.atleast_2d(spectrum.mask).all(axis=0)
+    step = wavelength[1] - wavelength[0]
+    inside = (wavelength - step / 2 >= low * u.AA) & (wavelength + step / 2 <= high * u.AA)
+    beyond = (wavelength + step < low * u.AA) | (wavelength - step > high * u.AA)
+    assert np.all(used[inside] & seen[inside])
+    assert not np.any(used[beyond] | seen[beyond])
+
+
+@pytest.mark.parametrize("product", [rectify, extract])
+def test_a_grid_beyond_the_wavelengths_of_a_slit_says_so(cal, product):
+    frame = small_mos("LR").science(None, lines=0.0)
+    with pytest.warns(SpecwcsWarning, match=r"01: no bin of the grid is within .* known from 4900"):
+        assert not product(cal, frame, slits=["01"], wavelength=[20000, 20003, 20006] * u.AA)
+
+
+@pytest.mark.parametrize("product", [rectify, extract])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"wavelength": "linear"}, "wavelength is 'linear'"), ({"medium": "water"}, "medium is")],
+)
+def test_a_grid_that_no_slit_can_have_is_refused_at_once(cal, product, options, message):
+    frame = small_mos("LR").science(None, lines=0.0)
+    with pytest.raises(InputError, match=message):
+        product(cal, frame, **options)
+
+
+@pytest.mark.parametrize("row", [0 * u.pix, np.nan * u.pix, 1 * u.m, [1, 2] * u.pix, "high"])
+def test_a_row_that_no_slit_can_have_is_refused_at_once(cal, row):
+    frame = small_mos("LR").science(None, lines=0.0)
+    with pytest.raises(InputError, match=r"row is .* Must be one height above 0"):
+        rectify(cal, frame, row=row)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specwcs.conventions import Direction
+from specwcs.errors import InputError
 from specwcs.inputs import Mask, Slit
 
 HEADER = "#ID DIMX DIMY X Y ROT WID LEN REF\n"
@@ -98,6 +99,12 @@ def test_curve_is_a_bezier_curve():
     assert np.allclose(Y, [1, 0, -1])
     turned = Mask([slit]).oriented("RL")["1"]
     assert np.allclose(turned.curve(0.25), slit.curve(0.75))
+
+
+@pytest.mark.parametrize("direction", ["+x", "lr", None])
+def test_a_direction_that_is_none_names_the_four(direction):
+    with pytest.raises(InputError, match=r"invalid direction .* Must be one of LR, RL, BU, UB"):
+        Mask([one_slit()]).oriented(direction)
 
 
 def test_longer_in_x_is_read_for_dispersion_along_y(tmp_path):

@@ -1,6 +1,8 @@
 """What is written comes back, bit by bit."""
 
+import copy
 import dataclasses
+import pickle
 
 import asdf
 import numpy as np
@@ -153,6 +155,16 @@ def test_calibration(calibration, tmp_path):
     assert new.covariance.keys() == calibration.covariance.keys()
     for name, matrix in calibration.covariance.items():
         assert new.covariance[name].tobytes() == matrix.tobytes()
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))], ids=["deepcopy", "pickle"]
+)
+def test_what_was_read_can_be_sent_to_another_process(calibration, tmp_path, copied):
+    calibration.write(tmp_path / "cal.asdf")
+    twin = copied(Calibration.read(tmp_path / "cal.asdf"))
+    assert (twin.instrument, twin.mask) == (calibration.instrument, calibration.mask)
+    assert_same_model(twin.ids, calibration.ids)
 
 
 def test_others_read_it_as_plain_asdf(calibration, tmp_path):

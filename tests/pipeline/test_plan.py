@@ -86,6 +86,8 @@ def test_a_calibration_that_is_there_is_tuned_or_used(folder):
         (('"s2.fits.gz"', '"s1.fits"'), "2 exposures of the name 's1'. Must differ"),
         (('"s2.fits.gz"', '"s1.fts"'), "2 exposures of the name 's1'. Must differ"),
         (("[[setup]]", "[setup]"), "setup = {"),
+        (('name = "a"', 'name = "../a"'), "setup '../a'. Its name is part of that of a file"),
+        (('name = "a"', 'name = ""'), "setup ''. Its name is part of that of a file"),
         (("instrument = ", "instrument "), "no plan ("),
         (('["flat.fits"]', "[1]"), "a frame 1. Must be a text"),
         (('"flat.fits"]', '"flat.fits"]\nflats = 1'), "unknown key 'flats'"),
@@ -117,6 +119,7 @@ def test_frames_are_sorted_by_their_headers(tmp_path):
         hdu.header["IMAGETYP"] = kind
         if mask:
             hdu.header["MASKNAME"] = mask
+            hdu.header["GRISM"] = "600/4310"
         hdu.writeto(raw / f"{name}.fits")
     (raw / "notes.txt").write_text("clouds")
     (raw / "broken.fits").write_text("no frame")
@@ -128,7 +131,7 @@ mask = "m"
 output = "o"
 [frames]
 folder = "raw"
-group = ["MASKNAME"]
+group = ["MASKNAME", "GRISM"]
 flat = {IMAGETYP = "flat"}
 arc = {IMAGETYP = "arc"}
 bias = {IMAGETYP = "bias"}
@@ -140,8 +143,8 @@ science = {IMAGETYP = "object"}
         for setup in plan.setups
     }
     assert names == {
-        "m1": {"flat": ["f1"], "arc": ["a1"], "bias": ["b1"], "science": ["s1"]},
-        "m2": {"flat": ["f2"], "arc": ["a2"], "bias": ["b1"], "science": ["s2", "s3"]},
+        "m1_600-4310": {"flat": ["f1"], "arc": ["a1"], "bias": ["b1"], "science": ["s1"]},
+        "m2_600-4310": {"flat": ["f2"], "arc": ["a2"], "bias": ["b1"], "science": ["s2", "s3"]},
     }
     with pytest.raises(InputError, match="no folder"):
         read(tmp_path, 'instrument = "i"\noutput = "o"\n[frames]\nfolder = "rav"\n')

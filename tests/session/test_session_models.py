@@ -133,6 +133,8 @@ def test_residuals_are_drawn_and_the_worst_slits_listed(done, capsys, tmp_path):
     assert "worst slits: " in capsys.readouterr().out
     assert "IDS" in figure.get_suptitle()
     assert "CRV" in done.plot_residuals("crv").get_suptitle()
+    with pytest.raises(InputError, match=r"unknown model 'IDS'\. Must be one of opt, crv, ids"):
+        done.plot_residuals("IDS")
     write_figure(figure, tmp_path / "residuals.png")
 
 

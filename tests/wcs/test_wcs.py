@@ -145,6 +145,12 @@ for path, places in {given}.items():
         assert np.all(miss < (0.01, 1e-3))
 
 
+@pytest.mark.parametrize("to", ["mask", "sky", "nowhere"])
+def test_portable_wcs_ends_at_the_slit(slit, to):
+    with pytest.raises(InputError, match=f"slit 7: a portable WCS to '{to}'. Must be to 'slit'"):
+        portable_slit_wcs(*slit, to=to)
+
+
 def test_a_slit_beyond_polynomials_is_refused(slit, monkeypatch):
     monkeypatch.setattr(portable, "_FORMS", [(3, 1)])
     with pytest.raises(FitError, match=r"slit 7: portable WCS off by .* px, allowed 0\.001 px"):
