@@ -14,6 +14,7 @@ from .confirm import lines_that_confirm
 from .imaging import fit_image
 from .measured import (
     arc_lines,
+    check_together,
     edge_markers,
     frame_of,
     frame_traces,
@@ -68,8 +69,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     Raises
     ------
     FitError
-        If the layout of the slits or the wavelengths cannot be told, or the degrees asked
-        for are not determined.
+        If the layout of the slits or the wavelengths cannot be told, flat and arc are not of one
+        setting, or the degrees asked for are not determined.
     InputError
         If a file cannot be used.
     """
@@ -82,6 +83,8 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     candidates, origin = frame_traces(flat, arc, mask, instrument)
     say("identifying the lines of the arc")
     traces, identification = identified(candidates, arc, instrument, catalog)
+    if flat is not None:
+        check_together(arc, traces, identification, instrument)
     say("measuring the lines")
     lines = _in_place(arc_lines(arc, traces, identification, catalog, instrument), traces)
     say("fitting the models")

@@ -19,9 +19,11 @@ from specwcs.measure import (
 )
 from specwcs.measure.borders import BEYOND, LAID, PARTLY, out_of_frame
 from specwcs.measure.reduce import canonical_data, dead_columns
+from specwcs.measure.retrace import retrace
 
 __all__ = [
     "arc_lines",
+    "check_together",
     "edge_markers",
     "frame_of",
     "frame_traces",
@@ -34,6 +36,7 @@ __all__ = [
 _NOMINAL_SIGMA = 1.0  # px: of edges that no frame shows
 _NOMINAL_EDGES = 32
 _FEW_SLITS = 3
+_TOGETHER = 0.5  # px: by how much the slits of flat and arc may differ across the dispersion
 _TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
 
 
@@ -116,6 +119,42 @@ def identified(candidates, arc, instrument, catalog):
     # A mask that is its own mirror image is taken as it is drawn.
     alike = [pair for pair in held if pair[1].score > best - _TIE]
     return min(alike, key=lambda pair: (pair[0].flip_v, -pair[1].score))
+
+
+def check_together(arc, traces, identification, instrument):
+    """Check that the slits of the arc are where the flat shows them.
+
+    Parameters
+    ----------
+    arc : CCDData
+    traces : Traces
+        Of the flat.
+    identification : Identification
+    instrument : Instrument
+
+    Raises
+    ------
+    FitError
+        If its lines end elsewhere: positions in the slits would be wrong.
+    """
+    slits = [key for key, slit in identification.slits.items() if slit.ok]
+    try:
+        edges = retrace(arc, traces, instrument, slits).edges
+    except FitError:
+        return  # an arc need not show the edges
+    edges = edges[edges["used"]]
+    away = []
+    for key in np.unique(edges["slit"]):
+        mine = edges[edges["slit"] == key]
+        away.append(mine["q"].value - traces.q(str(key), mine["t"], mine["p"].value))
+    shift = np.median([np.median(one) for one in away])
+    if np.abs(shift) > _TOGETHER:
+        msg = (
+            f"the slits of the arc lie {np.abs(shift):.1f} px off those of the flat, across the "
+            "dispersion. Give a flat and an arc of one setting, or no flat: the arc shows the "
+            "slits, too."
+        )
+        raise FitError(msg)
 
 
 def arc_lines(arc, traces, identification, catalog, instrument):

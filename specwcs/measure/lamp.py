@@ -27,6 +27,8 @@ _MISMATCH, _BESIDE = 0.01, 0.03
 _LOWEST = 5
 # A line is there, or unexplained light is a line, above so many standard deviations.
 _SEEN, _UNEXPLAINED = 4.0, 6.0
+# The part of its height by which it must fall on either side, within two FWHM.
+_FALLS = 0.3
 # Steps at most, and that after which positions stay, px: a part of what any can be known to.
 _ROUNDS, _SETTLED = 6, 0.004
 # px; the heights of wings and skewness at most, and how wide wings are, in units of sigma.
@@ -467,12 +469,12 @@ class _LampFit:
         with np.errstate(divide="ignore", invalid="ignore"):
             matched = np.convolve(rest * weight, kernel, "same")
             matched /= np.sqrt(np.convolve(weight, kernel**2, "same"))
-        # Light that a line does not end in is what the background lacks.
-        found, _ = local_maxima(
-            np.nan_to_num(matched), height=_UNEXPLAINED, prominence=_UNEXPLAINED,
-            distance=self.fwhm, wlen=4 * self.fwhm,
+        found, peak = local_maxima(
+            np.nan_to_num(matched), height=_UNEXPLAINED, prominence=0.0, distance=self.fwhm,
+            wlen=4 * self.fwhm,
         )  # fmt: skip
-        return found.astype(float)
+        # What hardly falls beside its peak is no line: the background is too low there.
+        return found[peak["prominences"] > _FALLS * peak["peak_heights"]].astype(float)
 
 
 def _unit_scale(normal):

@@ -149,3 +149,12 @@ def test_a_slit_cut_off_its_place_says_so_and_harms_no_other(px):
     assert re.search(rf"{px:.1f} px from where the others put them", cal.slits["04"].reason)
     assert cases.rms(cases.wavelength_errors(real, cal)) < 0.03
     assert cases.rms(cases.edge_errors(real, cal)) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["mos", "longslit"])
+def test_a_flat_of_another_setting_is_refused(kind):
+    obs = example("BU", (1024, 480), 7, kind=kind, seed=31)
+    flat = obs.flat(1)
+    flat.data = np.roll(flat.data, 4, axis=1)
+    with pytest.raises(FitError, match=r"the arc lie 4\.0 px off those of the flat.*or no flat"):
+        calibrate(obs.instrument, obs.mask, flat=flat, arc=obs.arc(lamp(), 2), catalog=lamp())
