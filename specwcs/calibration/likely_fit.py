@@ -38,7 +38,7 @@ _CONTRADICTS = 5.0  # sigma of the prediction by the others, and FAR: a slit far
 _GAP = 0.05  # between lines, of half the range: others nearer predict them well enough
 _APART = 0.5  # px, 1 sigma: lines that others predict no better may be mistaken together
 _EDGE = 0.02  # px, 1 sigma: by no less an edge errs alike over its length
-_LINE = 0.01  # px, 1 sigma: by so much a line errs in all slits alike, if lines do not tell
+_LINE = 0.005  # px, 1 sigma: by so much a line errs in all slits alike, if lines do not tell
 
 
 def fit_likely(points, degrees, what, prior, doubt=0, rough=None):

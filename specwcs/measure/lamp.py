@@ -23,6 +23,8 @@ __all__ = ["Profile", "SlitLamp", "fit_lamp", "fit_profile"]
 # By how much the true profile may differ from the model, relative to the brightest light near;
 # where light that is not explained is looked for.
 _MISMATCH, _BESIDE = 0.01, 0.03
+# The same of far wings, within so many FWHM.
+_WING, _FAR = 0.02, 5.0
 # Percentile of the light that is no less than the background.
 _LOWEST = 5
 # A line is there, or unexplained light is a line, above so many standard deviations.
@@ -464,7 +466,8 @@ class _LampFit:
     def unexplained(self):
         """Return the columns of peaks of what is left, px."""
         rest = np.where(self.good, self.flux - self.background - self.model, 0.0)
-        weight = self.good / (self.variance + (_BESIDE * self._near(1.5)) ** 2)
+        beside, far = _BESIDE * self._near(1.5), _WING * self._near(_FAR)
+        weight = self.good / (self.variance + beside**2 + far**2)
         kernel = self.profile(self._window())
         with np.errstate(divide="ignore", invalid="ignore"):
             matched = np.convolve(rest * weight, kernel, "same")
