@@ -222,7 +222,18 @@ def longest_known(wavelength, doubts):
         known = start + np.flatnonzero(doubts[start:end] <= 1)
         if len(known) and known[-1] - known[0] > best[1] - best[0]:
             best = known[0], known[-1]
-    return float(wavelength[best[0]]), float(wavelength[best[1]])
+    if best[0] == best[1]:
+        return float(wavelength[best[0]]), float(wavelength[best[0]])
+    return _where(wavelength, doubts, best[0], -1), _where(wavelength, doubts, best[1], 1)
+
+
+def _where(grid, doubts, end, step):
+    """Return where the doubt rises above 1 beyond the last point of a grid within it."""
+    after = end + step
+    if not 0 <= after < len(grid):
+        return float(grid[end])
+    part = (1 - doubts[end]) / (doubts[after] - doubts[end])
+    return float(grid[end] + np.clip(part, 0.0, 1.0) * (grid[after] - grid[end]))
 
 
 def _around(grid, doubts, own):
@@ -241,11 +252,5 @@ def _around(grid, doubts, own):
             reached += step
             if doubts[reached] <= 1:
                 end = reached
-        after = end + step
-        edge = grid[end]
-        if 0 <= after < len(grid):
-            # Between the last point within the limit and the first beyond it.
-            part = (1 - doubts[end]) / (doubts[after] - doubts[end])
-            edge += np.clip(part, 0.0, 1.0) * (grid[after] - grid[end])
-        ends.append(float(edge))
+        ends.append(_where(grid, doubts, end, step))
     return tuple(ends) if ends[0] < ends[1] else (np.nan, np.nan)
