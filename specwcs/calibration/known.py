@@ -24,7 +24,8 @@ SINGLE = 0.12
 """px: nor is it where a single line, or edge, decides by more: it may be another, or two."""
 
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
-_BEYOND = 3.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
+# Times the doubt beyond a slit's own lines, and its edges: there the model's shape is not tested.
+_BEYOND = 3.0
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
@@ -135,7 +136,7 @@ def known_ranges(mask, opt, ids, lines):
     return ranges
 
 
-def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
+def edge_errors(mask, opt, crv, ids, statuses, instrument, shown, laid, beyond):
     """Find how well the edges of each slit are known, as far as its wavelengths are.
 
     Parameters
@@ -145,14 +146,15 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     crv, ids : ModelFit
     statuses : dict of str to SlitStatus
     instrument : Instrument
-    laid, beyond : QTable
-        Markers of edges that were not seen, and of those that were seen to be beyond the frame.
+    shown, laid, beyond : QTable
+        Markers of edges that were seen, that were not, and that were seen to be beyond the frame.
 
     Returns
     -------
     dict of str to (ndarray, shape (n,), ndarray, shape (2, n))
         Of the slits that are ok: wavelengths, Å, and the 1 sigma errors of both edges at them,
-        px; 0 where an edge is off the detector for sure.
+        px; three times that beyond where the edge was seen, for the same reason as beyond lines;
+        0 where it is off the detector for sure.
     """
     covariance, direction = crv.covariance["crv"], instrument.direction
     if not np.all(np.isfinite(covariance)):
@@ -176,12 +178,17 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
             variance = np.einsum("np,np->n", rows @ covariance, rows)
             sigma = np.sqrt(np.maximum(variance, 0.0))
             off = np.maximum(np.maximum(-x, x - nx + 1), np.maximum(-y, y - ny + 1)) - 0.5
-            unseen, seen_off = (
-                table[(table["slit"] == key) & (table["t"] == t[0])] for table in (laid, beyond)
+            seen, unseen, seen_off = (
+                table[(table["slit"] == key) & (table["t"] == t[0])]
+                for table in (shown, laid, beyond)
             )
-            off = off >= _SURE * sigma
+            off, along = off >= _SURE * sigma, direction.split(x, y)[0]
+            if len(seen):
+                places = _along(seen, direction)
+                past = np.maximum(places.min() - along, along - places.max()) > 0.5 * width
+                sigma = np.where(past, _BEYOND * sigma, sigma)
             if len(seen_off):  # the light tells more than nominal values
-                near = _near(direction.split(x, y)[0], _along(seen_off, direction), width)
+                near = _near(along, _along(seen_off, direction), width)
                 off = near | (off & (len(unseen) == 0))
             sigma = np.where(len(unseen) > 0, np.maximum(sigma, _UNSEEN), sigma)
             errors.append(np.where(off, 0.0, sigma))

@@ -224,7 +224,7 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
         for table, reason in ((residuals, LAID), (dropped, BEYOND))
     )
     for key, (wavelength, sigma) in edge_errors(
-        mask, opt.model, crv, ids, statuses, instrument, laid, beyond
+        mask, opt.model, crv, ids, statuses, instrument, shown, laid, beyond
     ).items():
         # What others say of an edge that its own light hardly shows is less than it seems: if they
         # do not know it well, the slit is known where that edge is off the frame.
