@@ -1,6 +1,7 @@
 """Where the wavelengths of each slit are known: about its lines, as far as the errors allow."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from specwcs.measure.edges import BINS
 from specwcs.models.field import scale
@@ -12,6 +13,7 @@ __all__ = [
     "doubt",
     "edge_errors",
     "known_ranges",
+    "left_alike",
     "longest_known",
     "trace_rows",
     "wavelength_rows",
@@ -26,6 +28,9 @@ SINGLE = 0.12
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
 # Times the doubt beyond a slit's own lines, and its edges: there the model's shape is not tested.
 _BEYOND = 3.0
+# So many neighbouring lines that are off alike by more than so many errors of their median, which
+# has that error in units of a mean's, are not off by chance.
+_NEIGHBOURS, _SURELY, _MEDIAN = 5, 2.0, 1.25
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
@@ -134,6 +139,35 @@ def known_ranges(mask, opt, ids, lines):
             doubts[(grid < own[0]) | (grid > own[-1])] *= _BEYOND
         ranges[str(key)] = _around(grid, doubts, own)
     return ranges
+
+
+def left_alike(lines):
+    """Find the neighbouring lines of a slit that are most off the model, all alike.
+
+    Parameters
+    ----------
+    lines : QTable
+        Their markers, with residuals.
+
+    Returns
+    -------
+    off : float
+        px, as far as it is more than their scatter about a straight line tells.
+    ends : tuple of float
+        Wavelengths of the first and the last of them.
+    """
+    wavelength, residual = lines["wavelength"].value, lines["residual"].value
+    own = np.unique(wavelength)
+    if len(own) < _NEIGHBOURS:
+        return 0.0, (np.nan, np.nan)
+    left = np.array([np.median(residual[wavelength == w]) for w in own])
+    runs = sliding_window_view(left, _NEIGHBOURS)
+    middle, place = np.median(runs, axis=1), np.arange(_NEIGHBOURS) - (_NEIGHBOURS - 1) / 2
+    line = middle[:, np.newaxis] + np.outer(runs @ place / (place @ place), place)
+    scatter = 1.4826 * np.median(np.abs(runs - line), axis=1)
+    off = np.abs(middle) - _SURELY * _MEDIAN * scatter / np.sqrt(_NEIGHBOURS)
+    worst = int(np.argmax(off))
+    return float(max(off[worst], 0.0)), (float(own[worst]), float(own[worst + _NEIGHBOURS - 1]))
 
 
 def edge_errors(mask, opt, crv, ids, statuses, instrument, shown, laid, beyond):

@@ -199,6 +199,18 @@ def test_beyond_the_light_of_the_flat_edges_are_known_as_far_as_wavelengths_beyo
     assert farthest > 20
 
 
+@pytest.mark.parametrize(("step", "good"), [(0.0, 5), (1.0, 0)])
+def test_a_step_between_two_detectors_is_not_smoothed_over(step, good):
+    """No smooth model follows it: lines beside it are off by up to half of it, all alike."""
+    obs = example("LR", SHAPE, 6, seed=5)
+    markers = cases.true_markers(obs)
+    beyond = (markers["kind"] == "line") & (markers["x"].value > 0.5 * max(SHAPE))
+    cal = solve(obs.instrument, obs.mask, shifted(markers, beyond, obs, step), medium="air")
+    status = [cal.slits[key] for key, slit in obs.mask.items() if not slit.reference]
+    assert sum(one.ok for one in status) == good
+    assert all(one.ok or "all alike" in one.reason for one in status)
+
+
 def test_likely_sizes_follow_what_the_terms_are():
     """Coefficients are drawn from sizes so many times the likely ones."""
     rng = np.random.default_rng(5)
