@@ -63,13 +63,20 @@ def identify(arcs, traces, instrument, catalog):
     if task.most_peaks < _FEWEST.lines:
         reason = f"no slit shows the {_FEWEST.lines} lines that an identification needs"
         return task.nothing("no lines", reason)
-    failed = []
+    held, failed = [], []
     for trial, lines in zip(trials, tables, strict=True):
         verdict = search(task.tables, lines, trial, arcs.fwhm)
         reason = _doubt(verdict)
         if not reason:
-            return task.settle(verdict, lines, "")
+            told = task.settle(verdict, lines, "")
+            if told.ok and all(slit.status != "not identified" for slit in told.slits.values()):
+                return told
+            # Under another law of the dispersion it may hold, or hold for more slits.
+            held += [told] if told.ok else []
+            reason = told.reason
         failed.append((verdict, lines, reason))
+    if held:
+        return max(held, key=lambda one: sum(slit.ok for slit in one.slits.values()))
     return task.settle(*max(failed, key=lambda one: one[0].best.score))
 
 
