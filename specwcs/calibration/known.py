@@ -1,6 +1,7 @@
 """Where the wavelengths of each slit are known: about its lines, as far as the errors allow."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from specwcs.measure.edges import BINS
 from specwcs.models.field import scale
@@ -12,6 +13,7 @@ __all__ = [
     "doubt",
     "edge_errors",
     "known_ranges",
+    "left_alike",
     "longest_known",
     "trace_rows",
     "wavelength_rows",
@@ -24,7 +26,11 @@ SINGLE = 0.12
 """px: nor is it where a single line, or edge, decides by more: it may be another, or two."""
 
 _TIMES = 3.0  # or than so many times that at the slit's own lines, where a hand put them
-_BEYOND = 3.0  # times the doubt beyond a slit's own lines: there the model's shape is not tested
+# Times the doubt beyond a slit's own lines, and its edges: there the model's shape is not tested.
+_BEYOND = 3.0
+# So many neighbouring lines that are off alike by more than so many errors of their median, which
+# has that error in units of a mean's, are not off by chance.
+_NEIGHBOURS, _SURELY, _MEDIAN = 5, 2.0, 1.25
 _GAP = 2.0  # times the doubt at which it ends, between stretches that are known
 _GRID = 128
 _EDGE_GRID = 33
@@ -135,7 +141,36 @@ def known_ranges(mask, opt, ids, lines):
     return ranges
 
 
-def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
+def left_alike(lines):
+    """Find the neighbouring lines of a slit that are most off the model, all alike.
+
+    Parameters
+    ----------
+    lines : QTable
+        Their markers, with residuals.
+
+    Returns
+    -------
+    off : float
+        px, as far as it is more than their scatter about a straight line tells.
+    ends : tuple of float
+        Wavelengths of the first and the last of them.
+    """
+    wavelength, residual = lines["wavelength"].value, lines["residual"].value
+    own = np.unique(wavelength)
+    if len(own) < _NEIGHBOURS:
+        return 0.0, (np.nan, np.nan)
+    left = np.array([np.median(residual[wavelength == w]) for w in own])
+    runs = sliding_window_view(left, _NEIGHBOURS)
+    middle, place = np.median(runs, axis=1), np.arange(_NEIGHBOURS) - (_NEIGHBOURS - 1) / 2
+    line = middle[:, np.newaxis] + np.outer(runs @ place / (place @ place), place)
+    scatter = 1.4826 * np.median(np.abs(runs - line), axis=1)
+    off = np.abs(middle) - _SURELY * _MEDIAN * scatter / np.sqrt(_NEIGHBOURS)
+    worst = int(np.argmax(off))
+    return float(max(off[worst], 0.0)), (float(own[worst]), float(own[worst + _NEIGHBOURS - 1]))
+
+
+def edge_errors(mask, opt, crv, ids, statuses, instrument, shown, laid, beyond):
     """Find how well the edges of each slit are known, as far as its wavelengths are.
 
     Parameters
@@ -145,14 +180,15 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
     crv, ids : ModelFit
     statuses : dict of str to SlitStatus
     instrument : Instrument
-    laid, beyond : QTable
-        Markers of edges that were not seen, and of those that were seen to be beyond the frame.
+    shown, laid, beyond : QTable
+        Markers of edges that were seen, that were not, and that were seen to be beyond the frame.
 
     Returns
     -------
     dict of str to (ndarray, shape (n,), ndarray, shape (2, n))
         Of the slits that are ok: wavelengths, Å, and the 1 sigma errors of both edges at them,
-        px; 0 where an edge is off the detector for sure.
+        px; three times that beyond where the edge was seen, for the same reason as beyond lines;
+        0 where it is off the detector for sure.
     """
     covariance, direction = crv.covariance["crv"], instrument.direction
     if not np.all(np.isfinite(covariance)):
@@ -176,12 +212,17 @@ def edge_errors(mask, opt, crv, ids, statuses, instrument, laid, beyond):
             variance = np.einsum("np,np->n", rows @ covariance, rows)
             sigma = np.sqrt(np.maximum(variance, 0.0))
             off = np.maximum(np.maximum(-x, x - nx + 1), np.maximum(-y, y - ny + 1)) - 0.5
-            unseen, seen_off = (
-                table[(table["slit"] == key) & (table["t"] == t[0])] for table in (laid, beyond)
+            seen, unseen, seen_off = (
+                table[(table["slit"] == key) & (table["t"] == t[0])]
+                for table in (shown, laid, beyond)
             )
-            off = off >= _SURE * sigma
+            off, along = off >= _SURE * sigma, direction.split(x, y)[0]
+            if len(seen):
+                places = _along(seen, direction)
+                past = np.maximum(places.min() - along, along - places.max()) > 0.5 * width
+                sigma = np.where(past, _BEYOND * sigma, sigma)
             if len(seen_off):  # the light tells more than nominal values
-                near = _near(direction.split(x, y)[0], _along(seen_off, direction), width)
+                near = _near(along, _along(seen_off, direction), width)
                 off = near | (off & (len(unseen) == 0))
             sigma = np.where(len(unseen) > 0, np.maximum(sigma, _UNSEEN), sigma)
             errors.append(np.where(off, 0.0, sigma))

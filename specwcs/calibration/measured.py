@@ -38,6 +38,7 @@ _NOMINAL_EDGES = 32
 _FEW_SLITS = 3
 _TOGETHER = 0.5  # px: by how much the slits of flat and arc may differ across the dispersion
 _TIE = 1.0  # in the logarithm of the likelihood: less tells nothing
+_SAME = 0.01  # in the score of a layout
 
 
 def frame_of(given, instrument, bias=None):
@@ -116,8 +117,11 @@ def identified(candidates, arc, instrument, catalog):
         )
         raise FitError(msg)
     best = max(found.score for _, found in held)
-    # A mask that is its own mirror image is taken as it is drawn.
     alike = [pair for pair in held if pair[1].score > best - _TIE]
+    # Few slits are their own mirror image but for their lengths: the flat tells these.
+    best = max(traces.score for traces, _ in alike)
+    alike = [pair for pair in alike if not pair[0].score < best - _SAME]
+    # A mask that is its own mirror image is taken as it is drawn.
     return min(alike, key=lambda pair: (pair[0].flip_v, -pair[1].score))
 
 

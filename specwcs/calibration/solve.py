@@ -22,7 +22,14 @@ from .boxes import derive_boxes
 from .bundle import Calibration, SlitStatus, no_markers
 from .confirm import CONFIRM
 from .fitter import MODELS, ModelFitter, residual_table
-from .known import KNOWN, edge_errors, known_ranges, longest_known, wavelength_rows
+from .known import (
+    KNOWN,
+    edge_errors,
+    known_ranges,
+    left_alike,
+    longest_known,
+    wavelength_rows,
+)
 from .likely_fit import FAR
 
 __all__ = ["assemble", "check_slits", "loose_ends", "solve"]
@@ -193,6 +200,14 @@ def _with_ranges(statuses, mask, fits, residuals):
                 "few that nobody confirms, decide them"
             )
             statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
+        if statuses[key].ok and fits["ids"].changes is not None:
+            off, (first, last) = left_alike(lines[lines["slit"] == key])
+            if off > KNOWN:
+                reason = (
+                    f"its lines from {first:.0f} to {last:.0f} Å are off the model by {off:.2f} px "
+                    "or more, all alike: light of two detectors that are not aligned, perhaps"
+                )
+                statuses[key] = replace(statuses[key], flag="inconsistent", reason=reason)
     return statuses
 
 
@@ -224,7 +239,7 @@ def _open_edges(statuses, instrument, mask, fits, residuals, dropped):
         for table, reason in ((residuals, LAID), (dropped, BEYOND))
     )
     for key, (wavelength, sigma) in edge_errors(
-        mask, opt.model, crv, ids, statuses, instrument, laid, beyond
+        mask, opt.model, crv, ids, statuses, instrument, shown, laid, beyond
     ).items():
         # What others say of an edge that its own light hardly shows is less than it seems: if they
         # do not know it well, the slit is known where that edge is off the frame.

@@ -30,6 +30,7 @@ _FIRST, _SECOND = (  # derivatives of the powers at the start of each part
 # The straight line that does in a part: its start and its slope.
 _LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
+_SAMPLES = (np.arange(4)[:, None] - 1.5) / 4  # of a width, that stand for all of it
 _REACH = 12  # coefficients: those farther apart are not correlated
 _BLOCK = 4  # of the coarsest intervals, that finer knots are chosen for together
 _WORTH = 4.0  # chi-square that a further coefficient must bring
@@ -247,30 +248,38 @@ class BSplineFit:
         place -= part
         return part, place
 
-    def variance_factor(self, x):
+    def variance_factor(self, x, width=0.0):
         """Return the variance of the spline at x in units of that of a point of weight 1.
 
         Parameters
         ----------
         x : ndarray, shape (m,)
+        width : float, optional
+            That of the mean over so much of x about each.
         """
         # With L the factor of the normal matrix and b the basis at x, it is the square of b / L.
         level = self._chosen[self._at(x)[0] // _PARTS].astype(np.intp)
         number = self.n // 2**level
-        place = np.clip((x - self.low) / (self.spacing * 2**level), 0, number)
+        samples = _SAMPLES if width else np.zeros((1, 1))
+        place = (x + width * samples - self.low) / (self.spacing * 2**level)
+        np.clip(place, 0, number, out=place)
         interval = np.minimum(place, number - 1).astype(np.intp)
-        basis = _BASIS @ np.power(place - interval, np.arange(4)[:, None])
+        parts = np.einsum("ij,jsm->ism", _BASIS, np.power(place - interval, _POWER[:, None]))
+        first = interval[0]
+        basis = np.zeros((_REACH, len(x)))
+        ahead = np.arange(len(parts))[:, None, None] + interval - first
+        np.add.at(basis, (ahead, np.arange(len(x))), parts / len(samples))
         sizes = [factor.shape[1] + 3 + _REACH for factor in self._factors.values()]
         starts = dict(zip(self._factors, np.cumsum([0, *sizes]), strict=False))
         factors = np.zeros((4, sum(sizes)))
         factors[0] = 1.0
         for k, factor in self._factors.items():
             factors[:, starts[k] + 3 : starts[k] + 3 + factor.shape[1]] = factor
-        first = np.array([starts.get(k, 0) for k in range(self.levels)])[level] + interval + 3
+        first = np.array([starts.get(k, 0) for k in range(self.levels)])[level] + first + 3
         factors = factors.take(first + np.arange(_REACH)[:, None], axis=1)
         solved = []
         for k in range(_REACH):  # what is farther away has no part in it
-            row = basis[k] if k < 4 else 0.0
+            row = basis[k]
             for m in range(1, min(k, 3) + 1):
                 row = row - factors[m, k - m] * solved[k - m]
             solved.append(row / factors[0, k])

@@ -246,8 +246,8 @@ class _Slit:
     def whole(self):
         """Sum the slit from end to end, the rows that its ends cut excepted."""
         pixels = self.pixels
-        share = pixels.inside & (pixels.from_ends() >= 0.5)
-        used = share & ~pixels.bad
+        share = pixels.in_slit & (pixels.from_ends() >= 0.5)
+        used = share & pixels.inside & ~pixels.bad
         bins = Bins(pixels.u, pixels.along(pixels.row_of(0.5))[1], self.places)
         variance, correlation = bins.variance(pixels.variance * used)
         flux, seen, whole = bins.sum(pixels.data * used, used, share)

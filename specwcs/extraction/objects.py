@@ -171,6 +171,8 @@ def _centre_and_width(profile, peak):
     fwhm = max(end - start, _SMALLEST_FWHM)
     near = np.arange(max(0, int(peak - fwhm)), min(len(profile), int(peak + fwhm) + 2))
     light = np.clip(profile[near], 0.0, None)
+    if not light.any():  # a bump of what is darker than the sky
+        return float(peak), fwhm
     return (light @ near) / light.sum(), fwhm
 
 

@@ -96,8 +96,10 @@ class ObjectPixels:
         self._own = np.clip(np.arange(n) + self.u - self.u_trace, 0, n - 1)
         self._low = np.minimum(self._own.astype(np.intp), n - 2)
         self._own -= self._low
-        self.inside = self._take(pixels.inside) & ~self.beyond
-        self.good = self.inside & ~self._take(pixels.bad) & ~self._take(others)
+        # Where known wavelengths end within a column, the rest of its light is there, but not seen.
+        self.in_slit = self._take(pixels.in_slit) & ~self.beyond
+        self.good = self._take(pixels.inside) & self.in_slit
+        self.good &= ~self._take(pixels.bad) & ~self._take(others)
         # Pixels that are not to be looked at are off by nothing, in units of an infinite error.
         self.misplaced = np.where(self.good, 0.0, np.inf)
         if sky:
@@ -126,7 +128,7 @@ class ObjectPixels:
         return self._normalised(np.exp(-0.5 * (self.offset / sigma) ** 2))
 
     def _normalised(self, profile):
-        profile = profile * self.inside
+        profile = profile * self.in_slit
         # Negative noise counts here: left out, the noise of the wings would add up.
         total = profile.sum(axis=0)
         profile *= _over(1.0, total)
@@ -267,7 +269,7 @@ class ObjectPixels:
         Extracted
         """
         reach = _APERTURE * self.item.fwhm
-        share = np.clip(reach + 0.5 - np.abs(self.offset), 0.0, 1.0) * self.inside
+        share = np.clip(reach + 0.5 - np.abs(self.offset), 0.0, 1.0) * self.in_slit
         used = self.good & ~self.cosmics
         expected = self._at_pixels(self._weighted(used)[0]) * self.profile
         data = np.where(used, self.data, expected)

@@ -124,8 +124,10 @@ class SlitPixels:
         Of the frame; the variance is 1 where it has none.
     bad : ndarray of bool
         Masked, or not finite.
+    in_slit : ndarray of bool
+        In the slit, and on the frame.
     inside : ndarray of bool
-        In the slit, on the frame, and at known wavelengths.
+        Of these, at known wavelengths.
     length : ndarray, shape (columns,)
         Of the slit, px.
 
@@ -148,9 +150,9 @@ class SlitPixels:
         self.known_noise, self.unit = frame.uncertainty is not None, u.Unit(frame.unit)
         self.wavelength, self.t, self.u = self.strip.world()
         low, high = geometry.dispersion.wavelength_domain
-        self.inside = (self.t >= 0) & (self.t <= 1)
-        self.inside &= (self.wavelength >= low) & (self.wavelength <= high)
-        self.inside &= (self.strip.rows >= 0) & (self.strip.rows < self.strip.frame[0])
+        self.in_slit = (self.t >= 0) & (self.t <= 1)
+        self.in_slit &= (self.strip.rows >= 0) & (self.strip.rows < self.strip.frame[0])
+        self.inside = self.in_slit & (self.wavelength >= low) & (self.wavelength <= high)
         self.length = (self.strip.height - 1) / np.abs(self.t[-1] - self.t[0])
         self.data = self.strip.cut(np.asarray(frame.data, float))
         self.bad = ~np.isfinite(self.data)

@@ -362,7 +362,8 @@ class _Fit:
         variance = self.noise(level)
         sizes = np.bincount(self._column, variance, self.sky.shape[1])
         sizes /= np.maximum(self.sky.sum(axis=0), 1)
-        sizes *= spline.variance_factor(pixels.strip.columns)
+        # What a bin takes of tilted lines lies all over a column: fine knots err unlike there.
+        sizes *= spline.variance_factor(pixels.strip.columns, 1.0)
         level -= self.data
         square = np.square(level, out=level)
         square /= variance

@@ -27,7 +27,8 @@ def explained_lines(verified, table, slits, peaks, known, fwhm):
         All lines that were looked for in each slit. Peaks of those that are not used count
         neither way: they may be blends.
     peaks : sequence of Peaks or None
-        What each slit shows.
+        What each slit shows. Those that are saturated count neither way: where the line is, is
+        not seen.
     known : float
         px; peaks count where the wavelength is better known than this, 1 sigma.
     fwhm : float
@@ -44,7 +45,7 @@ def explained_lines(verified, table, slits, peaks, known, fwhm):
         mine = verified.used & (table.slit == i)
         if lines is None or seen is None or mine.sum() < _FEWEST:
             continue
-        p = seen.p[seen.flux >= np.percentile(table.flux[mine], _FAINT)]
+        p = seen.p[(seen.flux >= np.percentile(table.flux[mine], _FAINT)) & ~seen.saturated]
         slit = np.full(len(p), i)
         inside = verified.sigma(slit, p) < known
         p, slit = p[inside], slit[inside]

@@ -72,6 +72,10 @@ NOMINAL = 1.0
 THIN = 3
 """Of so many roughly followed points one is fitted."""
 
+SETTLED, ROUNDS = 0.05, 8
+"""Seams are measured again about the traces that follow, until these move by less, px; as often at
+most: gaps are known no better before."""
+
 WHOLE_EDGE = 0.25
 """Distance of a whole edge from the field beyond which it is left out, px."""
 
@@ -188,19 +192,26 @@ def _traces(reduced, profile, layout, instrument, other_score):
     lit = np.repeat(light > NO_LIGHT * np.nanmedian(light), 2)
     if not lit.any():
         raise FitError("no slit has light. Give a flat, or an arc with light in the slits.")
-    for last in (False, True):
+    for _ in range(ROUNDS):
         measured = measuring.measure_edges(reduced, field, edges, scale, lit)
         samples = measuring.samples_of(measured, edges)
         samples = _with_unseen_ends(samples, layout, profile, limits, measured)
         fit = _uncrossed_fit(samples, limits, edges)
-        if last or not measured.seams:
-            measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
+        # How wide a seam is, the other edges tell: those of other seams only once these are told.
+        if not measured.seams or _distance(fit.field, field, samples) < SETTLED:
             break
-        field = fit.field  # how wide a seam is, the other edges tell better than the guide
+        field = fit.field
+    measured, samples, fit = _without_odd_edges(measured, edges, samples, fit, limits)
     edge, column = np.nonzero(measured.used)
     rows = fit.field(edges.u[edge], edges.v[edge], measured.p[edge, column])
     offset = _offsets(list(layout.mask), measured.q[edge, column] - rows, edge)
     return _result(layout, reduced, instrument, measured, fit, offset, other_score)
+
+
+def _distance(field, other, samples):
+    """Return the largest distance of two fields where edges are measured, px."""
+    at = samples.u, samples.v, samples.p
+    return np.max(np.abs(field(*at) - other(*at)), initial=0.0)
 
 
 def _with_unseen_ends(samples, layout, profile, limits, measured=None):

@@ -27,6 +27,8 @@ _CONTRAST, _EXPLAINED = 5.0, 0.5
 # wrong lamps on real and painted arcs it stayed below, with right ones it was 1.5 to 5 times this.
 _CHANCE, _CHANCE_PER_PEAK = 15.0, 0.5
 _FEWEST = Fewest(lines=6, in_slit=3)
+# Of so many slits at most, and one, wavelengths may be lost under the right law of the dispersion.
+_LOST = 0.1
 
 
 def identify(arcs, traces, instrument, catalog):
@@ -63,13 +65,21 @@ def identify(arcs, traces, instrument, catalog):
     if task.most_peaks < _FEWEST.lines:
         reason = f"no slit shows the {_FEWEST.lines} lines that an identification needs"
         return task.nothing("no lines", reason)
-    failed = []
+    held, failed = [], []
     for trial, lines in zip(trials, tables, strict=True):
         verdict = search(task.tables, lines, trial, arcs.fwhm)
         reason = _doubt(verdict)
         if not reason:
-            return task.settle(verdict, lines, "")
+            told = task.settle(verdict, lines, "")
+            lost = sum(slit.status == "not identified" for slit in told.slits.values())
+            if told.ok and lost <= max(1.0, _LOST * len(told.slits)):
+                return told
+            # Under another law of the dispersion it may hold, or hold for more slits.
+            held += [told] if told.ok else []
+            reason = told.reason
         failed.append((verdict, lines, reason))
+    if held:
+        return max(held, key=lambda one: sum(slit.ok for slit in one.slits.values()))
     return task.settle(*max(failed, key=lambda one: one[0].best.score))
 
 

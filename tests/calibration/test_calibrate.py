@@ -108,6 +108,25 @@ def test_a_mask_of_another_night_is_refused():
 
 
 @pytest.mark.slow
+def test_two_slits_of_unlike_lengths_tell_that_the_mask_is_turned():
+    """The arc cannot: turned by 180 degrees, the other slit lies where the one did."""
+    obs = example("LR", (400, 640), 7, flipx=True, flipy=True, seed=3)
+    px = 0.3 / 1.7  # mm
+    slits = []
+    for slit, x, y, length in zip(
+        obs.mask.values(), (-8.0, 8.0), (-110 * px, 110 * px), (72 * px, 69 * px), strict=False
+    ):
+        control = np.array([[x, y + length / 2], [x, y - length / 2]])
+        slits.append(replace(slit, x=x, y=y, rot=0.0, reference=False, dimx=0.7, dimy=length,
+                             width=1.2, length=length * 1.7, control=control))  # fmt: skip
+    mask = Mask(slits).oriented("LR", flipx=True, flipy=True)
+    obs = Observation(obs.spectrograph, mask, obs.instrument, obs.passband)
+    cal = _run(obs)
+    assert (cal.opt.x_flipped, cal.opt.y_flipped) == (True, True)
+    assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.05
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["Kr", "Hg"])
 def test_a_catalogue_of_another_lamp_is_not_identified(other):
     obs = example(direction="LR", shape=(512, 1024), n_slits=6)

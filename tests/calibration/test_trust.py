@@ -8,7 +8,7 @@ import pytest
 
 from specwcs.calibration import solve, tuning
 from specwcs.calibration.confirm import lines_that_confirm
-from specwcs.calibration.known import _around, longest_known
+from specwcs.calibration.known import KNOWN, _around, longest_known
 from specwcs.calibration.likely_fit import _evident_factor, _System
 from specwcs.calibration.points import Points
 from specwcs.calibration.smoothness import DISPERSION, Smoothness
@@ -176,6 +176,39 @@ def test_a_slit_is_known_as_far_as_its_edges_were_seen(direction):
     assert least - 0.1 < low < high < most + 0.1  # the traces say where lines are, to 0.1 Å
     assert 0.4 < (high - low) / (most - least) < 0.9
     assert cases.rms(cases.edge_errors(obs, part, band=(low, high))) < 0.05
+
+
+def test_beyond_the_light_of_the_flat_edges_are_known_as_far_as_wavelengths_beyond_lines():
+    obs = example("LR", SHAPE, 6, seed=3, distortion=0.02)
+    markers = cases.true_markers(obs)
+    cut = 0.7 * max(SHAPE)
+    unseen = (markers["kind"] == "edge") & (markers["x"].value > cut)
+    cal = solve(obs.instrument, obs.mask, markers[~unseen], medium="air")
+    farthest = 0.0
+    for key in cal.good():
+        if cal.mask[key].reference:
+            continue
+        geometry, wavelength = cal.geometry(key), np.linspace(*cal.slits[key].known, 50)
+        for t in (0.0, 1.0):
+            x, _ = geometry.pixel(wavelength, t)
+            d = geometry.dispersion.distance_from_wavelength(wavelength, np.full(50, t))
+            past = x > cut + 20
+            farthest = max(farthest, x.max() - cut)
+            sigma = cal.trace_uncertainty(key, d[past], t)
+            assert np.max(sigma, initial=0.0) < 1.1 * KNOWN / 3
+    assert farthest > 20
+
+
+@pytest.mark.parametrize(("step", "good"), [(0.0, 5), (1.0, 0)])
+def test_a_step_between_two_detectors_is_not_smoothed_over(step, good):
+    """No smooth model follows it: lines beside it are off by up to half of it, all alike."""
+    obs = example("LR", SHAPE, 6, seed=5)
+    markers = cases.true_markers(obs)
+    beyond = (markers["kind"] == "line") & (markers["x"].value > 0.5 * max(SHAPE))
+    cal = solve(obs.instrument, obs.mask, shifted(markers, beyond, obs, step), medium="air")
+    status = [cal.slits[key] for key, slit in obs.mask.items() if not slit.reference]
+    assert sum(one.ok for one in status) == good
+    assert all(one.ok or "all alike" in one.reason for one in status)
 
 
 def test_likely_sizes_follow_what_the_terms_are():

@@ -68,6 +68,21 @@ def test_variance_is_that_of_many_fits(levels):
     assert ratio.mean() == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+def test_variance_of_a_mean_is_that_of_many_fits(levels):
+    rng, outcomes = np.random.default_rng(4), []
+    within = AT + np.linspace(-0.4, 0.4, 5)[:, None]
+    for _ in range(80):
+        spline = BSplineFit(X, 0.35, levels)
+        spline.add(rng.normal(0, 1, X.size))
+        spline.solve(lambda value: np.ones_like(value))
+        outcomes.append(np.mean([spline.at(x) for x in within], axis=0))
+    factor = spline.variance_factor(AT, 1.0)
+    assert np.mean(np.var(outcomes, axis=0) / factor) == pytest.approx(1, abs=0.08)
+    if levels == 1:
+        assert factor.mean() < 0.6 * spline.variance_factor(AT).mean()
+
+
 def test_knots_are_fine_where_a_line_is():
     """A line of 0.8 px sigma, on knots of 0.4 to 1.6 px; elsewhere only noise."""
     line = 1000 * np.exp(-0.5 * ((X - 100) / 0.8) ** 2)

@@ -123,6 +123,23 @@ def test_bad_pixel_under_the_star_masks_its_bins():
     np.testing.assert_allclose(ratio[here], 1, atol=0.01)  # it is bridged along the star
 
 
+@pytest.mark.parametrize("options", [{}, {"method": "boxcar"}, {"sky": False}])
+def test_where_known_wavelengths_end_no_light_is_lost_unsaid(options):
+    """Of a tilted line some rows are known, and some are not."""
+    observation = small_mos("LR")
+    slit_id = max(observation.mask, key=lambda key: abs(observation.mask[key].rot))
+    cal, frame = truth(observation), observation.science(None, lines=0.0)
+    options |= {"slits": [slit_id], "wavelength": np.arange(6600, 7400, 3.0) * u.AA}
+    (whole,) = extract(cal, frame, **options)
+    known, narrow = cal.geometry(slit_id), SimpleNamespace(**vars(cal))
+    known.dispersion = SimpleNamespace(wavelength_domain=(6800.0, 7200.0), rough=False)
+    narrow.geometry = {slit_id: known}.get
+    (part,) = extract(narrow, frame, **options)
+    good = ~part.mask
+    assert 0.4 < good.mean() < 0.6
+    np.testing.assert_allclose(part.flux.value[good], whole.flux.value[good], rtol=0.12)
+
+
 def test_bad_pixel_beside_the_star_masks_nothing():
     observation, slit_id = small_mos("LR"), ordinary(small_mos("LR"))[0]
     frame = observation.science(None, lines=0.0)

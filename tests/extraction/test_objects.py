@@ -30,3 +30,14 @@ def test_what_is_no_object_is_not_found():
     assert len(find_objects(*profile(star, bump(9, 4.0, 2.0)))) == 1  # as bright as sky may be off
     assert len(find_objects(*profile(star, bump(9, 16.0, 10.0)))) == 1  # not as sharp
     assert find_objects(*profile()) == []
+
+
+def test_a_bump_that_is_darker_than_the_sky_divides_by_nothing():
+    """It has no light that its place could be told from."""
+    row = np.arange(160)
+    profile = 100 * np.exp(-0.5 * ((row - 40) / 2.0) ** 2)
+    profile += np.where((row > 80) & (row < 110), -30.0, 0.0) + 0.1 * (-1.0) ** row
+    profile += 15 * np.exp(-0.5 * ((row - 95) / 1.5) ** 2)
+    with np.errstate(all="raise", under="ignore"):
+        item = find_objects(profile, np.ones(160))[0]
+    assert abs(item.t - 40.5 / 160) < 0.002

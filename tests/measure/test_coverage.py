@@ -7,11 +7,11 @@ import numpy as np
 from specwcs.measure.coverage import explained_lines
 
 
-def frame(own, other, unused=(), faint=(), slits=2):
+def frame(own, other, unused=(), faint=(), saturated=(), slits=2):
     """Slits whose lines, at columns that are wavelengths too, are used, nobody's, or not used."""
-    places = np.array([*own, *other, *unused, *faint], float)
+    places = np.array([*own, *other, *unused, *saturated, *faint], float)
     flux = np.r_[np.full(len(places) - len(faint), 100.0), np.full(len(faint), 1.0)]
-    seen = SimpleNamespace(p=places, flux=flux)
+    seen = SimpleNamespace(p=places, flux=flux, saturated=np.isin(places, saturated))
     listed = np.array([*own, *unused], float)
     lines = SimpleNamespace(
         line=np.arange(len(listed)),
@@ -39,6 +39,10 @@ def test_blends_faint_lines_and_those_beyond_the_solution_count_neither_way():
     own = [100.0, 200, 300, 400]
     assert frame(own, [], unused=[150, 250], faint=[500, 520, 540]) == 1.0
     assert frame(own, [950, 960]) == 1.0
+
+
+def test_where_a_saturated_line_is_says_nothing():
+    assert frame([100.0, 200, 300, 400], [], saturated=[150, 250, 350, 450, 550]) == 1.0
 
 
 def test_a_line_counts_once_in_however_many_slits_it_shows():

@@ -179,6 +179,22 @@ def test_slits_that_abut_are_carried_by_the_others():
     assert np.sqrt(np.mean(errors**2)) < 0.02
 
 
+def test_gaps_between_slits_do_not_stay_where_the_first_guess_has_them():
+    rng = np.random.default_rng(2)
+    mask = packed(rng.uniform(0.3, 1.3, 7))
+    x = np.random.default_rng(2).uniform(-15, 15, len(mask))  # their rows are turned apart
+    mask = Mask(
+        replace(slit, x=at, control=np.array([[at, v] for _, v in slit.control]))
+        for slit, at in zip(mask.values(), x, strict=True)
+    )
+    obs = through(mask, small())
+    traces = find_traces(obs.flat(1), mask, obs.instrument)[0]
+    errors = edge_errors(obs, traces)
+    assert len(errors) > 32 * 14
+    assert np.abs(errors).max() < 0.12
+    assert np.abs(field_errors(obs, traces, t=(0.0, 1.0))).max() < 0.06
+
+
 def test_both_mirror_images_of_a_symmetric_mask():
     mask = packed([8, 5, 5, 8])
     mask = Mask(replace(slit, x=0.0, control=slit.control * [0, 1]) for slit in mask.values())

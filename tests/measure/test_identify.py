@@ -19,6 +19,7 @@ from specwcs.errors import InputError
 from specwcs.inputs import LineCatalog
 from specwcs.measure import arc_spectra, identify
 from specwcs.measure.explore import Verdict
+from specwcs.measure.identification import Task
 from specwcs.measure.solution import PeakTable, Solution
 from specwcs.simulate import lamp, wrong
 
@@ -87,6 +88,30 @@ def test_dispersions_of_prisms_are_identified(monkeypatch, seed):
     p = np.linspace(slit.p.min(), slit.p.max(), 200)
     assert np.abs(true_column(slit.wavelength(p)) - p).max() < 0.3
     assert np.ptp(slit.p) > 0.25 * COLUMNS
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_the_lines_do_not_confirm_may_hold_under_another_law(monkeypatch, whole):
+    """A solution good enough for the vote fails at its lines, or leaves slits aside."""
+    settle, tried = Task.settle, []
+
+    def first_fails(task, verdict, lines, reason):
+        tried.append(settle(task, verdict, lines, reason))
+        if len(tried) > 1:
+            return tried[-1]
+        if whole:
+            return task.nothing("not identified", "fewer than 6 lines are confirmed by the others")
+        one, *others = tried[0].slits
+        lost = replace(tried[0].slits[one], status="not identified", reason="none of its peaks")
+        return replace(tried[0], slits={one: lost} | {key: tried[0].slits[key] for key in others})
+
+    monkeypatch.setattr(Task, "settle", first_fails)
+    arc = simulated(lamp(), n_slits=5)
+    spectra = arc_spectra(*arc.frame, arc.traces, arc.instrument)
+    found = identify(spectra, arc.traces, wrong(arc.instrument), lamp())
+    assert found.status == "ok", found.reason
+    assert len(tried) > 1
+    assert {slit.status for slit in found.slits.values()} <= {"ok", "no lines"}
 
 
 def test_solution_is_accurate_and_its_inverse_closes():
