@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import QTable
 
 from specwcs import files, wcs
+from specwcs.conventions import without_units
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
@@ -186,7 +187,7 @@ class Calibration:
         Parameters
         ----------
         slit_id : str
-        x, y : array-like
+        x, y : array-like or Quantity
             Pixels; they broadcast.
 
         Returns
@@ -217,7 +218,7 @@ class Calibration:
         Parameters
         ----------
         slit_id : str
-        d : array-like
+        d : array-like or Quantity
             px along the dispersion from the reference wavelength.
         t : array-like
             Position in the slit, 0 and 1 at its edges; they broadcast.
@@ -233,7 +234,7 @@ class Calibration:
         errs by is part of CRV.
         """
         slit = self.mask[self._known(slit_id)]
-        d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))
+        d, t = np.broadcast_arrays(*(np.asarray(v, float) for v in without_units(d=d, t=t)))
         rows = trace_rows(self.opt, self.crv, self.local["crv"], slit, t.ravel(), d.ravel())
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["crv"], rows))
         return sigma.reshape(d.shape)

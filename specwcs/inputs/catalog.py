@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from astropy import units as u
 
+from specwcs.conventions import without_units
 from specwcs.errors import InputError
 from specwcs.inputs._text import (
     Source,
@@ -99,8 +99,8 @@ class LineCatalog:
         InputError
             If the limits are the wrong way round, or no line lies between them.
         """
-        low = -np.inf if wstart is None else u.Quantity(wstart, u.AA).value
-        high = np.inf if wend is None else u.Quantity(wend, u.AA).value
+        low, high = without_units(wstart=wstart, wend=wend)
+        low, high = -np.inf if low is None else low, np.inf if high is None else high
         if not low < high:
             msg = f"wstart {low:g} is not below wend {high:g}"
             raise InputError(msg, "", "Exchange the two limits.")
@@ -149,7 +149,7 @@ class LineCatalog:
         >>> len(helium), len(helium.separable(20.0))
         (23, 21)
         """
-        width = u.Quantity(fwhm, u.AA).value
+        (width,) = without_units(fwhm=fwhm)
         if np.ndim(width) or not 0 < width < np.inf:
             raise InputError(f"invalid fwhm {fwhm}", "Must be one width above 0 Å.")
         strength = self._strength()
@@ -295,15 +295,15 @@ def air_from_vacuum(wavelength):
 
     Parameters
     ----------
-    wavelength : array-like
-        Å, in vacuum, 2000 Å or more.
+    wavelength : array-like or Quantity
+        In vacuum, 2000 Å or more; Å where no unit is given.
 
     Returns
     -------
     ndarray
         Å, in air.
     """
-    wavelength = np.asarray(wavelength, dtype=float)
+    wavelength = np.asarray(*without_units(wavelength=wavelength), dtype=float)
     return wavelength / _refractive_index(wavelength)
 
 
@@ -312,15 +312,15 @@ def vacuum_from_air(wavelength):
 
     Parameters
     ----------
-    wavelength : array-like
-        Å, in air.
+    wavelength : array-like or Quantity
+        In air; Å where no unit is given.
 
     Returns
     -------
     ndarray
         Å, in vacuum; iterated until it no longer changes by 1e-9 Å.
     """
-    air = np.asarray(wavelength, dtype=float)
+    air = np.asarray(*without_units(wavelength=wavelength), dtype=float)
     vacuum = air
     for _ in range(20):  # each step gains at least four digits: n changes that slowly
         vacuum, previous = air * _refractive_index(vacuum), vacuum

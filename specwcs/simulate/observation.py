@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from specwcs.conventions import without_units
 from specwcs.errors import InputError
 from specwcs.simulate import files, render, sources
 from specwcs.simulate.detector import Detector
@@ -124,14 +125,15 @@ class Observation:
         slit_id : str
         t : ndarray
             Position along the slit, 0 at the left edge, 1 at the right.
-        wavelength : ndarray or None
-            Angstrom; None with the disperser out.
+        wavelength : ndarray, Quantity or None
+            Angstrom where no unit is given; None with the disperser out.
 
         Returns
         -------
         x, y : ndarray
             Pixels, counted from 0.
         """
+        t, wavelength = without_units(t=t, wavelength=wavelength)
         p, q = self._truth[slit_id].pixel(t, wavelength)
         return self.spectrograph.direction.detector_pixel(p, q, self.spectrograph.shape)
 
@@ -150,6 +152,7 @@ class Observation:
             Angstrom and position along the slit, outside of it too (t < 0, t > 1); NaN
             where no ray meets the pixel.
         """
+        x, y = without_units(x=x, y=y)
         p, q = self.spectrograph.direction.canonical_pixel(x, y, self.spectrograph.shape)
         return self._truth[slit_id].world(p, q)
 
@@ -334,8 +337,8 @@ class Observation:
         Parameters
         ----------
         slit_id : str
-        wavelength : ndarray
-            Angstrom.
+        wavelength : ndarray or Quantity
+            Angstrom where no unit is given.
         star, position : float
             As given to `science`.
 
@@ -344,6 +347,7 @@ class Observation:
         ndarray
             Electrons per Angstrom, summed along the slit (endless, for a star near an end).
         """
+        (wavelength,) = without_units(wavelength=wavelength)
         passed = sources.throughput(wavelength, self.passband)
         return star * sources.star(wavelength) * passed * self._illumination(slit_id, position)
 

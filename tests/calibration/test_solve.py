@@ -3,6 +3,7 @@
 import calibration_cases as cases
 import numpy as np
 import pytest
+from astropy import units as u
 
 from specwcs import FitError, InputError, Markers
 from specwcs.calibration import solve
@@ -45,6 +46,18 @@ def test_uncertainty_is_of_the_size_of_the_errors(mos):
         ratios.append((found - wavelength)[known] / sigma[known])
     # What the polynomial family itself leaves out (some .003 px) is not in the covariance.
     assert 0.3 < np.median(np.abs(np.concatenate(ratios))) < 2.5
+
+
+def test_uncertainties_take_units(mos):
+    _, _, cal = mos
+    key = cal.good()[0]
+    x, y = cal.geometry(key).pixel(7000.0, 0.5)
+    sigma = cal.wavelength_uncertainty(key, x, y)
+    assert cal.wavelength_uncertainty(key, x * u.pix, y * u.pix) == sigma
+    assert cal.trace_uncertainty(key, 10 * u.pix, 0.0) == cal.trace_uncertainty(key, 10, 0.0)
+    for call in (cal.wavelength_uncertainty, cal.trace_uncertainty):
+        with pytest.raises(InputError, match="is a quantity in 'nm'"):
+            call(key, 700 * u.nm, 0.5)
 
 
 def test_residual_table_holds_every_marker(mos):

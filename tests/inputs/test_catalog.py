@@ -82,6 +82,14 @@ def test_merge(read, tmp_path):
 # -- lines that a resolution separates ------------------------------------------
 
 
+def test_units_that_are_no_wavelength(read):
+    catalog = read("# medium: air\n5000 a 1\n6000 b 1")
+    with pytest.raises(InputError, match="wstart is a quantity in 's'"):
+        catalog.select(5000 * u.s)
+    with pytest.raises(InputError, match="fwhm is a quantity in 'pix'"):
+        catalog.separable(5 * u.pix)
+
+
 def test_separable(read):
     """Neighbours within 1.3 FWHM, of 5 % of the line or of unknown intensity, blend."""
     catalog = read(
@@ -190,6 +198,11 @@ def test_agrees_with_specutils():
 @given(st.floats(2100, 300000))
 def test_air_and_vacuum_are_inverse(wavelength):
     assert abs(air_from_vacuum(vacuum_from_air(wavelength)) - wavelength) < 2e-9
+
+
+@pytest.mark.parametrize("convert", [air_from_vacuum, vacuum_from_air])
+def test_conversions_take_units(convert):
+    assert convert(700 * u.nm) == pytest.approx(convert(7000.0), rel=1e-15)
 
 
 @settings(max_examples=50, deadline=None)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy import units as u
 from numpy.testing import assert_allclose, assert_array_equal
 
 from specwcs.conventions import Direction
@@ -33,6 +34,22 @@ def test_world_inverts_pixel(direction, kind):
         assert_allclose(observation.pixel(name, again[1], again[0]), (x, y), rtol=0, atol=1e-9)
         assert_allclose(again[0], wavelength, rtol=0, atol=1e-8)
         assert_allclose(again[1], t, rtol=0, atol=1e-9)
+
+
+def test_the_truth_takes_units():
+    observation = small()
+    expected = observation.pixel("01", 0.5, 7000.0)
+    assert_allclose(observation.pixel("01", 0.5, 700 * u.nm), expected, rtol=1e-12)
+    world = observation.world("01", *(v * u.pix for v in expected))
+    assert_allclose(world, (7000.0, 0.5), rtol=1e-9)
+    (first, _), again = (observation.edges("01", w) for w in (0.7 * u.micron, 7000.0))
+    assert_allclose(first, again[0], rtol=1e-12)
+    star = observation.star_electrons("01", 700 * u.nm)
+    assert star == pytest.approx(observation.star_electrons("01", 7000.0))
+    optics = observation.spectrograph
+    assert_allclose(optics.project(0, 0, 700 * u.nm), optics.project(0, 0, 7000.0), rtol=1e-12)
+    with pytest.raises(InputError, match="x is a quantity in 'nm'"):
+        observation.world("01", 5 * u.nm, 5)
 
 
 @pytest.mark.parametrize("direction", Direction)
