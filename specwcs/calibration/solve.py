@@ -52,9 +52,9 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     medium : {"air", "vacuum"}
         Of the wavelengths of the markers.
     opt : tuple of int, "auto", or OpticalModel
-        Degrees of OPT in X and Y; or its shape, to which what the markers tell is added.
+        Degrees of OPT in X and Y, at most 9; or its shape, to which what the markers tell is added.
     crv, ids : tuple of int or "auto"
-        Local degree, field degrees in x and y.
+        Local degree, field degrees in x and y, at most 9.
     flips : tuple of bool
         Whether the mask is flipped in X and in Y.
     faults : mapping of str to (str, str), optional

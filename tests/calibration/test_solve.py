@@ -151,10 +151,11 @@ def test_local_degrees_beyond_the_automatic_ones_may_be_given():
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.02
 
 
-@pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None])
+@pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None, (10, 2)])
 def test_invalid_degrees_are_named(degrees):
     obs = example(direction="LR", n_slits=12)
-    with pytest.raises(InputError, match="invalid degrees of OPT"):
+    allowed = r"invalid degrees of OPT .*Must be 'auto' or 2 integers from 0 to 9\."
+    with pytest.raises(InputError, match=allowed):
         solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", opt=degrees)
 
 
