@@ -7,6 +7,8 @@ does the rest as it does for markers placed by hand.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from specwcs.errors import check_type
+from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.markers import Markers
 from specwcs.measure.find import ASTRAY
 from specwcs.models import OpticalModel
@@ -75,6 +77,9 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     InputError
         If a file or an argument cannot be used.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
+    check_type(LineCatalog, catalog=catalog)
     # Refused now, not after all is measured. OPT may be a shape where no image gives it.
     shape = image is None and isinstance(opt, OpticalModel)
     check_degrees(opt="auto" if shape else opt, crv=crv, ids=ids)

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from specwcs import files, wcs
 from specwcs.conventions import without_units
-from specwcs.errors import InputError
+from specwcs.errors import InputError, check_type
 from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
@@ -264,9 +265,10 @@ class Calibration:
         Raises
         ------
         InputError
-            If the shape differs, or a keyword of the header that names the instrument, the
-            disperser or the mask differs from that of the arc.
+            If it is no frame, its shape differs, or a keyword of the header that names the
+            instrument, the disperser or the mask differs from that of the arc.
         """
+        check_type(CCDData, frame=frame)
         if frame.shape != self.instrument.shape:
             raise InputError(
                 f"the frame's shape is {frame.shape}",

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from specwcs.errors import FitError
+from specwcs.errors import FitError, check_type
+from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.measure import find_spots, match_apertures
 from specwcs.measure.reduce import canonical_data
@@ -48,6 +49,8 @@ def fit_image(instrument, mask, image, *, degrees="auto", flips=None, bias=None)
     InputError
         If a file cannot be used.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
     check_degrees(opt=degrees)
     frame = frame_of(image, instrument, bias)
     boxes, flips, notes = image_boxes(instrument, mask, frame, flips)

@@ -11,7 +11,8 @@ import numpy as np
 from astropy.table import QTable, vstack
 from threadpoolctl import threadpool_limits
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, check_type
+from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.measure.borders import BEYOND, LAID, PARTLY
 from specwcs.measure.edges import UNEVEN
@@ -74,6 +75,8 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     InputError
         If degrees are invalid, or a marker names an unknown slit.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
     mask = mask.oriented(instrument.direction, flipx=flips[0], flipy=flips[1])
     check_slits(markers, mask)
     used = markers[np.asarray(markers["used"])]
