@@ -17,6 +17,7 @@ _GIVEN_BY = {
     "Instrument": "Instrument.read",
     "LineCatalog": "LineCatalog.read",
     "Mask": "Mask.read",
+    "Section": "Section.parse",
 }
 """The call that gives what an argument must be."""
 

@@ -279,6 +279,13 @@ def test_written_files_are_read_back(tmp_path, direction):
         observation.write(tmp_path / "night", lamp(), 5)
 
 
+def test_a_detector_that_does_not_saturate_is_written_and_read(tmp_path):
+    paths = small(detector=IDEAL).write(tmp_path, lamp(), None)
+    instrument = Instrument.read(paths["instrument"])
+    assert instrument.saturation is None
+    assert not read_frame(paths["arc"], instrument).mask.any()
+
+
 # -- the example ----------------------------------------------------------------
 
 
