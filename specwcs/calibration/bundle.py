@@ -116,7 +116,21 @@ class Calibration:
         return files.read_asdf(path, cls)
 
     def write(self, path, overwrite=False):
-        """Write the calibration to an ASDF file, whole or not at all."""
+        """Write the calibration to an ASDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Its name ends in ``.asdf``.
+        overwrite : bool, optional
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If it has another name, or the file exists or cannot be written.
+        """
+        files.check_suffix(path, ".asdf")
         files.write_asdf(path, {"calibration": self}, overwrite=overwrite)
 
     def geometry(self, slit_id, *, extrapolate=False):

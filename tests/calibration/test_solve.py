@@ -198,6 +198,13 @@ def test_a_calibration_is_written_and_read_exactly(mos, tmp_path):
         cal.write(path)
 
 
+@pytest.mark.parametrize("name", ["cal.fits", "cal", "cal.asdf.gz"])
+def test_a_calibration_is_called_what_it_is(mos, tmp_path, name):
+    with pytest.raises(InputError, match=rf"output '.*{name}'\. Must end in \.asdf\."):
+        mos[2].write(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_unknown_slit_is_named(mos):
     with pytest.raises(InputError, match="unknown slit 'XYZ'"):
         mos[2].wcs("XYZ")
