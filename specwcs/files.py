@@ -44,15 +44,15 @@ def check_suffix(path, *allowed):
     ----------
     path : str or path-like
     *allowed : str
-        Suffixes, such as ``".asdf"``.
+        Suffixes in lower case, such as ``".asdf"``; those of the name may be in any.
 
     Raises
     ------
     InputError
         If the name of the file ends in none of them.
     """
-    if Path(path).suffix not in allowed:
-        raise InputError(f"output '{path}'", f"Must end in {' or '.join(allowed)}")
+    if Path(path).suffix.lower() not in allowed:
+        raise InputError(f"output '{path}'", f"Must end in {', '.join(allowed)}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from specwcs.conventions import without_units
-from specwcs.errors import InputError
+from specwcs.errors import InputError, shown
 from specwcs.inputs._text import (
     Source,
     did_you_mean,
@@ -97,13 +97,13 @@ class LineCatalog:
         Raises
         ------
         InputError
-            If the limits are the wrong way round, or no line lies between them.
+            If a limit is no number, they are the wrong way round, or no line lies between them.
         """
         low, high = without_units(wstart=wstart, wend=wend)
-        low, high = -np.inf if low is None else low, np.inf if high is None else high
+        low, high = _limit(low, "wstart", -np.inf), _limit(high, "wend", np.inf)
         if not low < high:
             msg = f"wstart {low:g} is not below wend {high:g}"
-            raise InputError(msg, "", "Exchange the two limits.")
+            raise InputError(msg, "", "Exchange the two limits." if low > high else "")
         inside = (self.wavelength >= low) & (self.wavelength <= high)
         if not inside.any():
             msg = f"no line between {low:g} and {high:g} Å"
@@ -285,6 +285,17 @@ class LineCatalog:
         text = lamps if isinstance(lamps, str) else ",".join(lamps)
         names, notes = lamp_catalogs(text)
         return _merged([cls.read(name).to_medium(medium) for name in names], notes)
+
+
+def _limit(value, what, default):
+    """Return a limit of wavelengths as a number; the default where it is None."""
+    try:
+        number = default if value is None else float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if np.isnan(number):
+        raise InputError(f"invalid {what} {shown(value)}", "Must be one wavelength.")
+    return number
 
 
 def air_from_vacuum(wavelength):

@@ -85,8 +85,7 @@ class Observation:
         mask = self.mask.oriented(optics.direction, flipx=optics.flipx, flipy=optics.flipy)
         object.__setattr__(self, "mask", mask)
         for name in (*self.dark, *self.arcless):
-            if name not in mask:
-                raise InputError(f"unknown slit {name!r}", f"Must be one of {', '.join(mask)}.")
+            self._known(name)
 
     def check_order(self):
         """Check that light of all wavelengths goes through all slits to all of the frame.
@@ -113,6 +112,13 @@ class Observation:
 
     # -- the truth --------------------------------------------------------
 
+    def _known(self, slit_id):
+        """Return the id of a slit that the mask has."""
+        if slit_id not in self.mask:
+            allowed = f"Must be one of {', '.join(self.mask)}."
+            raise InputError(f"unknown slit {slit_id!r}", allowed)
+        return slit_id
+
     @cached_property
     def _truth(self):
         return {name: SlitTruth(self.spectrograph, slit) for name, slit in self.mask.items()}
@@ -134,7 +140,7 @@ class Observation:
             Pixels, counted from 0.
         """
         t, wavelength = without_units(t=t, wavelength=wavelength)
-        p, q = self._truth[slit_id].pixel(t, wavelength)
+        p, q = self._truth[self._known(slit_id)].pixel(t, wavelength)
         return self.spectrograph.direction.detector_pixel(p, q, self.spectrograph.shape)
 
     def world(self, slit_id, x, y):
@@ -154,7 +160,7 @@ class Observation:
         """
         x, y = without_units(x=x, y=y)
         p, q = self.spectrograph.direction.canonical_pixel(x, y, self.spectrograph.shape)
-        return self._truth[slit_id].world(p, q)
+        return self._truth[self._known(slit_id)].world(p, q)
 
     def edges(self, slit_id, wavelength):
         """Return the ends of a slit's image, ((x, y) at t = 0, (x, y) at t = 1), px."""
@@ -349,7 +355,8 @@ class Observation:
         """
         (wavelength,) = without_units(wavelength=wavelength)
         passed = sources.throughput(wavelength, self.passband)
-        return star * sources.star(wavelength) * passed * self._illumination(slit_id, position)
+        illumination = self._illumination(self._known(slit_id), position)
+        return star * sources.star(wavelength) * passed * illumination
 
     def write(self, folder, catalog, seed, *, instrument=None, overwrite=False):
         """Write what an observer has, to try the command line on.

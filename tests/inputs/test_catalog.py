@@ -82,6 +82,21 @@ def test_merge(read, tmp_path):
 # -- lines that a resolution separates ------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("limits", "match"),
+    [
+        ((float("nan"), 6000), r"^invalid wstart nan\. Must be one wavelength\.$"),
+        ((5000, "red"), "^invalid wend 'red'"),
+        (([5000, 5500], 6000), "^invalid wstart of type list"),
+        ((6000, 5000), "wstart 6000 is not below wend 5000. Exchange the two limits"),
+        ((5000, 5000), r"wstart 5000 is not below wend 5000\.$"),
+    ],
+)
+def test_limits_that_select_nothing(read, limits, match):
+    with pytest.raises(InputError, match=match):
+        read("# medium: air\n5000 a 1\n6000 b 1").select(*limits)
+
+
 def test_units_that_are_no_wavelength(read):
     catalog = read("# medium: air\n5000 a 1\n6000 b 1")
     with pytest.raises(InputError, match="wstart is a quantity in 's'"):

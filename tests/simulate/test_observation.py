@@ -248,8 +248,16 @@ def test_the_star_sums_to_its_spectrum():
 
 
 def test_unknown_slits_are_named():
-    with pytest.raises(InputError, match=r"unknown slit '99'. Must be one of 01, 02"):
-        small(dark=("99",))
+    observation = small()
+    for call in (
+        lambda: small(dark=("99",)),
+        lambda: observation.pixel("99", 0.5, 7000.0),
+        lambda: observation.world("99", 5.0, 5.0),
+        lambda: observation.edges("99", 7000.0),
+        lambda: observation.star_electrons("99", 7000.0),
+    ):
+        with pytest.raises(InputError, match=r"unknown slit '99'. Must be one of 01, 02"):
+            call()
 
 
 # -- files ----------------------------------------------------------------------
