@@ -75,6 +75,9 @@ class LineCatalog:
     notes: tuple[str, ...] = ()
     sources: tuple[Source, ...] = field(default=())
 
+    def __post_init__(self):
+        object.__setattr__(self, "wavelength", *without_units(wavelength=self.wavelength))
+
     def __len__(self):
         return len(self.wavelength)
 

@@ -97,6 +97,15 @@ def test_limits_that_select_nothing(read, limits, match):
         read("# medium: air\n5000 a 1\n6000 b 1").select(*limits)
 
 
+def test_a_catalogue_of_quantities():
+    columns = (np.array(["a", "b"]), np.ones(2, int), np.full(2, np.nan))
+    catalog = LineCatalog([500, 600] * u.nm, *columns, "air")
+    np.testing.assert_allclose(catalog.wavelength, [5000, 6000], rtol=1e-14)
+    assert type(catalog.wavelength) is np.ndarray
+    with pytest.raises(InputError, match="wavelength is a quantity in 's'"):
+        LineCatalog([500, 600] * u.s, *columns, "air")
+
+
 def test_units_that_are_no_wavelength(read):
     catalog = read("# medium: air\n5000 a 1\n6000 b 1")
     with pytest.raises(InputError, match="wstart is a quantity in 's'"):
