@@ -8,7 +8,10 @@ do not determine a model; `ViewerError` for a viewer that does not answer; all a
 
 import os
 
-__all__ = ["FitError", "InputError", "SpecwcsError", "SpecwcsWarning", "ViewerError", "check_type"]
+__all__ = [
+    "FitError", "InputError", "SpecwcsError", "SpecwcsWarning", "ViewerError", "check_type",
+    "shown",
+]  # fmt: skip
 
 _GIVEN_BY = {
     "Calibration": "Calibration.read",
