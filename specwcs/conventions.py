@@ -1,8 +1,8 @@
-"""Directions, edges, and the canonical frame: the one place where they are defined.
+"""Directions, edges, units, and the canonical frame: the one place where they are defined.
 
-Arrays and WCS are 0-based; x is the column, y the row; the centre of the first pixel is
-(0, 0). The dispersion direction is named from blue to red on the frame: ``LR`` (left to
-right), ``RL``, ``BU`` (bottom to up), ``UB``.
+Wavelengths are in Angstrom. Arrays and WCS are 0-based; x is the column, y the row; the
+centre of the first pixel is (0, 0). The dispersion direction is named from blue to red on the
+frame: ``LR`` (left to right), ``RL``, ``BU`` (bottom to up), ``UB``.
 
 Measurements are made in the *canonical* frame: the detector rotated, by a multiple of
 90 degrees, so that wavelength grows with the column ``p`` and the left edge of a slit
@@ -17,7 +17,14 @@ import numpy as np
 
 from specwcs.errors import InputError
 
-__all__ = ["Direction", "array_from_fits_pixel", "fits_from_array_pixel"]
+__all__ = ["Direction", "array_from_fits_pixel", "fits_from_array_pixel", "without_units"]
+
+_UNITS = {
+    **dict.fromkeys(("wavelength", "wavelength_edges", "wstart", "wend", "fwhm"), "Angstrom"),
+    **dict.fromkeys(("x", "y", "d", "sigma", "shared"), "pix"),
+    "t": "",
+}
+"""What numbers of each name are in."""
 
 
 class Direction(StrEnum):
@@ -130,3 +137,49 @@ def fits_from_array_pixel(x):
 def array_from_fits_pixel(x):
     """Convert a 1-based coordinate of FITS or DS9 to the 0-based one of arrays."""
     return np.subtract(x, 1.0)
+
+
+def without_units(**values):
+    """Return quantities as bare numbers in the units of specwcs; anything else as it is.
+
+    Arrays drop units in silence: what may be given with them passes through here first.
+
+    Parameters
+    ----------
+    **values : float, array-like or Quantity
+        Wavelengths (Angstrom), pixels, and positions in the slit, by their name.
+
+    Returns
+    -------
+    list
+        In the order of the values.
+
+    Raises
+    ------
+    InputError
+        If a unit is not one of what the name says.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from specwcs.conventions import without_units
+    >>> wavelength, t = without_units(wavelength=700 * u.nm, t=0.5)
+    >>> print(f"{wavelength:.6f} {t}")
+    7000.000000 0.5
+    """
+    return [
+        value if getattr(value, "unit", None) is None else _converted(name, value)
+        for name, value in values.items()
+    ]
+
+
+def _converted(name, value):
+    from astropy import units as u
+
+    try:
+        return u.Quantity(value).to_value(_UNITS[name])
+    except (TypeError, u.UnitConversionError) as error:
+        raise InputError(
+            f"{name} is a quantity in '{value.unit}'",
+            f"Must be a plain number, or convert to {_UNITS[name] or 'one'}",
+        ) from error

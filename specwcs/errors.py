@@ -3,10 +3,26 @@
 `InputError` is for what the user gave (files, arguments); `FitError` for data that
 do not determine a model; `ViewerError` for a viewer that does not answer; all are
 `SpecwcsError`. The command line turns
-`SpecwcsError` into exit status 2 and one line.
+`SpecwcsError` into exit status 2 and one line. `check_type` refuses arguments of other types.
 """
 
-__all__ = ["FitError", "InputError", "SpecwcsError", "SpecwcsWarning", "ViewerError"]
+import os
+
+__all__ = [
+    "FitError", "InputError", "SpecwcsError", "SpecwcsWarning", "ViewerError", "check_type",
+    "shown",
+]  # fmt: skip
+
+_GIVEN_BY = {
+    "Calibration": "Calibration.read",
+    "CCDData": "specwcs.read_frame",
+    "FlatField": "specwcs.flat_field",
+    "Instrument": "Instrument.read",
+    "LineCatalog": "LineCatalog.read",
+    "Mask": "Mask.read",
+    "Section": "Section.parse",
+}
+"""The call that gives what an argument must be."""
 
 
 class SpecwcsError(Exception):
@@ -60,3 +76,45 @@ class ViewerError(SpecwcsError, RuntimeError):
 
 class SpecwcsWarning(UserWarning):
     """Something the user should know that does not stop the work."""
+
+
+def check_type(kind, /, *, optional=False, **arguments):
+    """Refuse arguments of another type, such as the name of a file in place of what it holds.
+
+    Parameters
+    ----------
+    kind : type
+        One that a call of specwcs gives.
+    optional : bool, optional
+        Whether None is allowed, too.
+    **arguments
+        By their names.
+
+    Raises
+    ------
+    InputError
+        If one is not of this type; says which call gives it.
+
+    Examples
+    --------
+    >>> from specwcs import Mask
+    >>> from specwcs.errors import check_type
+    >>> check_type(Mask, mask="slits.mdf")
+    Traceback (most recent call last):
+        ...
+    specwcs.errors.InputError: mask is 'slits.mdf'. Must be a Mask, as Mask.read gives it.
+    """
+    for name, value in arguments.items():
+        if not (isinstance(value, kind) or (optional and value is None)):
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            raise InputError(
+                f"{name} is {shown(value)}",
+                f"Must be {article} {kind.__name__}, as {_GIVEN_BY[kind.__name__]} gives it",
+            )
+
+
+def shown(value):
+    """Return what was given in the place of something else, in few words."""
+    if value is None or isinstance(value, (str, os.PathLike, bool, int, float)):
+        return repr(value)
+    return f"of type {type(value).__name__}"

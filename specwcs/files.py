@@ -24,7 +24,7 @@ import yaml
 
 from specwcs.errors import InputError, SpecwcsWarning
 
-__all__ = ["atomic_path", "read_asdf", "write_asdf"]
+__all__ = ["atomic_path", "check_suffix", "read_asdf", "write_asdf"]
 
 MAX_BYTES = 512 * 1024**2
 MAX_YAML_BYTES = 8 * 1024**2
@@ -35,6 +35,24 @@ MAX_NUMBER_LENGTH = 64
 
 
 # -- writing any file -----------------------------------------------------------
+
+
+def check_suffix(path, *allowed):
+    """Refuse a file whose name would say that it is something else.
+
+    Parameters
+    ----------
+    path : str or path-like
+    *allowed : str
+        Suffixes in lower case, such as ``".asdf"``; those of the name may be in any.
+
+    Raises
+    ------
+    InputError
+        If the name of the file ends in none of them.
+    """
+    if Path(path).suffix.lower() not in allowed:
+        raise InputError(f"output '{path}'", f"Must end in {', '.join(allowed)}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable, vstack
 
+from specwcs.conventions import without_units
 from specwcs.errors import InputError
 
 __all__ = ["KINDS", "Markers"]
@@ -71,7 +72,7 @@ class Markers(QTable):
         Raises
         ------
         InputError
-            If a kind is none of `KINDS`.
+            If a kind is none of `KINDS`, or a unit is not one of the column.
         """
         given = {
             "kind": kind,
@@ -91,7 +92,8 @@ class Markers(QTable):
             n = 0
         table = cls()
         for name, (dtype, unit) in _COLUMNS.items():
-            column = np.array(np.broadcast_to(np.asarray(given[name]), (n,)), dtype=dtype)
+            values = given[name] if unit is None else without_units(**{name: given[name]})[0]
+            column = np.array(np.broadcast_to(np.asarray(values), (n,)), dtype=dtype)
             table[name] = column.astype(object).astype(str) if dtype is str else column
             if unit is not None:
                 table[name] = u.Quantity(column, unit)

@@ -7,10 +7,14 @@ does the rest as it does for markers placed by hand.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from specwcs.errors import check_type
+from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.markers import Markers
 from specwcs.measure.find import ASTRAY
+from specwcs.models import OpticalModel
 
 from .confirm import lines_that_confirm
+from .field_fit import check_degrees
 from .imaging import fit_image
 from .measured import (
     arc_lines,
@@ -54,10 +58,10 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
     bias : path or list of paths, optional
         Subtracted from frames that are given as paths.
     opt : tuple of int, "auto", or OpticalModel
-        Degrees of OPT in X and Y. Or its shape, such as that of a mask of pinholes, see
+        Degrees of OPT in X and Y, at most 9. Or its shape, such as that of a mask of pinholes, see
         `fit_image`: what flat and arc tell is added to it.
     crv, ids : tuple of int or "auto"
-        Local degree, field degrees in x and y.
+        Local degree, field degrees in x and y, at most 9.
     progress : callable, optional
         Called with a few words at the start of each step.
 
@@ -72,8 +76,14 @@ def calibrate(instrument, mask, *, arc, catalog, flat=None, image=None, bias=Non
         If the layout of the slits or the wavelengths cannot be told, flat and arc are not of one
         setting, or the degrees asked for are not determined.
     InputError
-        If a file cannot be used.
+        If a file or an argument cannot be used.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
+    check_type(LineCatalog, catalog=catalog)
+    # Refused now, not after all is measured. OPT may be a shape where no image gives it.
+    shape = image is None and isinstance(opt, OpticalModel)
+    check_degrees(opt="auto" if shape else opt, crv=crv, ids=ids)
     say = progress or _silent
     say("reading frames")
     arc = frame_of(arc, instrument, bias)

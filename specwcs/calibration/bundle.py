@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from specwcs import files, wcs
-from specwcs.errors import InputError
+from specwcs.conventions import without_units
+from specwcs.errors import InputError, check_type
 from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
@@ -114,7 +116,21 @@ class Calibration:
         return files.read_asdf(path, cls)
 
     def write(self, path, overwrite=False):
-        """Write the calibration to an ASDF file, whole or not at all."""
+        """Write the calibration to an ASDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Its name ends in ``.asdf``.
+        overwrite : bool, optional
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If it has another name, or the file exists or cannot be written.
+        """
+        files.check_suffix(path, ".asdf")
         files.write_asdf(path, {"calibration": self}, overwrite=overwrite)
 
     def geometry(self, slit_id, *, extrapolate=False):
@@ -186,7 +202,7 @@ class Calibration:
         Parameters
         ----------
         slit_id : str
-        x, y : array-like
+        x, y : array-like or Quantity
             Pixels; they broadcast.
 
         Returns
@@ -217,7 +233,7 @@ class Calibration:
         Parameters
         ----------
         slit_id : str
-        d : array-like
+        d : array-like or Quantity
             px along the dispersion from the reference wavelength.
         t : array-like
             Position in the slit, 0 and 1 at its edges; they broadcast.
@@ -233,7 +249,7 @@ class Calibration:
         errs by is part of CRV.
         """
         slit = self.mask[self._known(slit_id)]
-        d, t = np.broadcast_arrays(np.asarray(d, float), np.asarray(t, float))
+        d, t = np.broadcast_arrays(*(np.asarray(v, float) for v in without_units(d=d, t=t)))
         rows = trace_rows(self.opt, self.crv, self.local["crv"], slit, t.ravel(), d.ravel())
         sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["crv"], rows))
         return sigma.reshape(d.shape)
@@ -263,9 +279,10 @@ class Calibration:
         Raises
         ------
         InputError
-            If the shape differs, or a keyword of the header that names the instrument, the
-            disperser or the mask differs from that of the arc.
+            If it is no frame, its shape differs, or a keyword of the header that names the
+            instrument, the disperser or the mask differs from that of the arc.
         """
+        check_type(CCDData, frame=frame)
         if frame.shape != self.instrument.shape:
             raise InputError(
                 f"the frame's shape is {frame.shape}",

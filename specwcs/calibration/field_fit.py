@@ -10,9 +10,10 @@ from specwcs.models.field import LinearSamples, design_of_terms, field_terms, te
 from .likely_fit import fit_likely
 from .local import LocalTerms
 
-__all__ = ["AUTO", "degree_limits", "fit_field"]
+__all__ = ["AUTO", "check_degrees", "degree_limits", "fit_field"]
 
 AUTO = "auto"
+_LARGEST = 9  # degree: no optics need more, and the terms grow as its cube
 _MARGIN = 0.05  # of the range of the data: how far a fitted domain reaches beyond them
 _FEW_SLITS = 4
 _EXACT = 1e-12  # reduced chi-square of a fit that leaves nothing
@@ -21,13 +22,52 @@ _MOST = 0.75  # of the points of a slit that is not at fault for a few others
 _ASIDE = 0.3  # share of the slits that may be set aside as contradicting the others
 
 
-def degree_limits(what, wanted, highest):
+def check_degrees(**wanted):
+    """Check the degrees of models, before anything is measured.
+
+    Parameters
+    ----------
+    **wanted : tuple of int or "auto"
+        Of ``opt``, ``crv`` and ``ids``.
+
+    Returns
+    -------
+    dict of str to tuple of int or "auto"
+
+    Raises
+    ------
+    InputError
+        If they are neither, one is above 9, or they leave IDS without a dispersion.
+    """
+    return {name: _checked(name, degrees) for name, degrees in wanted.items()}
+
+
+def _checked(name, wanted):
+    if isinstance(wanted, str) and wanted == AUTO:
+        return wanted
+    number = 2 if name == "opt" else 3
+    try:
+        degrees = tuple(int(v) for v in wanted)
+        valid = len(degrees) == number and min(degrees) >= 0 and max(degrees) <= _LARGEST
+        valid = valid and all(a == b for a, b in zip(degrees, wanted, strict=True))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise InputError(
+            f"invalid degrees of {name.upper()} {wanted!r}",
+            f"Must be 'auto' or {number} integers from 0 to {_LARGEST}",
+        )
+    if name == "ids" and degrees[0] == 0:  # without a dispersion there are no wavelengths
+        raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
+    return degrees
+
+
+def degree_limits(name, wanted, highest):
     """Return the lowest and the highest degrees to be tried.
 
     Parameters
     ----------
-    what : str
-        ``"OPT"``, ``"CRV"`` or ``"IDS"``, for messages.
+    name : {"opt", "crv", "ids"}
     wanted : tuple of int or "auto"
     highest : tuple of int
         Where ``"auto"`` ends.
@@ -35,23 +75,11 @@ def degree_limits(what, wanted, highest):
     Raises
     ------
     InputError
-        If `wanted` is neither, or leaves IDS without a dispersion.
+        As for `check_degrees`.
     """
-    if isinstance(wanted, str) and wanted == AUTO:
+    degrees = check_degrees(**{name: wanted})[name]
+    if degrees == AUTO:
         return (1,) * (len(highest) - 2) + (0, 0), highest
-    try:
-        degrees = tuple(int(v) for v in wanted)
-        valid = len(degrees) == len(highest) and min(degrees) >= 0
-        valid = valid and all(a == b for a, b in zip(degrees, wanted, strict=True))
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
-        raise InputError(
-            f"invalid degrees of {what} {wanted!r}",
-            f"Must be 'auto' or {len(highest)} integers >= 0",
-        )
-    if what == "IDS" and degrees[0] == 0:  # without a dispersion there are no wavelengths
-        raise InputError("IDS of degree 0 in wavelength", "Must be at least 1")
     return degrees, degrees
 
 

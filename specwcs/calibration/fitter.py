@@ -131,7 +131,7 @@ class ModelFitter:
         self.by_hand, self.confirm = by_hand, confirm
         self.instrument, self.mask, self.direction = instrument, mask, instrument.direction
         self.limits = {
-            name: degree_limits(name.upper(), wanted, self._highest(name))
+            name: degree_limits(name, wanted, self._highest(name))
             for name, wanted in degrees.items()
         }
         ny, nx = instrument.shape

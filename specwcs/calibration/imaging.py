@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from specwcs.errors import FitError
+from specwcs.errors import FitError, check_type
+from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.measure import find_spots, match_apertures
 from specwcs.measure.reduce import canonical_data
 
+from .field_fit import check_degrees
 from .fitter import ModelFitter
 from .measured import frame_of
 from .nominal import nominal_opt
@@ -29,7 +31,7 @@ def fit_image(instrument, mask, image, *, degrees="auto", flips=None, bias=None)
         The science mask, or one of pinholes: at least four apertures.
     image : CCDData, path, or list of paths
     degrees : tuple of int or "auto"
-        In X and Y.
+        In X and Y, at most 9.
     flips : tuple of bool, optional
         Whether the mask is mirrored in X and Y; by default the image tells, and a mask that is
         its own mirror image is taken as it is drawn.
@@ -47,6 +49,9 @@ def fit_image(instrument, mask, image, *, degrees="auto", flips=None, bias=None)
     InputError
         If a file cannot be used.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
+    check_degrees(opt=degrees)
     frame = frame_of(image, instrument, bias)
     boxes, flips, notes = image_boxes(instrument, mask, frame, flips)
     oriented = mask.oriented(instrument.direction, flipx=flips[0], flipy=flips[1])

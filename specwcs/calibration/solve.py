@@ -11,7 +11,8 @@ import numpy as np
 from astropy.table import QTable, vstack
 from threadpoolctl import threadpool_limits
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, check_type
+from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.measure.borders import BEYOND, LAID, PARTLY
 from specwcs.measure.edges import UNEVEN
@@ -59,9 +60,9 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     medium : {"air", "vacuum"}
         Of the wavelengths of the markers.
     opt : tuple of int, "auto", or OpticalModel
-        Degrees of OPT in X and Y; or its shape, to which what the markers tell is added.
+        Degrees of OPT in X and Y, at most 9; or its shape, to which what the markers tell is added.
     crv, ids : tuple of int or "auto"
-        Local degree, field degrees in x and y.
+        Local degree, field degrees in x and y, at most 9.
     flips : tuple of bool
         Whether the mask is flipped in X and in Y.
     faults : mapping of str to (str, str), optional
@@ -81,6 +82,8 @@ def solve(instrument, mask, markers, *, medium, opt="auto", crv="auto", ids="aut
     InputError
         If degrees are invalid, or a marker names an unknown slit.
     """
+    check_type(Instrument, instrument=instrument)
+    check_type(Mask, mask=mask)
     mask = mask.oriented(instrument.direction, flipx=flips[0], flipy=flips[1])
     check_slits(markers, mask)
     used = markers[np.asarray(markers["used"])]

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import QTable, vstack
 from threadpoolctl import threadpool_limits
 
-from specwcs.errors import FitError, InputError
+from specwcs.errors import FitError, InputError, check_type
 from specwcs.inputs import LineCatalog
 from specwcs.measure import arc_spectra, recognise, retrace
 from specwcs.measure.borders import LAID, PARTLY
@@ -18,6 +18,7 @@ from specwcs.measure.lines import NOT_LISTED
 from specwcs.measure.reduce import canonical_data
 from specwcs.measure.retrace import ODD, EdgesUnseenError
 
+from .bundle import Calibration
 from .confirm import CONFIRM, lines_that_confirm
 from .field_fit import fit_field
 from .fitter import residual_table
@@ -82,6 +83,8 @@ def tune(calibration, *, flat=None, arc=None, sky=None, catalog=None, bias=None,
     InputError
         If no frame is given, or one is of another set-up.
     """
+    check_type(Calibration, calibration=calibration)
+    check_type(LineCatalog, optional=True, catalog=catalog)
     if (arc is None) == (sky is None) and (arc is not None or flat is None):
         given = "both" if arc is not None else "no frame"
         raise InputError(

@@ -182,8 +182,9 @@ def _provenance(cal, regions, flat, arc):
 
 def page_of(output):
     """Return where the report of a calibration goes; `InputError` if the name is none of one."""
-    if output.suffix != ".asdf":
-        raise InputError(f"output '{output}'", "Must end in .asdf")
+    from specwcs.files import check_suffix
+
+    check_suffix(output, ".asdf")
     return output.with_suffix(".html")
 
 

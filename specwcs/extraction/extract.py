@@ -1,19 +1,22 @@
 """`reduce_frame` and `extract`: from a frame to the spectra of the objects in its slits."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 from astropy import units as u
 from astropy.nddata import CCDData, VarianceUncertainty
 from specutils import Spectrum, SpectrumList
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, check_type, shown
 
 from . import objects as finding
+from .flat import FlatField
 from .grids import check_grid, known_places, slit_grid
 from .optimal import Bins, ObjectPixels, extracted
 from .pixels import PhotonNoise, SlitPixels
-from .rectify import for_each_slit, warn_skipped
+from .rectify import check_inputs, for_each_slit, warn_skipped
 from .sky import fit_sky, rough_sky
 
 __all__ = ["Reduction", "SlitReduction", "SlitSpectra", "extract", "reduce_frame"]
@@ -191,7 +194,9 @@ def reduce_frame(
         If an id is unknown, a position is not in the slit, or the frame is not that of the
         instrument.
     """
-    _check(cal, objects, method)
+    check_inputs(cal, frame)
+    check_type(FlatField, optional=True, flat=flat)
+    _check(cal, objects or {}, method)
     noise = PhotonNoise.of(frame)
     frame = frame if flat is None else flat.apply(frame)
     model, cosmics = np.zeros(frame.shape), np.zeros(frame.shape, bool)
@@ -214,7 +219,7 @@ def reduce_frame(
             strip.paste(rejected, cosmics, rejected)
         return result
 
-    reduced, skipped = for_each_slit(cal, frame, slits, one, keep)
+    reduced, skipped = for_each_slit(cal, slits, one, keep)
     skipped |= {key: slit.note for key, slit in reduced.items() if not slit.spectra}
     return Reduction(frame, model, cosmics, reduced, skipped)
 
@@ -222,16 +227,22 @@ def reduce_frame(
 def _check(cal, objects, method):
     if method not in METHODS:
         raise InputError(f"method is {method!r}", f"Must be one of {', '.join(METHODS)}")
-    for slit_id, positions in (objects or {}).items():
+    if not isinstance(objects, Mapping):
+        raise InputError(f"objects is {shown(objects)}", "Must be lists of positions t, by slit")
+    for slit_id, positions in objects.items():
         if slit_id not in cal.mask:
             raise InputError(
                 f"objects are given for an unknown slit {slit_id!r}",
                 f"Must be one of {', '.join(cal.mask)}",
             )
+        if not isinstance(positions, Iterable):
+            raise InputError(
+                f"objects is {positions!r}", f"Must be a list, [{positions!r}]", slit=slit_id
+            )
         for t in positions:
-            if not 0 < t < 1:
+            if not (isinstance(t, Real) and 0 < t < 1):
                 raise InputError(
-                    f"an object at t = {t}", "Must be between 0 and 1, the ends of the slit",
+                    f"an object at t = {t!r}", "Must be between 0 and 1, the ends of the slit",
                     slit=slit_id,
                 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from specwcs.errors import InputError
 from .bspline import BSplineFit
 from .exposure import variance_of
 from .pixels import PhotonNoise, SlitPixels
-from .rectify import for_each_slit, warn_skipped
+from .rectify import check_inputs, for_each_slit, warn_skipped
 
 __all__ = ["FlatField", "flat_field"]
 
@@ -103,6 +103,11 @@ def flat_field(cal, flat, slits=None):
     -------
     FlatField
 
+    Raises
+    ------
+    InputError
+        If an id is unknown, or the frame is not that of the instrument.
+
     Warns
     -----
     SpecwcsWarning
@@ -113,6 +118,7 @@ def flat_field(cal, flat, slits=None):
     The response of a pixel is pulled towards 1 by as much as the photon noise of the flat is
     larger than what responses vary by, so that a faint flat adds no noise.
     """
+    check_inputs(cal, flat)
     noise = PhotonNoise.of(flat)
     response, error = np.ones(flat.shape, np.float32), np.zeros(flat.shape, np.float32)
 
@@ -126,7 +132,7 @@ def flat_field(cal, flat, slits=None):
         strip.paste(sigma, error, inside)
         return scatter
 
-    scatter, skipped = for_each_slit(cal, flat, slits, one, keep)
+    scatter, skipped = for_each_slit(cal, slits, one, keep)
     warn_skipped(skipped)
     return FlatField(response, error, scatter, skipped)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy import units as u
 
-from specwcs.conventions import Direction
+from specwcs.conventions import Direction, without_units
 from specwcs.errors import InputError
 
 from .edges import SampledTrace
@@ -106,7 +106,7 @@ class Rectifier:
         roughness=None,
     ):  # fmt: skip
         self.direction, self.shape, self._kernel = Direction(direction), tuple(shape), kernel
-        edges = np.asarray(wavelength_edges, float)
+        edges = np.asarray(*without_units(wavelength_edges=wavelength_edges), float)
         ends = edges[0], edges[-1]
         trace = SampledTrace(pixel, self.direction, self.shape, ends, roughness)
         frame_shape = self.direction.canonical_image(np.empty(self.shape, bool)).shape

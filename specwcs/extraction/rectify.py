@@ -11,14 +11,17 @@ from astropy import units as u
 from astropy.nddata import VarianceUncertainty
 from specutils import Spectrum
 
-from specwcs.errors import InputError, SpecwcsWarning
+from specwcs.calibration import Calibration
+from specwcs.errors import InputError, SpecwcsWarning, check_type
 from specwcs.threads import each
 
 from .grids import check_grid, check_row, known_bins, position_edges, slit_grid
 from .overlap import WING
 from .rectifier import Rectifier, Resampled
 
-__all__ = ["SlitImages", "for_each_slit", "rectify", "slit_rectifier", "warn_skipped"]
+__all__ = [
+    "SlitImages", "check_inputs", "for_each_slit", "rectify", "slit_rectifier", "warn_skipped",
+]  # fmt: skip
 
 
 class SlitImages(dict):
@@ -104,6 +107,8 @@ def rectify(
         raise InputError(
             f"{len(cals)} calibrations for {len(frames)} frames", "Must be as many, or a single one"
         )
+    for own, exposure in zip(cals, frames, strict=True):
+        check_inputs(own, exposure)
     # What no slit can be resampled with is refused now, not slit by slit.
     if kernel not in WING:
         raise InputError(f"kernel is {kernel!r}", f"Must be one of {', '.join(WING)}")
@@ -119,9 +124,7 @@ def rectify(
         planes = _whole(_exposures(first, cals, frames, slit_id), bins, len(grid.centres))
         return _spectrum(first, planes, cals[0], slit_id, grid, density)
 
-    for own, exposure in zip(cals[1:], frames[1:], strict=True):
-        own.check_frame(exposure)
-    result = SlitImages(*for_each_slit(cals[0], frames[0], slits, image, keep))
+    result = SlitImages(*for_each_slit(cals[0], slits, image, keep))
     warn_skipped(result.skipped)
     return result
 
@@ -189,7 +192,13 @@ def _spectrum(rectifier, planes, cal, slit_id, grid, density):
     )
 
 
-def for_each_slit(cal, frame, slits, work, keep=None):
+def check_inputs(cal, frame):
+    """Refuse what is no calibration, and what is no frame of it; see `Calibration.check_frame`."""
+    check_type(Calibration, cal=cal)
+    cal.check_frame(frame)
+
+
+def for_each_slit(cal, slits, work, keep=None):
     """Call `work(slit_id)` for the slits that are calibrated, and collect what failed.
 
     Several are worked on at once. Where `keep` is given, ``keep(result)`` is called for one after
@@ -201,7 +210,6 @@ def for_each_slit(cal, frame, slits, work, keep=None):
     skipped : dict of str to str
         The reasons: the calibration's, or that of an `InputError`.
     """
-    cal.check_frame(frame)
 
     def attempt(slit_id):
         status = cal.slits[slit_id]

@@ -11,9 +11,10 @@ import unicodedata
 from dataclasses import dataclass
 from importlib.resources import files
 from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
 
-from specwcs.errors import InputError
+from specwcs.errors import InputError, shown
 
 MAX_TEXT_BYTES = 16 * 1024**2
 """No instrument, mask or catalogue is larger; a larger file is something else."""
@@ -178,21 +179,50 @@ def parse_number(text, what, *, integer=False, above=None, within=None, **place)
     InputError
         If `text` is no such number.
     """
-    allowed = f"Must be a {'whole' if integer else 'plain'} number"
-    if within is not None:
-        allowed += f" from {within[0]:g} to {within[1]:g}"
-    elif above is not None:
-        allowed += f" above {above:g}"
     pattern = _INTEGER if integer else _NUMBER
     value = float(text) if pattern.fullmatch(text) else None
+    limits = {"integer": integer, "above": above, "within": within}
     if value is None or not isfinite(value):
         msg = f"invalid {what} '{text}'"
-        raise InputError(msg, f"{allowed}.", _number_hint(text), **place)
-    low, high = within if within is not None else (value, value)
-    if not low <= value <= high or (above is not None and value <= above):
-        msg = f"invalid {what} {text}"
-        raise InputError(msg, f"{allowed}.", **place)
-    return int(text) if integer else value
+        raise InputError(msg, _allowed(**limits), _number_hint(text), **place)
+    value = int(text) if integer else value
+    check_number(value, what, **limits, given=text, **place)
+    return value
+
+
+def check_number(value, what, *, integer=False, above=None, within=None, given=None, **place):
+    """Check a number that was not read from a file, or has been.
+
+    Parameters
+    ----------
+    value : object
+        Anything but a number is refused, too.
+    what, integer, above, within, **place
+        As for `parse_number`.
+    given : str, optional
+        How the error shows the value.
+
+    Raises
+    ------
+    InputError
+        If `value` is no such number.
+    """
+    valid = isinstance(value, Integral if integer else Real) and isfinite(value)
+    if valid and within is not None:
+        valid = within[0] <= value <= within[1]
+    if valid and above is not None:
+        valid = value > above
+    if not valid:
+        limits = {"integer": integer, "above": above, "within": within}
+        raise InputError(f"invalid {what} {given or shown(value)}", _allowed(**limits), **place)
+
+
+def _allowed(*, integer, above, within):
+    """Say which numbers are allowed."""
+    allowed = f"Must be a {'whole' if integer else 'plain'} number"
+    if within is not None:
+        return f"{allowed} from {within[0]:g} to {within[1]:g}."
+    return f"{allowed} above {above:g}." if above is not None else f"{allowed}."
 
 
 def _number_hint(text):

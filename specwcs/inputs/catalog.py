@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from astropy import units as u
 
-from specwcs.errors import InputError
+from specwcs.conventions import without_units
+from specwcs.errors import InputError, shown
 from specwcs.inputs._text import (
     Source,
     did_you_mean,
@@ -75,6 +75,9 @@ class LineCatalog:
     notes: tuple[str, ...] = ()
     sources: tuple[Source, ...] = field(default=())
 
+    def __post_init__(self):
+        object.__setattr__(self, "wavelength", *without_units(wavelength=self.wavelength))
+
     def __len__(self):
         return len(self.wavelength)
 
@@ -97,13 +100,13 @@ class LineCatalog:
         Raises
         ------
         InputError
-            If the limits are the wrong way round, or no line lies between them.
+            If a limit is no number, they are the wrong way round, or no line lies between them.
         """
-        low = -np.inf if wstart is None else u.Quantity(wstart, u.AA).value
-        high = np.inf if wend is None else u.Quantity(wend, u.AA).value
+        low, high = without_units(wstart=wstart, wend=wend)
+        low, high = _limit(low, "wstart", -np.inf), _limit(high, "wend", np.inf)
         if not low < high:
             msg = f"wstart {low:g} is not below wend {high:g}"
-            raise InputError(msg, "", "Exchange the two limits.")
+            raise InputError(msg, "", "Exchange the two limits." if low > high else "")
         inside = (self.wavelength >= low) & (self.wavelength <= high)
         if not inside.any():
             msg = f"no line between {low:g} and {high:g} Å"
@@ -149,7 +152,7 @@ class LineCatalog:
         >>> len(helium), len(helium.separable(20.0))
         (23, 21)
         """
-        width = u.Quantity(fwhm, u.AA).value
+        (width,) = without_units(fwhm=fwhm)
         if np.ndim(width) or not 0 < width < np.inf:
             raise InputError(f"invalid fwhm {fwhm}", "Must be one width above 0 Å.")
         strength = self._strength()
@@ -287,6 +290,17 @@ class LineCatalog:
         return _merged([cls.read(name).to_medium(medium) for name in names], notes)
 
 
+def _limit(value, what, default):
+    """Return a limit of wavelengths as a number; the default where it is None."""
+    try:
+        number = default if value is None else float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if np.isnan(number):
+        raise InputError(f"invalid {what} {shown(value)}", "Must be one wavelength.")
+    return number
+
+
 def air_from_vacuum(wavelength):
     """Convert vacuum wavelengths to air.
 
@@ -295,15 +309,15 @@ def air_from_vacuum(wavelength):
 
     Parameters
     ----------
-    wavelength : array-like
-        Å, in vacuum, 2000 Å or more.
+    wavelength : array-like or Quantity
+        In vacuum, 2000 Å or more; Å where no unit is given.
 
     Returns
     -------
     ndarray
         Å, in air.
     """
-    wavelength = np.asarray(wavelength, dtype=float)
+    wavelength = np.asarray(*without_units(wavelength=wavelength), dtype=float)
     return wavelength / _refractive_index(wavelength)
 
 
@@ -312,15 +326,15 @@ def vacuum_from_air(wavelength):
 
     Parameters
     ----------
-    wavelength : array-like
-        Å, in air.
+    wavelength : array-like or Quantity
+        In air; Å where no unit is given.
 
     Returns
     -------
     ndarray
         Å, in vacuum; iterated until it no longer changes by 1e-9 Å.
     """
-    air = np.asarray(wavelength, dtype=float)
+    air = np.asarray(*without_units(wavelength=wavelength), dtype=float)
     vacuum = air
     for _ in range(20):  # each step gains at least four digits: n changes that slowly
         vacuum, previous = air * _refractive_index(vacuum), vacuum

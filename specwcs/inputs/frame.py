@@ -8,6 +8,7 @@ says so).
 
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -17,10 +18,10 @@ from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from scipy.ndimage import uniform_filter1d
 
-from specwcs.errors import InputError, SpecwcsWarning
+from specwcs.errors import InputError, SpecwcsWarning, check_type, shown
 from specwcs.inputs._fits import IMAGE_HDUS, card, describe, open_fits, pixels
 from specwcs.inputs._text import Source
-from specwcs.inputs.instrument import Amplifier, Section
+from specwcs.inputs.instrument import Amplifier, Instrument, Section
 
 __all__ = ["PixelFlag", "read_frame"]
 
@@ -114,8 +115,10 @@ def read_frame(path, instrument, bias=None):
     gives is taken as 1, a read noise as the scatter of the overscan or of the faint pixels,
     and ``meta["history"]`` says so.
     """
-    level = None if bias is None else _mean_bias(_as_list(bias), instrument)
-    light = _read_sum(_as_list(path), instrument, level)
+    check_type(Instrument, instrument=instrument)
+    paths = _as_list(path, "path")
+    level = None if bias is None else _mean_bias(_as_list(bias, "bias"), instrument)
+    light = _read_sum(paths, instrument, level)
     bias_files = [] if level is None else level.sources
     remarks = _repeated(light.sources)
     for remark in remarks:
@@ -139,11 +142,15 @@ def read_frame(path, instrument, bias=None):
     return frame
 
 
-def _as_list(path):
-    paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+def _as_list(path, what):
+    single = isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable)
+    paths = [path] if single else list(path)
     if not paths:
         msg = "an empty list of frames"
         raise InputError(msg, "", "Name at least one file.")
+    for one in paths:
+        if not isinstance(one, (str, os.PathLike)):
+            raise InputError(f"{what} is {shown(one)}", "Must be a file, or a list of files")
     return paths
 
 

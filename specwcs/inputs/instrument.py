@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from specwcs.conventions import Direction
-from specwcs.errors import InputError
+from specwcs.errors import InputError, check_type
 from specwcs.inputs._text import (
     Entry,
     Source,
+    check_number,
     did_you_mean,
     locate,
     parse_number,
@@ -126,6 +127,11 @@ class Instrument:
         Overscan sections with the data sections that they belong to.
     source : Source or None
         The file; not compared.
+
+    Raises
+    ------
+    InputError
+        If a value is not in the range that `read` allows, or sections do not fit.
     """
 
     name: str
@@ -148,10 +154,12 @@ class Instrument:
 
     def __post_init__(self):
         object.__setattr__(self, "direction", Direction(self.direction))
+        _check_numbers(self)
         if isinstance(self.pixel_scale, tuple | list):
             x, y = self.pixel_scale
             # Of square pixels there is one way to say so: instruments compare equal.
             object.__setattr__(self, "pixel_scale", x if x == y else (x, y))
+        _check_sections(self.trim, self.amplifiers, self.shape)
 
     def __getstate__(self):
         # What was read from a calibration is described by a view, which cannot be pickled.
@@ -207,40 +215,69 @@ class Instrument:
             for key, entry in entries.items()
         }
         values["direction"] = values.pop("dispersion_direction")
-        instrument = cls(
+        values["amplifiers"] = _amplifiers(values, entries, path)
+        shape = values["ypixels"], values["xpixels"]
+        # Here, too, where their lines are known.
+        _check_sections(values.get("trim"), values["amplifiers"], shape, entries, path)
+        return cls(
             name=path.name.rpartition(".")[0] or path.name,
             description={key: entry.value for key, entry in description.items()},
-            amplifiers=_amplifiers(values, entries, path),
             source=source,
             **values,
         )
-        _check_sections(instrument, entries, path)
-        return instrument
 
 
 # -- values -------------------------------------------------------------------
 
 
-def _range(low, high, *, integer=False):
-    """Make a reader of numbers from `low` to `high`."""
+_RANGES = {
+    "pixel_scale": (1e-4, 100.0),  # arcsec per pixel
+    "xpixels": (2, 65536),
+    "ypixels": (2, 65536),
+    "linear_dispersion": (1e-4, 1000.0),
+    "reference_lambda": (2000.0, 300000.0),
+    **dict.fromkeys(("data_hdu", "variance_hdu", "mask_hdu"), (0, 9999)),
+    "gain": (1e-3, 1e4),
+    "read_noise": (0.0, 1e4),
+    "saturation": (1.0, 1e12),
+}
+"""From where to where each number may range, in a file and in Python."""
 
-    def read(text, *, what, **place):
-        return parse_number(text, what, integer=integer, within=(low, high), **place)
+_WHOLE = ("xpixels", "ypixels", "data_hdu", "variance_hdu", "mask_hdu")
+_OR_TEXT = ("data_hdu", "variance_hdu", "mask_hdu", "gain", "read_noise", "saturation")
 
-    return read
+
+def _limits(what):
+    """Return what `parse_number` and `check_number` are to allow."""
+    return {"within": _RANGES[what], "integer": what in _WHOLE}
+
+
+def _check_numbers(instrument):
+    """Check the numbers of an instrument that need not come from a file."""
+    for what in _RANGES:
+        value = getattr(instrument, what)
+        if what in _OR_TEXT and (value is None or isinstance(value, str)):
+            continue
+        sides = what == "pixel_scale" and isinstance(value, tuple | list) and len(value) == 2
+        for number in value if sides else (value,):
+            check_number(number, what, **_limits(what))
+
+
+def _number(text, *, what, **place):
+    return parse_number(text, what, **_limits(what), **place)
 
 
 def _pixel_scale(text, *, what, **place):
     parts = text.split()
     if len(parts) > 2 or (len(parts) == 2 and "," in text):
-        low, high = _SCALES
+        low, high = _RANGES[what]
         raise InputError(
             f"invalid {what} '{text}'",
             f"Must be one number from {low:g} to {high:g}, or two: along x and y.",
             "Write two as in 0.25 0.5, with a space between.",
             **place,
         )
-    x, y = (parse_number(part, what, within=_SCALES, **place) for part in (parts[0], parts[-1]))
+    x, y = (_number(part, what=what, **place) for part in (parts[0], parts[-1]))
     return x, y
 
 
@@ -254,19 +291,14 @@ def _direction(text, *, what, **place):
 
 def _hdu(text, *, what, **place):
     if re.match(r"[+-]?[\d.]", text):
-        return parse_number(text, what, integer=True, within=(0, 9999), **place)
+        return _number(text, what=what, **place)
     return text
 
 
-def _range_or_keyword(low, high):
-    """Make a reader of numbers from `low` to `high`, or of the FITS keyword that holds one."""
-
-    def read(text, *, what, **place):
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", text) and text.lower() not in ("nan", "inf"):
-            return text.upper()
-        return parse_number(text, what, within=(low, high), **place)
-
-    return read
+def _number_or_keyword(text, *, what, **place):
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", text) and text.lower() not in ("nan", "inf"):
+        return text.upper()
+    return _number(text, what=what, **place)
 
 
 def _section(text, *, what, **place):  # noqa: ARG001 - the readers share one signature
@@ -286,7 +318,6 @@ def _amplifier_list(text, *, what, **place):
     return tuple(Amplifier(*(Section.parse(part, **place) for part in pair)) for pair in pairs)
 
 
-_SCALES = (1e-4, 100.0)  # arcsec per pixel
 _REQUIRED = {
     "detector": ("pixel_scale", "xpixels", "ypixels"),
     "grism": ("dispersion_direction", "linear_dispersion", "reference_lambda"),
@@ -297,22 +328,22 @@ _FILES = (
 )
 _READERS = {
     "pixel_scale": _pixel_scale,
-    "xpixels": _range(2, 65536, integer=True),
-    "ypixels": _range(2, 65536, integer=True),
+    "xpixels": _number,
+    "ypixels": _number,
     "dispersion_direction": _direction,
-    "linear_dispersion": _range(1e-4, 1000.0),
-    "reference_lambda": _range(2000.0, 300000.0),
+    "linear_dispersion": _number,
+    "reference_lambda": _number,
     "data_hdu": _hdu,
     "variance_hdu": _hdu,
     "mask_hdu": _hdu,
-    "gain": _range_or_keyword(1e-3, 1e4),
-    "read_noise": _range_or_keyword(0.0, 1e4),
-    "saturation": _range_or_keyword(1.0, 1e12),
+    "gain": _number_or_keyword,
+    "read_noise": _number_or_keyword,
+    "saturation": _number_or_keyword,
     "trim": _section,
     "overscan": _section,
     "amplifiers": _amplifier_list,
 }
-"""How the value of each key is read, and from where to where it may range."""
+"""How the value of each key is read."""
 
 
 def _known_entries(sections, path):
@@ -375,23 +406,24 @@ def _amplifiers(values, entries, path):
     return (Amplifier(values["trim"], overscan),)
 
 
-def _check_sections(instrument, entries, path):
+def _check_sections(trim, amplifiers, shape, entries=None, path=None):
     """Check that the sections fit together and with the size of the detector."""
-    if instrument.trim and instrument.trim.shape != instrument.shape:
-        msg = f"trim {instrument.trim} holds {instrument.trim.shape[1]}×{instrument.trim.shape[0]}"
+    lines = {key: entry.line for key, entry in (entries or {}).items()}
+    check_type(Section, optional=True, trim=trim)
+    if trim and trim.shape != shape:
+        msg = f"trim {trim} holds {trim.shape[1]}×{trim.shape[0]}"
         raise InputError(
             msg,
-            f"Must hold xpixels × ypixels, {instrument.xpixels}×{instrument.ypixels}.",
+            f"Must hold xpixels × ypixels, {shape[1]}×{shape[0]}.",
             file=path,
-            line=entries["trim"].line,
+            line=lines.get("trim"),
         )
-    for amplifier in instrument.amplifiers:
+    for amplifier in amplifiers:
         if amplifier.axis is None:
-            key = "overscan" if "overscan" in entries else "amplifiers"
             msg = f"overscan {amplifier.overscan} does not lie beside or above {amplifier.data}"
             raise InputError(
                 msg,
                 "Must cover the same rows, or the same columns.",
                 file=path,
-                line=entries[key].line,
+                line=lines.get("overscan", lines.get("amplifiers")),
             )

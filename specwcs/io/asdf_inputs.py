@@ -32,11 +32,8 @@ def _finite(node):
 
 
 def _sides(pixel_scale):
-    """Return the sides of a pixel, one number or a list of two, if they are finite."""
-    sides = np.array(pixel_scale, dtype=float)
-    if not np.isfinite(sides).all():
-        raise InputError(f"pixel_scale is {pixel_scale}", "Must be finite")
-    return sides.tolist()
+    """Return the sides of a pixel, one number or a list of two."""
+    return np.array(pixel_scale, dtype=float).tolist()
 
 
 def _control(points, slit):

@@ -8,7 +8,7 @@ with these.
 
 Coordinates: (x, y) detector px; d px along the dispersion from the reference
 wavelength, positive to the red; t position in the slit, 0 at the left edge and 1 at the
-right; wavelength in Angstrom.
+right; wavelength in Angstrom. Quantities are converted to these.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.polynomial import Polynomial, chebyshev
 from numpy.polynomial.polynomial import polyvander
 
-from specwcs.conventions import Direction
+from specwcs.conventions import Direction, without_units
 from specwcs.errors import InputError
 from specwcs.threads import product
 
@@ -223,6 +223,7 @@ class TraceShape:
 
     def pixel_from_trace(self, d, t):
         """Return (x, y) of trace coordinates (d, t); they broadcast."""
+        d, t = without_units(d=d, t=t)
         return self.direction.join(*in_blocks(self._place, d, t))
 
     def _place(self, d, t):
@@ -246,6 +247,7 @@ class TraceShape:
         Solves ``across0(t) + CRV(t, d) = across``, ``d = ±(along - along0(t))`` for t by
         Newton's method, from what a few traces interpolate.
         """
+        x, y = without_units(x=x, y=y)
         return in_blocks(self._solve, *self.direction.split(x, y))
 
     def _solve(self, along, across):
@@ -339,11 +341,13 @@ class TraceDispersion:
         def distance(wavelength, t):
             return [_value(*self._local(wavelength, t)) + table_at(self.roughness, t)]
 
+        wavelength, t = without_units(wavelength=wavelength, t=t)
         return in_blocks(distance, wavelength, t, outputs=1)[0]
 
     def slope(self, wavelength, t):
         """Return the local dispersion, px per Angstrom."""
         first, last = self.wavelength_domain
+        wavelength, t = without_units(wavelength=wavelength, t=t)
         slope = in_blocks(lambda *at: [_horner(*self._local(*at))[1]], wavelength, t, outputs=1)[0]
         return slope * 2.0 / (last - first)
 
@@ -358,6 +362,7 @@ class TraceDispersion:
         Newton's method from what a few wavelengths interpolate. A solution counts where d grows
         with wavelength, within the domain widened by half its width.
         """
+        d, t = without_units(d=d, t=t)
         return in_blocks(self._solve, d, t, outputs=1)[0]
 
     @cached_property

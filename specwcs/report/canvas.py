@@ -8,7 +8,7 @@ from matplotlib.backends import BackendFilter, backend_registry
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from specwcs.files import atomic_path
+from specwcs.files import atomic_path, check_suffix
 
 __all__ = [
     "BAD",
@@ -63,8 +63,10 @@ def write_figure(figure, path, overwrite=False):
     Raises
     ------
     InputError
-        If the file exists, or cannot be written.
+        If the suffix is of no format, or the file exists or cannot be written.
     """
+    formats = sorted(figure.canvas.get_supported_filetypes())
+    check_suffix(path, *(f".{name}" for name in formats))
     with atomic_path(path, overwrite) as temporary:
         figure.savefig(temporary)
 

@@ -7,8 +7,10 @@ loaded from elsewhere.
 from pathlib import Path
 
 import numpy as np
+from astropy.nddata import CCDData
 
-from specwcs.calibration import moved
+from specwcs.calibration import Calibration, moved
+from specwcs.errors import check_type
 from specwcs.files import atomic_path
 
 from .canvas import new_figure
@@ -56,6 +58,9 @@ def write_report(cal, path, *, flat=None, arc=None, previous=None, overwrite=Fal
     InputError
         If the file exists or cannot be written, or `previous` is of another set-up.
     """
+    check_type(Calibration, cal=cal)
+    check_type(Calibration, optional=True, previous=previous)
+    check_type(CCDData, optional=True, flat=flat, arc=arc)
     title = f"{cal.instrument.name}: calibration"
     if cal.mask.source:
         title += f" with {Path(cal.mask.source.path).name}"

@@ -1,6 +1,7 @@
 """Ready-made observations for the demo, the documentation and the tests."""
 
 from dataclasses import replace
+from math import isfinite
 
 from specwcs.conventions import Direction
 from specwcs.errors import InputError
@@ -107,7 +108,7 @@ def example(
         reference_lambda=7000.0,
         gain=detector.gain,
         read_noise=detector.read_noise,
-        saturation=detector.saturation,
+        saturation=detector.saturation if isfinite(detector.saturation) else None,
     )
     if kind == "mos":
         mask = random_mask(n_slits, instrument, seed, half_off=half_off)

@@ -38,7 +38,7 @@ def write_instrument(path, instrument, overwrite=False):
     ----------
     path : path-like
     instrument : Instrument
-        With gain, read noise and saturation; simulated frames have no overscan to trim.
+        With gain and read noise; simulated frames have no overscan to trim.
     overwrite : bool, optional
         Whether an existing file may be replaced.
     """
@@ -58,8 +58,9 @@ def write_instrument(path, instrument, overwrite=False):
         "data_hdu = 0",
         f"gain = {instrument.gain!r}  # electrons/adu",
         f"read_noise = {instrument.read_noise!r}  # electrons",
-        f"saturation = {instrument.saturation!r}  # adu",
     )
+    if instrument.saturation is not None:
+        lines += (f"saturation = {instrument.saturation!r}  # adu",)
     _write(path, lines, overwrite)
 
 

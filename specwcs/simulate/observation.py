@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from specwcs.conventions import without_units
 from specwcs.errors import InputError
 from specwcs.simulate import files, render, sources
 from specwcs.simulate.detector import Detector
@@ -84,8 +85,7 @@ class Observation:
         mask = self.mask.oriented(optics.direction, flipx=optics.flipx, flipy=optics.flipy)
         object.__setattr__(self, "mask", mask)
         for name in (*self.dark, *self.arcless):
-            if name not in mask:
-                raise InputError(f"unknown slit {name!r}", f"Must be one of {', '.join(mask)}.")
+            self._known(name)
 
     def check_order(self):
         """Check that light of all wavelengths goes through all slits to all of the frame.
@@ -112,6 +112,13 @@ class Observation:
 
     # -- the truth --------------------------------------------------------
 
+    def _known(self, slit_id):
+        """Return the id of a slit that the mask has."""
+        if slit_id not in self.mask:
+            allowed = f"Must be one of {', '.join(self.mask)}."
+            raise InputError(f"unknown slit {slit_id!r}", allowed)
+        return slit_id
+
     @cached_property
     def _truth(self):
         return {name: SlitTruth(self.spectrograph, slit) for name, slit in self.mask.items()}
@@ -124,15 +131,16 @@ class Observation:
         slit_id : str
         t : ndarray
             Position along the slit, 0 at the left edge, 1 at the right.
-        wavelength : ndarray or None
-            Angstrom; None with the disperser out.
+        wavelength : ndarray, Quantity or None
+            Angstrom where no unit is given; None with the disperser out.
 
         Returns
         -------
         x, y : ndarray
             Pixels, counted from 0.
         """
-        p, q = self._truth[slit_id].pixel(t, wavelength)
+        t, wavelength = without_units(t=t, wavelength=wavelength)
+        p, q = self._truth[self._known(slit_id)].pixel(t, wavelength)
         return self.spectrograph.direction.detector_pixel(p, q, self.spectrograph.shape)
 
     def world(self, slit_id, x, y):
@@ -150,8 +158,9 @@ class Observation:
             Angstrom and position along the slit, outside of it too (t < 0, t > 1); NaN
             where no ray meets the pixel.
         """
+        x, y = without_units(x=x, y=y)
         p, q = self.spectrograph.direction.canonical_pixel(x, y, self.spectrograph.shape)
-        return self._truth[slit_id].world(p, q)
+        return self._truth[self._known(slit_id)].world(p, q)
 
     def edges(self, slit_id, wavelength):
         """Return the ends of a slit's image, ((x, y) at t = 0, (x, y) at t = 1), px."""
@@ -334,8 +343,8 @@ class Observation:
         Parameters
         ----------
         slit_id : str
-        wavelength : ndarray
-            Angstrom.
+        wavelength : ndarray or Quantity
+            Angstrom where no unit is given.
         star, position : float
             As given to `science`.
 
@@ -344,8 +353,10 @@ class Observation:
         ndarray
             Electrons per Angstrom, summed along the slit (endless, for a star near an end).
         """
+        (wavelength,) = without_units(wavelength=wavelength)
         passed = sources.throughput(wavelength, self.passband)
-        return star * sources.star(wavelength) * passed * self._illumination(slit_id, position)
+        illumination = self._illumination(self._known(slit_id), position)
+        return star * sources.star(wavelength) * passed * illumination
 
     def write(self, folder, catalog, seed, *, instrument=None, overwrite=False):
         """Write what an observer has, to try the command line on.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specwcs.conventions import Direction
+from specwcs.conventions import Direction, without_units
 from specwcs.errors import InputError
 
 __all__ = ["Spectrograph"]
@@ -187,9 +187,9 @@ class Spectrograph:
         ----------
         X, Y : ndarray
             Points of the mask, mm.
-        wavelength : ndarray or None
-            Wavelength, Angstrom; broadcast against X and Y. None: with the disperser out, where
-            the field's centre falls as it does at the reference wavelength.
+        wavelength : ndarray, Quantity or None
+            Angstrom where no unit is given; broadcasts against X and Y. None: with the disperser
+            out, where the field's centre falls as it does at the reference wavelength.
 
         Returns
         -------
@@ -197,7 +197,7 @@ class Spectrograph:
             Where the rays meet the detector's plane, pixels counted from 0, inside the
             frame or not. NaN where the order does not exist.
         """
-        p, q = self.trace(X, Y, wavelength)
+        p, q = self.trace(X, Y, *without_units(wavelength=wavelength))
         return self.direction.detector_pixel(p, q, self.shape)
 
     def trace(self, X, Y, wavelength):

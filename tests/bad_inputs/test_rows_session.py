@@ -95,10 +95,15 @@ def test_row_105_to_109_products_of_a_session(calib, obs, tmp_path):
     path = tmp_path / "a.opt"
     calib.opt.writeto(path)
     kept = path.read_bytes()
-    for write in (calib.opt.writeto, calib.write_regions, calib.calibration.write):
-        with pytest.raises(InputError, match=r"a\.opt: exists already.*overwrite"):
-            write(path)
-    assert path.read_bytes() == kept
+    (tmp_path / "a.asdf").write_bytes(kept)
+    for write, name in (
+        (calib.opt.writeto, "a.opt"),
+        (calib.write_regions, "a.opt"),
+        (calib.calibration.write, "a.asdf"),
+    ):
+        with pytest.raises(InputError, match=rf"{name}: exists already.*overwrite"):
+            write(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == kept
     with pytest.raises(InputError, match="cannot be written"):
         calib.opt.writeto(tmp_path / "nowhere" / "a.opt")
     calib.opt.coefficients = np.full_like(calib.opt.coefficients, np.nan)

@@ -145,6 +145,21 @@ def test_degrees_may_be_given():
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("degrees", "match"),
+    [
+        ({"opt": (30, 30)}, r"invalid degrees of OPT \(30, 30\)\. .* 2 integers from 0 to 9"),
+        ({"crv": (2, 2)}, r"invalid degrees of CRV \(2, 2\)\. .* 3 integers from 0 to 9"),
+        ({"ids": (0, 1, 1)}, "IDS of degree 0"),
+    ],
+)
+def test_degrees_are_checked_before_anything_is_measured(degrees, match):
+    obs, steps = example(shape=(256, 512), n_slits=4), []
+    with pytest.raises(InputError, match=match):
+        _run(obs, progress=steps.append, **degrees)
+    assert not steps
+
+
 def test_frames_in_memory_are_not_added_in_silence():
     obs = example(shape=(300, 1024), n_slits=5, line_curvature=1.0)
     arc = obs.arc(lamp(), 2)

@@ -83,6 +83,12 @@ def test_what_is_no_image_of_the_mask_is_refused():
         fit_image(obs.instrument, obs.mask, dark)
 
 
+def test_degrees_are_checked_before_anything_is_measured():
+    obs = example(shape=(256, 512), n_slits=4)
+    with pytest.raises(InputError, match="2 integers from 0 to 9"):
+        fit_image(obs.instrument, obs.mask, "nothing.fits", degrees=(30, 30))
+
+
 def test_frames_of_another_shape_and_frames_without_errors():
     obs = night("UB")
     frame = obs.image(1)

@@ -3,6 +3,7 @@
 import calibration_cases as cases
 import numpy as np
 import pytest
+from astropy import units as u
 
 from specwcs import FitError, InputError, Markers
 from specwcs.calibration import solve
@@ -45,6 +46,18 @@ def test_uncertainty_is_of_the_size_of_the_errors(mos):
         ratios.append((found - wavelength)[known] / sigma[known])
     # What the polynomial family itself leaves out (some .003 px) is not in the covariance.
     assert 0.3 < np.median(np.abs(np.concatenate(ratios))) < 2.5
+
+
+def test_uncertainties_take_units(mos):
+    _, _, cal = mos
+    key = cal.good()[0]
+    x, y = cal.geometry(key).pixel(7000.0, 0.5)
+    sigma = cal.wavelength_uncertainty(key, x, y)
+    assert cal.wavelength_uncertainty(key, x * u.pix, y * u.pix) == sigma
+    assert cal.trace_uncertainty(key, 10 * u.pix, 0.0) == cal.trace_uncertainty(key, 10, 0.0)
+    for call in (cal.wavelength_uncertainty, cal.trace_uncertainty):
+        with pytest.raises(InputError, match="is a quantity in 'nm'"):
+            call(key, 700 * u.nm, 0.5)
 
 
 def test_residual_table_holds_every_marker(mos):
@@ -138,10 +151,11 @@ def test_local_degrees_beyond_the_automatic_ones_may_be_given():
     assert cases.rms(cases.wavelength_errors(obs, cal)) < 0.02
 
 
-@pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None])
+@pytest.mark.parametrize("degrees", [(2,), (1, -1), "high", (1.5, 2), None, (10, 2)])
 def test_invalid_degrees_are_named(degrees):
     obs = example(direction="LR", n_slits=12)
-    with pytest.raises(InputError, match="invalid degrees of OPT"):
+    allowed = r"invalid degrees of OPT .*Must be 'auto' or 2 integers from 0 to 9\."
+    with pytest.raises(InputError, match=allowed):
         solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air", opt=degrees)
 
 
@@ -182,6 +196,13 @@ def test_a_calibration_is_written_and_read_exactly(mos, tmp_path):
     assert all(np.array_equal(twin.covariance[k], v) for k, v in cal.covariance.items())
     with pytest.raises(InputError, match="exists already"):
         cal.write(path)
+
+
+@pytest.mark.parametrize("name", ["cal.fits", "cal", "cal.asdf.gz"])
+def test_a_calibration_is_called_what_it_is(mos, tmp_path, name):
+    with pytest.raises(InputError, match=rf"output '.*{name}'\. Must end in \.asdf\."):
+        mos[2].write(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_slit_is_named(mos):

@@ -28,6 +28,12 @@ def small(**options):
     return Rectifier(tilted, "LR", SHAPE, np.linspace(5010, 5270, 136), **options)
 
 
+def test_edges_of_bins_may_be_quantities():
+    in_nm = np.linspace(501, 527, 136) * u.nm
+    wavelength = Rectifier(tilted, "LR", SHAPE, in_nm, keep=False).wavelength
+    np.testing.assert_allclose(wavelength, small(keep=False).wavelength, rtol=1e-12)
+
+
 def density(wavelength, t):
     """Light, per Angstrom and unit of t: smooth on the scale of pixels."""
     line = np.exp(-0.5 * ((wavelength - 5140) / 8.0) ** 2)

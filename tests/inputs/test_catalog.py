@@ -82,6 +82,38 @@ def test_merge(read, tmp_path):
 # -- lines that a resolution separates ------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("limits", "match"),
+    [
+        ((float("nan"), 6000), r"^invalid wstart nan\. Must be one wavelength\.$"),
+        ((5000, "red"), "^invalid wend 'red'"),
+        (([5000, 5500], 6000), "^invalid wstart of type list"),
+        ((6000, 5000), "wstart 6000 is not below wend 5000. Exchange the two limits"),
+        ((5000, 5000), r"wstart 5000 is not below wend 5000\.$"),
+    ],
+)
+def test_limits_that_select_nothing(read, limits, match):
+    with pytest.raises(InputError, match=match):
+        read("# medium: air\n5000 a 1\n6000 b 1").select(*limits)
+
+
+def test_a_catalogue_of_quantities():
+    columns = (np.array(["a", "b"]), np.ones(2, int), np.full(2, np.nan))
+    catalog = LineCatalog([500, 600] * u.nm, *columns, "air")
+    np.testing.assert_allclose(catalog.wavelength, [5000, 6000], rtol=1e-14)
+    assert type(catalog.wavelength) is np.ndarray
+    with pytest.raises(InputError, match="wavelength is a quantity in 's'"):
+        LineCatalog([500, 600] * u.s, *columns, "air")
+
+
+def test_units_that_are_no_wavelength(read):
+    catalog = read("# medium: air\n5000 a 1\n6000 b 1")
+    with pytest.raises(InputError, match="wstart is a quantity in 's'"):
+        catalog.select(5000 * u.s)
+    with pytest.raises(InputError, match="fwhm is a quantity in 'pix'"):
+        catalog.separable(5 * u.pix)
+
+
 def test_separable(read):
     """Neighbours within 1.3 FWHM, of 5 % of the line or of unknown intensity, blend."""
     catalog = read(
@@ -190,6 +222,11 @@ def test_agrees_with_specutils():
 @given(st.floats(2100, 300000))
 def test_air_and_vacuum_are_inverse(wavelength):
     assert abs(air_from_vacuum(vacuum_from_air(wavelength)) - wavelength) < 2e-9
+
+
+@pytest.mark.parametrize("convert", [air_from_vacuum, vacuum_from_air])
+def test_conversions_take_units(convert):
+    assert convert(700 * u.nm) == pytest.approx(convert(7000.0), rel=1e-15)
 
 
 @settings(max_examples=50, deadline=None)

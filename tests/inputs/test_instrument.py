@@ -2,8 +2,11 @@ import copy
 import dataclasses
 import itertools
 import pickle
+import re
 
+import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +14,7 @@ from specwcs.conventions import Direction
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument
 from specwcs.inputs._text import parse_number
-from specwcs.inputs.instrument import Section
+from specwcs.inputs.instrument import Amplifier, Section
 
 ICF = """\
 # an instrument
@@ -52,6 +55,68 @@ def read(tmp_path):
         return Instrument.read(path)
 
     return read
+
+
+NUMBERS = [
+    ("pixel_scale", -0.5, "from 0.0001 to 100"),
+    ("pixel_scale", 0, "from 0.0001 to 100"),
+    ("xpixels", 1, "whole number from 2 to 65536"),
+    ("ypixels", 48.5, "whole number from 2 to 65536"),
+    ("linear_dispersion", -1.0, "from 0.0001 to 1000"),
+    ("reference_lambda", 600.0, "from 2000 to 300000"),
+    ("data_hdu", -1, "whole number from 0 to 9999"),
+    ("gain", 0.0, "from 0.001 to 10000"),
+    ("read_noise", -1.0, "from 0 to 10000"),
+    ("saturation", 0.5, "from 1 to 1e+12"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), NUMBERS)
+def test_the_same_ranges_in_a_file_and_in_python(read, key, value, allowed):
+    match = re.escape(f"invalid {key} ") + f"'?{value}'?.*Must be a .*{re.escape(allowed)}"
+    kept = [line for line in ICF.splitlines() if not line.startswith(key)]
+    section = next(n for n, line in enumerate(kept) if line == f"[{_SECTIONS.get(key, 'Files')}]")
+    kept.insert(section + 1, f"{key} = {value}")
+    with pytest.raises(InputError, match=rf"demo\.icf, line {section + 2}: {match}"):
+        read("\n".join(kept))
+    with pytest.raises(InputError, match=match):
+        dataclasses.replace(read(ICF), **{key: value})
+
+
+_SECTIONS = {
+    **dict.fromkeys(("pixel_scale", "xpixels", "ypixels"), "Detector"),
+    **dict.fromkeys(("linear_dispersion", "reference_lambda"), "Grism"),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"pixel_scale": (0.4, float("nan"))}, "invalid pixel_scale nan"),
+        ({"pixel_scale": (0.4, 0.4, 0.4)}, "invalid pixel_scale of type tuple"),
+        ({"pixel_scale": "0.4"}, "invalid pixel_scale '0.4'"),
+        ({"xpixels": 64.0}, "invalid xpixels 64.0. Must be a whole number"),
+        ({"reference_lambda": 600 * u.nm}, "invalid reference_lambda of type Quantity"),
+        ({"gain": float("inf")}, "invalid gain inf"),
+        ({"trim": "[1:64,1:48]"}, "trim is .* Must be a Section, as Section.parse gives it"),
+        (
+            {"trim": Section(1, 60, 1, 48)},
+            r"holds 60×48\. Must hold xpixels × ypixels, 64×48",
+        ),
+        (
+            {"amplifiers": (Amplifier(Section(1, 9, 1, 9), Section(20, 29, 20, 29)),)},
+            "does not lie beside or above",
+        ),
+    ],
+)
+def test_what_an_instrument_cannot_be(read, changes, match):
+    with pytest.raises(InputError, match=match):
+        dataclasses.replace(read(ICF), **changes)
+
+
+def test_keywords_and_numbers_of_numpy(read):
+    changes = {"xpixels": np.int64(64), "gain": "EGAIN", "read_noise": np.float32(3), "data_hdu": 1}
+    assert dataclasses.replace(read(ICF), **changes).xpixels == 64
 
 
 def test_values(read):

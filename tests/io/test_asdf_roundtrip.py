@@ -186,11 +186,6 @@ def test_unknown_errors_are_kept_as_nan(calibration, tmp_path):
             lambda _: {"covariance": {"ids": np.ones((2, 3))}},
             r"covariance of ids of shape \(2, 3\)",
         ),
-        (lambda c: {"instrument": dataclasses.replace(c.instrument, gain=np.nan)}, "gain is nan"),
-        (
-            lambda c: {"instrument": dataclasses.replace(c.instrument, pixel_scale=(1.0, np.nan))},
-            r"pixel_scale is \(1.0, nan\)",
-        ),
         (lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], x=np.inf)])}, "x is inf"),
         (
             lambda c: {"mask": Mask([dataclasses.replace(c.mask["049"], control=[[0, np.nan]])])},

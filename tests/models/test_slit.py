@@ -3,7 +3,9 @@
 import model_cases as cases
 import numpy as np
 import pytest
+from astropy import units as u
 
+from specwcs import InputError
 from specwcs.conventions import Direction
 from specwcs.models import DetectorToTrace, TraceToSlit
 from specwcs.models import slit as slit_module
@@ -82,3 +84,27 @@ def test_points_that_are_none_leave_their_neighbours_alone(bad):
     for model in _steps("UB"):
         for inputs in ((bad, 0.5), (0.5, bad), (bad, bad)):
             assert np.isnan(model(*inputs)).any()
+
+
+def test_quantities_are_what_they_say():
+    """None is taken for the bare value of another unit."""
+    g = cases.geometry("LR")
+    x, y = g.pixel(7000.0, 0.5)
+    d = g.dispersion.distance_from_wavelength(7000.0, 0.5)
+    for unit in (u.nm, u.micron, u.AA):
+        wavelength = (7000.0 * u.AA).to(unit)
+        np.testing.assert_allclose(g.pixel(wavelength, 0.5), (x, y), rtol=0, atol=1e-9)
+        slope = g.dispersion.slope(wavelength, 50 * u.percent)
+        assert slope == pytest.approx(g.dispersion.slope(7000.0, 0.5), rel=1e-12)
+    np.testing.assert_array_equal(g.world(x * u.pix, y * u.pix), g.world(x, y))
+    assert g.dispersion.wavelength_from_distance(d * u.pix, 0.5) == pytest.approx(7000.0)
+    np.testing.assert_array_equal(g.trace.pixel_from_trace(d * u.pix, 0.5), (x, y))
+    for call in (
+        lambda: g.pixel(7000 * u.s, 0.5),
+        lambda: g.world(x * u.nm, y),
+        lambda: g.dispersion.slope(5 * u.pix, 0.5),
+        lambda: g.dispersion.wavelength_from_distance(d * u.mm, 0.5),
+        lambda: g.trace.pixel_from_trace(d * u.nm, 0.5),
+    ):
+        with pytest.raises(InputError, match="is a quantity in"):
+            call()

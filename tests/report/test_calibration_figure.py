@@ -90,6 +90,18 @@ def test_picture_is_written(figure, tmp_path):
         write_figure(figure, path)
 
 
+@pytest.mark.parametrize("name", ["f.xyz", "f"])
+def test_a_picture_of_no_format_is_refused(figure, tmp_path, name):
+    with pytest.raises(InputError, match=rf"output '.*{name}'\. Must end in .*\.pdf, .*\.png"):
+        write_figure(figure, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_suffix_may_be_in_capitals(figure, tmp_path):
+    write_figure(figure, tmp_path / "cal.PNG")
+    assert imread(tmp_path / "cal.PNG").size
+
+
 def test_edges_are_drawn_where_they_are(case, figure):
     observation, cal, *_ = case
     direction = cal.instrument.direction

@@ -476,7 +476,7 @@ def test_nothing_left_is_refused(calib):
         (lambda c: c.set_trace_limits("a", 1), "invalid trace limits 'a', 1. Must be px"),
         (lambda c: c.set_trace_limits(0, 0), "not both 0"),
         (lambda c: c.plot_ids_model("Ne", nsplit="x"), "invalid nsplit 'x'"),
-        (lambda c: c.plot_ids_model("Ne", wstart=5 * u.s), "wstart or wend is no wavelength"),
+        (lambda c: c.plot_ids_model("Ne", wstart=5 * u.s), "wstart is a quantity in 's'"),
         (lambda c: c.new_opt_model("auto", 1), "invalid x_degree 'auto'"),
         (lambda c: c.new_crv_model(None, 1, 1), "invalid degree None"),
         (lambda c: c.plot_residuals(), "Fit a model first"),

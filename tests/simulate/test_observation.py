@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy import units as u
 from numpy.testing import assert_allclose, assert_array_equal
 
 from specwcs.conventions import Direction
@@ -33,6 +34,22 @@ def test_world_inverts_pixel(direction, kind):
         assert_allclose(observation.pixel(name, again[1], again[0]), (x, y), rtol=0, atol=1e-9)
         assert_allclose(again[0], wavelength, rtol=0, atol=1e-8)
         assert_allclose(again[1], t, rtol=0, atol=1e-9)
+
+
+def test_the_truth_takes_units():
+    observation = small()
+    expected = observation.pixel("01", 0.5, 7000.0)
+    assert_allclose(observation.pixel("01", 0.5, 700 * u.nm), expected, rtol=1e-12)
+    world = observation.world("01", *(v * u.pix for v in expected))
+    assert_allclose(world, (7000.0, 0.5), rtol=1e-9)
+    (first, _), again = (observation.edges("01", w) for w in (0.7 * u.micron, 7000.0))
+    assert_allclose(first, again[0], rtol=1e-12)
+    star = observation.star_electrons("01", 700 * u.nm)
+    assert star == pytest.approx(observation.star_electrons("01", 7000.0))
+    optics = observation.spectrograph
+    assert_allclose(optics.project(0, 0, 700 * u.nm), optics.project(0, 0, 7000.0), rtol=1e-12)
+    with pytest.raises(InputError, match="x is a quantity in 'nm'"):
+        observation.world("01", 5 * u.nm, 5)
 
 
 @pytest.mark.parametrize("direction", Direction)
@@ -231,8 +248,16 @@ def test_the_star_sums_to_its_spectrum():
 
 
 def test_unknown_slits_are_named():
-    with pytest.raises(InputError, match=r"unknown slit '99'. Must be one of 01, 02"):
-        small(dark=("99",))
+    observation = small()
+    for call in (
+        lambda: small(dark=("99",)),
+        lambda: observation.pixel("99", 0.5, 7000.0),
+        lambda: observation.world("99", 5.0, 5.0),
+        lambda: observation.edges("99", 7000.0),
+        lambda: observation.star_electrons("99", 7000.0),
+    ):
+        with pytest.raises(InputError, match=r"unknown slit '99'. Must be one of 01, 02"):
+            call()
 
 
 # -- files ----------------------------------------------------------------------
@@ -260,6 +285,13 @@ def test_written_files_are_read_back(tmp_path, direction):
     assert_allclose(arc.uncertainty.array, direct.uncertainty.array, rtol=1e-5)
     with pytest.raises(InputError, match="exists"):
         observation.write(tmp_path / "night", lamp(), 5)
+
+
+def test_a_detector_that_does_not_saturate_is_written_and_read(tmp_path):
+    paths = small(detector=IDEAL).write(tmp_path, lamp(), None)
+    instrument = Instrument.read(paths["instrument"])
+    assert instrument.saturation is None
+    assert not read_frame(paths["arc"], instrument).mask.any()
 
 
 # -- the example ----------------------------------------------------------------
