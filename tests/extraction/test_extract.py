@@ -1,3 +1,4 @@
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_where_known_wavelengths_end_no_light_is_lost_unsaid(options):
     cal, frame = truth(observation), observation.science(None, lines=0.0)
     options |= {"slits": [slit_id], "wavelength": np.arange(6600, 7400, 3.0) * u.AA}
     (whole,) = extract(cal, frame, **options)
-    known, narrow = cal.geometry(slit_id), SimpleNamespace(**vars(cal))
+    known, narrow = cal.geometry(slit_id), copy(cal)
     known.dispersion = SimpleNamespace(wavelength_domain=(6800.0, 7200.0), rough=False)
     narrow.geometry = {slit_id: known}.get
     (part,) = extract(narrow, frame, **options)
