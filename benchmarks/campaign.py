@@ -345,9 +345,11 @@ def judge(obs, cal, result):
     return result
 
 
-def _on(obs, x, y):
+def _on(obs, x, y, margin=0.0):
+    """Whether places are on the detector, so many px from its border."""
     ny, nx = obs.instrument.shape
-    return (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
+    low, high = margin - 0.5, 0.5 + margin
+    return (x > low) & (x < nx - high) & (y > low) & (y < ny - high)
 
 
 def _edge_errors(obs, cal, key):
@@ -358,7 +360,7 @@ def _edge_errors(obs, cal, key):
     ends = []
     for t in (0.0, 1.0):
         x, y = obs.pixel(key, np.full(60, t), np.linspace(*band, 60))
-        on = _on(obs, x, y)
+        on = _on(obs, x, y, 0.5)  # else its last row shows no more than half a pixel of dark
         along, across = direction.split(x, y)
         start = direction.split(*trace.pixel_from_trace(0.0, t))[0]
         d = direction.sign * (along - start)
