@@ -150,8 +150,9 @@ def check_together(arc, traces, identification, instrument):
     away = []
     for key in np.unique(edges["slit"]):
         mine = edges[edges["slit"] == key]
-        away.append(mine["q"].value - traces.q(str(key), mine["t"], mine["p"].value))
-    shift = np.median([np.median(one) for one in away])
+        moved = mine["q"].value - traces.q(str(key), mine["t"], mine["p"].value)
+        away.append(np.median(moved))
+    shift = np.median(away) if away else 0.0
     if np.abs(shift) > _TOGETHER:
         msg = (
             f"the slits of the arc lie {np.abs(shift):.1f} px off those of the flat, across the "

@@ -24,7 +24,7 @@ __all__ = ["Profile", "SlitLamp", "fit_lamp", "fit_profile"]
 # where light that is not explained is looked for.
 _MISMATCH, _BESIDE = 0.01, 0.03
 # The same of far wings, within so many FWHM.
-_WING, _FAR = 0.02, 5.0
+_WING, _FAR = 0.015, 5.0
 # Percentile of the light that is no less than the background.
 _LOWEST = 5
 # A line is there, or unexplained light is a line, above so many standard deviations.
