@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 __all__ = ["thin_qr"]
 
@@ -36,6 +36,7 @@ def thin_qr(design):
         factor, fault = lapack.dpotrf(gram / np.outer(norm, norm), lower=True, clean=True)
         if not fault and np.diag(factor).min() > _INDEPENDENT:
             factor *= norm[:, None]
-            q = linalg.solve_triangular(factor, design.T, lower=True, check_finite=False).T
-            return q, factor.T
+            # A product with the inverse takes half the time of a solution, for as many columns.
+            inverse, _ = lapack.dtrtri(factor, lower=True)
+            return blas.dtrmm(1.0, inverse, design.T, lower=True).T, factor.T
     return linalg.qr(design, mode="economic")
