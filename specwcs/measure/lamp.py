@@ -27,6 +27,8 @@ _MISMATCH, _BESIDE = 0.01, 0.03
 _WING, _FAR = 0.015, 5.0
 # Percentile of the light that is no less than the background.
 _LOWEST = 5
+# Columns that are so many times as far off as is usual at lines count half.
+_STRANGE = 5.0
 # A line is there, or unexplained light is a line, above so many standard deviations.
 _SEEN, _UNEXPLAINED = 4.0, 6.0
 # The part of its height by which it must fall on either side, within two FWHM.
@@ -336,9 +338,9 @@ class _LampFit:
             (values[inside], columns[inside], ends), shape=(len(self.flux), len(columns))
         )
 
-    def weighted(self, design):
+    def weighted(self, design, weight):
         """Return the rows of a sparse matrix times the weights of the columns."""
-        data = design.data * self.weight[design.indices]
+        data = design.data * weight[design.indices]
         return sparse.csc_array((data, design.indices, design.indptr), shape=design.shape)
 
     def fit_heights(self, rounds=1):
@@ -347,7 +349,7 @@ class _LampFit:
         self.x = self.columns - self.at[:, None]
         self.shapes = self.local(slice(None))(self.x)
         shape = self.matrix(self.columns, self.shapes)
-        weighted = self.weighted(shape)
+        weighted = self.weighted(shape, self.weight)
         gram = (shape.T @ weighted).toarray()
         part = shape.power(2).T @ self.good / np.sum(self.profile(self._window()) ** 2)
         for _ in range(rounds):
@@ -410,14 +412,15 @@ class _LampFit:
             np.concatenate([self.columns[lit], self.columns[shining]]),
             np.concatenate([moves, self.shapes[shining]]),
         )
-        profile, weighted = self._by_profile(lit), self.weighted(lines)
+        rest = self.flux - self.background - self.model
+        weight = self._believed(rest, lit)
+        profile, weighted = self._by_profile(lit), self.weighted(lines, weight)
         mixed = weighted.T @ profile
         normal = np.block([
             [(lines.T @ weighted).toarray(), mixed],
-            [mixed.T, (profile * self.weight[:, None]).T @ profile],
+            [mixed.T, (profile * weight[:, None]).T @ profile],
         ])  # fmt: skip
-        rest = self.flux - self.background - self.model
-        right = np.append(weighted.T @ rest, profile.T @ (self.weight * rest))
+        right = np.append(weighted.T @ rest, profile.T @ (weight * rest))
         near = self._near(0.5)[np.clip(np.rint(self.at), 0, len(self.flux) - 1).astype(int)]
         scale = np.where(self.lit, self.height, np.maximum(near, 1e-9))[shining]
         precision = self.freedom[lit] ** -2.0
@@ -428,6 +431,14 @@ class _LampFit:
         right[: len(lit)] -= precision * (self.at - self.p)[lit]
         right[len(lit) : -7] += (self.precision * (self.expected - self.height))[shining]
         return normal, right
+
+    def _believed(self, rest, lit):
+        """Return the weights; less where the light is another's than the lines'."""
+        square = rest**2 * self.weight
+        core = self.columns[lit][np.abs(self.x[lit]) < 0.5 * self.fwhm]
+        core = core[(core >= 0) & (core < len(rest))]
+        usual = np.median(square[core]) if len(core) else 1.0
+        return self.weight / (1.0 + square / (_STRANGE**2 * max(usual, 1.0)))
 
     def _by_profile(self, index):
         """Differentiate the model by what the profile can change, shape (nx, 7)."""
