@@ -27,6 +27,8 @@ _MISMATCH, _BESIDE = 0.01, 0.03
 _WING, _FAR = 0.015, 5.0
 # Percentile of the light that is no less than the background.
 _LOWEST = 5
+# What it may be, and how many columns are needed to tell; the median of chi-square.
+_MISMATCHES, _FREE, _USUAL = (0.001, 0.05), 10, 0.455
 # Columns that are so many times as far off as is usual at lines count half.
 _STRANGE = 5.0
 # A line is there, or unexplained light is a line, above so many standard deviations.
@@ -278,6 +280,7 @@ def fit_lamp(spectrum, p, freedom, profile, fwhm, expected=None, rounds=_ROUNDS)
     for _ in range(rounds):
         if np.max(np.abs(fit.move()), initial=0) < _SETTLED:
             break
+    fit.weigh(fit.mismatch())
     step, _ = fit.step()
     variance, alone = fit.position_variance()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -309,8 +312,29 @@ class _LampFit:
         self.background = self.highest = continuum(self.flux, fwhm)
         self.lowest = np.minimum(continuum(self.flux, fwhm, _LOWEST), self.highest)
         self.model = np.zeros_like(self.flux)
-        self.weight = self.good / (self.variance + (_MISMATCH * self._near(1.0)) ** 2)
+        self.near = self._near(1.0)
+        self.weigh(_MISMATCH)
         self.fit_heights(2)
+
+    def weigh(self, mismatch):
+        """Weigh columns by their noise, and by how much the profile may differ from the true one."""
+        self.weight = self.good / (self.variance + (mismatch * self.near) ** 2)
+
+    def mismatch(self):
+        """Tell by how much the profile differs from that of the lines, relative to their light."""
+        lit = self.columns[self.lit][np.abs(self.x[self.lit]) < self.fwhm]
+        core = np.unique(lit[(lit >= 0) & (lit < len(self.flux))])
+        core = core[self.good[core]]
+        free = len(core) - 2 * self.lit.sum() - 7
+        if free < _FREE:
+            return _MISMATCH
+        square = (self.flux - self.background - self.model)[core] ** 2 * len(core) / free
+        low, high = _MISMATCHES
+        for _ in range(20):
+            middle = np.sqrt(low * high)
+            wide = np.median(square / (self.variance[core] + (middle * self.near[core]) ** 2))
+            low, high = (middle, high) if wide > _USUAL else (low, middle)
+        return middle
 
     def _near(self, reach):
         """Brightest light within some FWHM of each column, above the background."""
