@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.optimize import nnls
 from scipy.signal import find_peaks as local_maxima
 from scipy.special import ndtr
@@ -29,8 +29,8 @@ _WING, _FAR = 0.015, 5.0
 _LOWEST = 5
 # What it may be, and how many columns are needed to tell; the median of chi-square.
 _MISMATCHES, _FREE, _USUAL = (0.001, 0.05), 10, 0.455
-# Columns that are so many times as far off as is usual at lines count half.
-_STRANGE = 5.0
+# Where light is so many times as far off as is usual at lines, it counts half.
+_STRANGE = 3.0
 # A line is there, or unexplained light is a line, above so many standard deviations.
 _SEEN, _UNEXPLAINED = 4.0, 6.0
 # The part of its height by which it must fall on either side, within two FWHM.
@@ -457,11 +457,10 @@ class _LampFit:
         return normal, right
 
     def _believed(self, rest, lit):
-        """Return the weights; less where the light is another's than the lines'."""
-        square = rest**2 * self.weight
-        core = self.columns[lit][np.abs(self.x[lit]) < 0.5 * self.fwhm]
-        core = core[(core >= 0) & (core < len(rest))]
-        usual = np.median(square[core]) if len(core) else 1.0
+        """Return the weights; less near light that is another's than the lines'."""
+        square = uniform_filter1d(rest**2 * self.weight, 2 * int(np.ceil(self.fwhm)) + 1)
+        at = np.clip(np.rint(self.at[lit]), 0, len(rest) - 1).astype(int)
+        usual = np.median(square[at]) if len(lit) else 1.0
         return self.weight / (1.0 + square / (_STRANGE**2 * max(usual, 1.0)))
 
     def _by_profile(self, index):

@@ -23,7 +23,7 @@ NOT_LISTED = "not in the catalogue"
 # A line is a blend if its neighbours leave its position open by more than this, px, or pull it by
 # more than this, FWHM; the pull is known to this part. A neighbour is named if it has this part
 # of the line's brightness, within this distance, FWHM.
-_OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.15
+_OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.08
 _RELATIVE, _NEAR = 0.03, 2.0
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
 # wider or narrower than the other lines.
