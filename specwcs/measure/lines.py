@@ -28,6 +28,9 @@ _RELATIVE, _NEAR = 0.03, 2.0
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
 # wider or narrower than the other lines.
 _SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
+# FWHM by which a line is off, for each unit of skewness that its known neighbours do not make; and
+# how many lines tell what is usual.
+_PER_SKEW, _FEWEST = 1.15, 5
 # A line is measured in a slit if this part of its positions is good.
 _PRESENT = 0.5
 # px; a line so far from where the identification puts it is another.
@@ -175,13 +178,30 @@ class _SlitLines:
         ):
             self.reason[fault & (self.reason == "")] = reason
         self._reject_partial()
+        self.blend = np.hypot(choice.blend, self._unseen(found.skew - choice.skew))
+        for i in np.flatnonzero(self.blend > _OPEN):
+            self.reject(i, "skew: a blend")
         self.height = _typical(np.where(self.used, found.height, np.nan))
-        self.blend = choice.blend
 
     @property
     def used(self):
         """Which measurements are used, shape (n_t, n_lines)."""
         return self.reason == ""
+
+    def _unseen(self, skew):
+        """Error, px, by neighbours that nobody sees: what makes a line skew pulls it."""
+        used, median, error = self.used, *np.zeros((2, skew.shape[1]))
+        lines = np.flatnonzero(used.any(axis=0))
+        for i in lines:
+            mine = skew[used[:, i], i]
+            median[i] = np.median(mine)
+            error[i] = _MAD * np.median(np.abs(mine - median[i])) / np.sqrt(len(mine))
+        if len(lines) < _FEWEST:
+            return np.zeros(len(median))
+        # The profile may be off, too: by as much as is usual.
+        odd = median - np.median(median[lines])
+        usual = _MAD * np.median(np.abs(odd[lines]))
+        return _PER_SKEW * self.fwhm * np.sqrt(np.maximum(odd**2 - error**2 - usual**2, 0.0))
 
     def _reject_partial(self):
         """Drop the lines that are good at too few places, for their commonest fault."""
@@ -198,7 +218,7 @@ class _SlitLines:
         """Column of line i at t = 0.5 from all its places, and its scatter, px."""
         straight = self.straight[self.used[:, i], i]
         median = np.median(straight)
-        return median, 1.4826 * np.median(np.abs(straight - median))
+        return median, _MAD * np.median(np.abs(straight - median))
 
     def residuals(self):
         """Distances of the points from their own line, px, and their photon errors: used ones."""
@@ -321,8 +341,8 @@ def _floor(slits):
     return max(floor, _FLOOR)
 
 
-# Median of the absolute value of a standard normal deviate.
-_MEDIAN = 0.6745
+# Median of the absolute value of a standard normal deviate, and its inverse.
+_MEDIAN, _MAD = 0.6745, 1.4826
 
 
 def _table(**columns):
