@@ -317,7 +317,7 @@ class _LampFit:
         self.fit_heights(2)
 
     def weigh(self, mismatch):
-        """Weigh columns by their noise, and by how much the profile may differ from the true one."""
+        """Weigh columns by their noise, and by how far the profile may be off."""
         self.weight = self.good / (self.variance + (mismatch * self.near) ** 2)
 
     def mismatch(self):

@@ -22,14 +22,14 @@ _ROUNDS = 3
 _KNOWN = 0.3
 # How far a line may be from its column however well that is known, px; in the first round, and
 # a line that the catalogue lacks, FWHM.
-_LEAST, _FIRST, _ANYWHERE = 0.04, 0.1, 0.15
+_LEAST, _FIRST, _ANYWHERE = 0.02, 0.1, 0.15
 # A line that the catalogue lacks shows in this part of the slits; lines so near, FWHM, are one.
 _COMMON, _SAME = 0.4, 0.6
 # A position whose error is larger than this, FWHM, says nothing; no error is smaller, px.
 _USELESS, _FLOOR = 0.15, 0.01
 # Faint lines are this percentile; at equal height they pull a line by this part of the width,
 # if they are within this distance, FWHM, of it on both sides together.
-_FAINT, _PULL, _PULLED = 20, 0.15, 1.6
+_FAINT, _PULL, _PULLED = 20, 0.06, 1.6
 # A peak is a line's if it is nearer than so many standard deviations and this, FWHM. A slit
 # takes part with so many lines, and this part of its brightest.
 _SIGMAS, _OFF = 3.0, 0.25

@@ -99,6 +99,29 @@ def test_the_skewness_of_a_line_that_stands_alone_is_no_pull_of_its_neighbours()
     assert np.abs(lamp.pull).max() < 0.01
 
 
+def test_one_line_that_no_one_knows_does_not_make_the_others_skew():
+    p = np.append(ALONE, [230.4, 260.8])
+    height = np.r_[np.full(6, 9000.0), 9000.0, 900.0]
+    unknown = p[-1] - 1.1 * FWHM  # and brighter than the line beside which it is
+    spectrum = painted(np.append(p, unknown), np.append(height, 3000.0))
+    lamp = fitted(spectrum, p)
+    assert abs(lamp.profile.skew) < 0.004
+    assert np.abs(lamp.p - p)[:7].max() < 0.01
+    assert np.abs(lamp.lean[:7]).max() < 0.005
+
+
+def test_errors_of_blends_grow_with_what_the_profile_leaves():
+    p = np.r_[ALONE, 220.4, 220.4 + 1.1 * FWHM]
+    ghosts = np.ravel(p[:, None] + [-1.4 * FWHM, 1.4 * FWHM])  # of each line, on either side
+    sigma = []
+    for share in (0.0, 0.06):
+        height = np.r_[np.full(6, 9000.0), 9000.0, 6000.0, np.full(len(ghosts), share * 9000.0)]
+        lamp = fitted(painted(np.append(p, ghosts), height, noise=1.0), p)
+        sigma.append(lamp.sigma[6:])
+    assert np.all(sigma[0] < 0.008)
+    assert np.all(sigma[1] > 1.5 * sigma[0])
+
+
 def test_skew_lines_do_not_move():
     """Positions are what `centroid` makes of lines that stand alone, skew or not."""
     spectrum = painted(ALONE, np.full(6, 5000.0), coma=0.25)
@@ -125,8 +148,15 @@ def test_lines_that_are_not_there_get_no_light():
 
 def test_lines_at_one_place_say_that_they_cannot_be_told_apart():
     p = np.concatenate([ALONE, [220.0, 220.3]])
-    lamp = fitted(painted(p, np.full(8, 2000.0)), p, shift=0.0)
-    assert np.all(lamp.blend[6:] > 0.1)
+    away, blend = [], []
+    for seed in range(12):
+        start = p.copy()
+        start[6:] += np.random.default_rng(seed).normal(0, 0.1, 2)
+        lamp = fitted(painted(p, np.full(8, 2000.0), seed=seed), start, shift=0.0)
+        away.append((lamp.p - p)[6:])
+        blend.append(lamp.blend[6:])
+    assert np.median(blend) > 0.1
+    assert np.sqrt(np.mean(np.square(away) / np.square(blend))) < 1.5
 
 
 def test_lines_on_bad_pixels_are_not_measured():

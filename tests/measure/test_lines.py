@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from arc_cases import misled, paint, random_lamp, simulated, sine_arc, true_column
+from arc_cases import misled, paint, random_lamp, simulated, sine_arc, true_column, true_wavelength
+from astropy import units as u
 from astropy.io import fits
 
 from specwcs.errors import InputError
@@ -117,7 +119,7 @@ def test_errors_are_calibrated_to_the_scatter(sines):
     assert np.sqrt(np.mean(error**2)) < 0.06
 
 
-def test_an_unlisted_blend_is_rejected_as_a_line(sines):
+def test_a_line_blended_with_one_that_is_not_listed_is_right_or_not_used(sines):
     arc, found, catalog, height = sines
     table = measure_lines(*arc.frame, arc.traces, found, catalog, arc.instrument)
     used = np.unique(table["wavelength"][table["used"]].value)
@@ -129,8 +131,27 @@ def test_an_unlisted_blend_is_rejected_as_a_line(sines):
     found = identify(spectra, arc.traces, misled(arc.instrument, 3), catalog)
     table = measure_lines(*frame, arc.traces, found, catalog, arc.instrument)
     rows = table[table["wavelength"].value == middle]
-    assert not rows["used"].any()
-    assert all("px from" in reason or "blend" in reason for reason in rows["reason"])
+    wrong = np.abs(rows["p"].value - true_column(middle)) > 0.02  # both together: by 0.45 px
+    assert not (wrong & rows["used"]).any()
+    assert all("px from" in reason or "blend" in reason for reason in rows["reason"][~rows["used"]])
+
+
+@pytest.mark.parametrize(("step", "share"), [(1.8, 0.06), (2.5, 0.1), (-2.2, 0.06)])
+def test_a_line_pulled_by_one_that_no_one_sees_says_so(sines, step, share):
+    """Fainter than what would show beside it, px away; its light makes the line skew."""
+    arc, _, catalog, height = sines
+    column = true_column(catalog.wavelength)
+    inside = (column > 300) & (column < 900)
+    gap = np.min(np.abs(column - column[:, None]) + 1e3 * np.eye(len(column)), axis=1)
+    k = np.flatnonzero(inside)[np.argmax((height * (gap > 12))[inside])]
+    hidden = true_wavelength(column[k] + step)
+    frame = paint(np.r_[catalog.wavelength, hidden], np.r_[height, share * height[k]], seed=3)
+    case = SimpleNamespace(frame=frame, traces=arc.traces)
+    _, table = measured(case, catalog, misled(arc.instrument, 3))
+    mine = table[table["wavelength"] == catalog.wavelength[k] * u.AA]
+    error = np.mean(mine["p"].value - column[k])
+    assert abs(error) > 0.03
+    assert not mine["used"].any() or abs(error) < 2 * np.median(mine["sigma"].value)
 
 
 def test_saturated_lines_are_dropped_and_say_so(sines):
