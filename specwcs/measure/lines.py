@@ -28,9 +28,10 @@ _RELATIVE, _NEAR = 0.03, 2.0
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
 # wider or narrower than the other lines.
 _SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
-# FWHM by which a line is off for each unit of skewness, or of its width, that its known neighbours
-# do not make: what a faint one at some 0.6 FWHM does. How many lines tell what is usual.
-_PER_SKEW, _PER_WIDTH, _FEWEST = 1.7, 1.2, 5
+# FWHM by which a line is off for each unit of skewness that its known neighbours do not make: what
+# a faint one does at some 0.6 FWHM. How many lines tell what is usual, and the error, px, that
+# is too large with it.
+_PER_SKEW, _FEWEST, _UNSURE = 1.7, 5, 0.15
 # A line is measured in a slit if this part of its positions is good.
 _PRESENT = 0.5
 # px; a line so far from where the identification puts it is another.
@@ -178,11 +179,10 @@ class _SlitLines:
         ):
             self.reason[fault & (self.reason == "")] = reason
         self._reject_partial()
-        # Neighbours that nobody sees pull a line, and make it skew, or wider.
-        skew = _PER_SKEW * self._excess(found.skew - choice.skew)
-        width = _PER_WIDTH * np.maximum(self._excess(relative), 0.0)
-        self.blend = np.sqrt(choice.blend**2 + fwhm**2 * (skew**2 + width**2))
-        for i in np.flatnonzero(self.blend > _OPEN):
+        # Neighbours that nobody sees pull a line, and make it skew.
+        unseen = _PER_SKEW * fwhm * self._excess(found.skew - choice.skew)
+        self.blend = np.hypot(choice.blend, unseen)
+        for i in np.flatnonzero(self.blend > _UNSURE):
             self.reject(i, "skew: a blend")
         self.height = _typical(np.where(self.used, found.height, np.nan))
 
@@ -203,7 +203,7 @@ class _SlitLines:
             return np.zeros(len(median))
         odd = median - np.median(median[lines])
         usual = _MAD * np.median(np.abs(odd[lines]))
-        return np.sign(odd) * np.sqrt(np.maximum(odd**2 - error**2 - usual**2, 0.0))
+        return np.sqrt(np.maximum(odd**2 - error**2 - usual**2, 0.0))
 
     def _reject_partial(self):
         """Drop the lines that are good at too few places, for their commonest fault."""

@@ -22,7 +22,7 @@ _ROUNDS = 3
 _KNOWN = 0.3
 # How far a line may be from its column however well that is known, px; in the first round, and
 # a line that the catalogue lacks, FWHM.
-_LEAST, _FIRST, _ANYWHERE = 0.02, 0.1, 0.15
+_LEAST, _FIRST, _ANYWHERE = 0.04, 0.1, 0.15
 # A line that the catalogue lacks shows in this part of the slits; lines so near, FWHM, are one.
 _COMMON, _SAME = 0.4, 0.6
 # A position whose error is larger than this, FWHM, says nothing; no error is smaller, px.
