@@ -25,13 +25,15 @@ NOT_LISTED = "not in the catalogue"
 # of the line's brightness, within this distance, FWHM.
 _OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.08
 _RELATIVE, _NEAR = 0.03, 2.0
+# A line that the catalogue lacks makes another useless, so near, if it has this part of its height.
+_RIVAL = 0.3
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor
 # wider or narrower than the other lines.
 _SNR, _GOOD, _SKEW, _WIDTH = 6.0, 0.7, 0.25, (0.7, 1.3)
 # FWHM by which a line is off for each unit of skewness that its known neighbours do not make: what
 # a faint one does at some 0.6 FWHM. How many lines tell what is usual, and the error, px, that
 # is too large with it.
-_PER_SKEW, _FEWEST, _UNSURE = 1.7, 5, 0.15
+_PER_SKEW, _FEWEST, _UNSURE = 1.7, 5, 0.3
 # A line is measured in a slit if this part of its positions is good.
 _PRESENT = 0.5
 # px; a line so far from where the identification puts it is another.
@@ -124,7 +126,7 @@ class _Choice:
         blend = np.hypot(lamp.blend, _PULL_ERROR * lamp.pull)[listed]
         # A line without a peak of its own has no pull either.
         own = (np.abs(lamp.pull) < _FAR * fwhm) & (lamp.width > _WIDTH[0] / 2)
-        pulled = ~own[listed] | ~(blend < _OPEN)
+        pulled = ~own[listed] | ~(blend < _OPEN) | _beside_unlisted(lines, fwhm)[listed]
         for i in np.flatnonzero(pulled):
             reason[i] = _blend(listed[i], lines, fwhm)
         reason[lamp.height[listed] == 0] = "no line seen"
@@ -139,6 +141,16 @@ class _Choice:
         self.p, self.wavelength = p[measured] + self.pull, wavelength[measured]
         self.skew, self.width = lamp.skew[use], lamp.width[use]
         self.dropped = p[~measured], wavelength[~measured], reason[~measured]
+
+
+def _beside_unlisted(lines, fwhm):
+    """Whether lines are beside one that the catalogue lacks, and hardly brighter than it.
+
+    Where that one is, is known by nothing else: both together may be off.
+    """
+    lamp, other = lines.lamp, lines.line < 0
+    near = np.abs(lamp.p[:, None] - lamp.p[other]) < _NEAR * fwhm
+    return np.any(near & (lamp.height[other] > _RIVAL * lamp.height[:, None]), axis=1)
 
 
 def _blend(i, lines, fwhm):
@@ -182,7 +194,7 @@ class _SlitLines:
         # Neighbours that nobody sees pull a line, and make it skew.
         unseen = _PER_SKEW * fwhm * self._excess(found.skew - choice.skew)
         self.blend = np.hypot(choice.blend, unseen)
-        for i in np.flatnonzero(self.blend > _UNSURE):
+        for i in np.flatnonzero(unseen > _UNSURE):
             self.reject(i, "skew: a blend")
         self.height = _typical(np.where(self.used, found.height, np.nan))
 

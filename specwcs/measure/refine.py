@@ -29,7 +29,7 @@ _COMMON, _SAME = 0.4, 0.6
 _USELESS, _FLOOR = 0.15, 0.01
 # Faint lines are this percentile; at equal height they pull a line by this part of the width,
 # if they are within this distance, FWHM, of it on both sides together.
-_FAINT, _PULL, _PULLED = 20, 0.06, 1.6
+_FAINT, _PULL, _PULLED = 20, 0.15, 1.6
 # A peak is a line's if it is nearer than so many standard deviations and this, FWHM. A slit
 # takes part with so many lines, and this part of its brightest.
 _SIGMAS, _OFF = 3.0, 0.25

@@ -65,8 +65,9 @@ def test_a_longslit_is_calibrated_where_it_is_on_the_frame(direction, fill, shif
     cal = _run(obs)
     assert cal.good() == ["1"]
     errors = cases.wavelength_errors(obs, cal)["1"]
-    assert cases.rms({"1": errors}) < 0.08
-    assert np.mean(np.isfinite(errors)) > 0.8
+    assert cases.rms({"1": errors}) < 0.03
+    # In the blue quarter of BU every line is a blend, and none is used.
+    assert np.mean(np.isfinite(errors)) > 0.7
     edges = cases.edge_errors(obs, cal, band=cal.slits["1"].known)["1"]
     assert np.abs(edges).max(initial=0.0) < 0.3
 

@@ -73,7 +73,7 @@ def test_kast_science_wavelengths_are_those_of_another_reduction(kast):
         row = np.array(table["TRACE_SPAT"], float)
     ours, _ = cal.geometry(next(iter(cal.mask))).world(np.arange(len(row), dtype=float), row)
     between_lines = (theirs > 3650) & (theirs < 5460)
-    assert np.max(np.abs(ours - theirs)[between_lines]) < 0.5
+    assert np.max(np.abs(ours - theirs)[between_lines]) < 0.3
 
 
 def test_kast_science_spectrum_is_that_of_another_reduction(kast):
