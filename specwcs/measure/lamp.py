@@ -23,12 +23,13 @@ __all__ = ["Profile", "SlitLamp", "fit_lamp", "fit_profile"]
 # By how much the true profile may differ from the model, relative to the brightest light near;
 # where light that is not explained is looked for.
 _MISMATCH, _BESIDE = 0.01, 0.03
+# What that difference may be as measured, how many columns are needed for it beyond what is fitted,
+# and the median of chi-square of one degree of freedom.
+_MISMATCHES, _FREE, _USUAL = (0.001, 0.05), 10, 0.455
 # The same of far wings, within so many FWHM.
 _WING, _FAR = 0.015, 5.0
 # Percentile of the light that is no less than the background.
 _LOWEST = 5
-# What it may be, and how many columns are needed to tell; the median of chi-square.
-_MISMATCHES, _FREE, _USUAL = (0.001, 0.05), 10, 0.455
 # Where light is so many times as far off as is usual at lines, it counts half.
 _STRANGE = 3.0
 # A line is there, or unexplained light is a line, above so many standard deviations.

@@ -203,19 +203,22 @@ class _SlitLines:
         """Which measurements are used, shape (n_t, n_lines)."""
         return self.reason == ""
 
-    def _excess(self, shape):
-        """By how much lines differ from their model, beyond the error and what is usual."""
-        used, median, error = self.used, *np.zeros((2, shape.shape[1]))
+    def _excess(self, odd):
+        """By how much lines are skew beyond the error and what is usual; shape (n_lines,).
+
+        `odd` is by how much they are more skew than their model, shape (n_t, n_lines).
+        """
+        used, median, error = self.used, *np.zeros((2, odd.shape[1]))
         lines = np.flatnonzero(used.any(axis=0))
         for i in lines:
-            mine = shape[used[:, i], i]
+            mine = odd[used[:, i], i]
             median[i] = np.median(mine)
             error[i] = _MAD * np.median(np.abs(mine - median[i])) / np.sqrt(len(mine))
         if len(lines) < _FEWEST:
             return np.zeros(len(median))
-        odd = median - np.median(median[lines])
-        usual = _MAD * np.median(np.abs(odd[lines]))
-        return np.sqrt(np.maximum(odd**2 - error**2 - usual**2, 0.0))
+        off = median - np.median(median[lines])
+        usual = _MAD * np.median(np.abs(off[lines]))
+        return np.sqrt(np.maximum(off**2 - error**2 - usual**2, 0.0))
 
     def _reject_partial(self):
         """Drop the lines that are good at too few places, for their commonest fault."""
