@@ -24,6 +24,7 @@ from specwcs.extraction.optimal import ObjectPixels
 from specwcs.extraction.pixels import PhotonNoise, SlitPixels
 from specwcs.extraction.sky import fit_sky
 from specwcs.simulate import example, lamp, wrong
+from specwcs.threads import each
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "extraction"))
 from sky_cases import STAR, expected, night, pixels_of
@@ -142,26 +143,38 @@ def speed(repeat):
     noise = PhotonNoise.of(science)
     reduced = reduce_frame(cal, science)
     rows, columns = np.indices(science.shape, dtype=float)
+    slits = []
+    for slit_id, slit in reduced.slits.items():
+        pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, science, noise)
+        places = pixels.strip.middle(np.linspace(5200, 8800, 1500))
+        slits.append((pixels, slit.objects[0], near_objects(pixels, slit.objects), places))
+
+    def sky_of(slit):
+        pixels, _, taken, _ = slit
+        return fit_sky(pixels, taken)
+
+    def spectrum_of(slit):
+        (pixels, item, taken, places), sky = slit
+        return ObjectPixels(pixels, item, sky, np.zeros_like(taken)).optimal(places)
+
     marks = []
     for _ in range(repeat):
-        start = time.perf_counter()
+        marks.append([time.perf_counter()])
         map_coordinates(science.data, [rows + 0.3, columns + 0.3], order=3)
-        marks.append([time.perf_counter() - start, 0.0, 0.0])
-        for slit_id, slit in reduced.slits.items():
-            pixels = SlitPixels(cal.geometry(slit_id), cal.instrument, science, noise)
-            taken = near_objects(pixels, slit.objects)
-            places = pixels.strip.middle(np.linspace(5200, 8800, 1500))
-            start = time.perf_counter()
-            sky = fit_sky(pixels, taken)
-            middle = time.perf_counter()
-            ObjectPixels(pixels, slit.objects[0], sky, np.zeros_like(taken)).optimal(places)
-            marks[-1][1] += middle - start
-            marks[-1][2] += time.perf_counter() - middle
-    unit, skies, spectra = np.median(marks, axis=0)
-    number = len(reduced.slits)
-    print(f"sky of {number} slits, 2048 × 1024 px, to the yardstick on all pixels "
-          f"{skies / unit:6.2f}")  # fmt: skip
-    print(f"optimal extraction, ms a slit       {1e3 * spectra / number:6.1f}")
+        marks[-1].append(time.perf_counter())
+        for every in (map, each):  # one thread; as many as `reduce_frame` has
+            skies = list(every(sky_of, slits))
+            marks[-1].append(time.perf_counter())
+            list(every(spectrum_of, list(zip(slits, skies, strict=True))))
+            marks[-1].append(time.perf_counter())
+    unit, *seconds = np.median(np.diff(marks, axis=1), axis=0)
+    skies, spectra = np.reshape(seconds, (2, 2)).T
+    print(f"\n{len(slits)} slits on 2048 × 1024 px{'one thread':>26}  all cores")
+    for name, (one, all_cores) in (
+        ("sky of all, to the yardstick on the frame", skies / unit),
+        ("optimal extraction, ms a slit", 1e3 * spectra / len(slits)),
+    ):
+        print(f"  {name:42} {one:8.2f} {all_cores:10.2f}")
 
 
 def large():

@@ -29,6 +29,7 @@ _FIRST, _SECOND = (  # derivatives of the powers at the start of each part
 )
 # The straight line that does in a part: its start and its slope.
 _LINES = (_START**_POWER - _SECOND / 16, _FIRST + _SECOND / 2)
+_FEW = 8  # intervals a point: with more points straight lines are made for all parts
 _SMOOTH = 1e-4  # weight of the second differences, relative to a point an interval
 _SAMPLES = (np.arange(4)[:, None] - 1.5) / 4  # of a width, that stand for all of it
 _REACH = 12  # coefficients: those farther apart are not correlated
@@ -142,7 +143,7 @@ class BSplineFit:
 
     def _finer_pays(self, power, level, variance):
         """Where the knots of a level fit so much better than what there is, for each interval."""
-        less, more = (self._power - power).T.copy(), (self._power + power).T
+        less, more = (self._power - power).T.copy(), (self._power + power).T.copy()
         squares = np.zeros((7, self.n))
         for k in range(4):
             squares[k : k + 4] += less[k] * more
@@ -165,7 +166,8 @@ class BSplineFit:
         )
         if failed:
             raise LinAlgError("the points do not determine the spline")
-        own = np.lib.stride_tricks.sliding_window_view(coefficients, 4)
+        n = len(coefficients) - 3
+        own = np.stack([coefficients[k : k + n] for k in range(4)], axis=1)
         return product(own, _powers(2**level)).reshape(self.n, 4)
 
     def _equations(self, level):
@@ -194,7 +196,7 @@ class BSplineFit:
 
     def _line(self, part, place):
         """Value, and slope a short part, of places in short parts."""
-        if part.size < self.n:  # so few are looked at one by one
+        if part.size < self.n // _FEW:  # these are looked at one by one
             interval, own = np.divmod(part, _PARTS)
             power = self._power.take(interval, axis=0)
             value, slope = (
@@ -264,11 +266,15 @@ class BSplineFit:
         place = (x + width * samples - self.low) / (self.spacing * 2**level)
         np.clip(place, 0, number, out=place)
         interval = np.minimum(place, number - 1).astype(np.intp)
-        parts = np.einsum("ij,jsm->ism", _BASIS, np.power(place - interval, _POWER[:, None]))
-        first = interval[0]
+        place -= interval
+        square = place * place
+        powers = np.stack([np.ones_like(place), place, square, place * square])
+        parts = np.tensordot(_BASIS, powers, 1)
+        first, columns = interval[0], np.arange(len(x))
         basis = np.zeros((_REACH, len(x)))
-        ahead = np.arange(len(parts))[:, None, None] + interval - first
-        np.add.at(basis, (ahead, np.arange(len(x))), parts / len(samples))
+        for sample, ahead in enumerate(interval - first):
+            for k in range(4):
+                basis[ahead + k, columns] += parts[k, sample] / len(samples)
         sizes = [factor.shape[1] + 3 + _REACH for factor in self._factors.values()]
         starts = dict(zip(self._factors, np.cumsum([0, *sizes]), strict=False))
         factors = np.zeros((4, sum(sizes)))

@@ -150,6 +150,7 @@ class ObjectPixels:
             return
         spline, expected = BSplineFit(self.offset, _KNOTS), self.profile
         knots = ((self.offset - self.offset.min()) / _KNOTS).astype(np.intp)
+        enough = _TOLD * np.bincount(knots.ravel())
         for changing in (False, self.snr > _CHANGING):
             self._reject()
             flux = np.maximum(_smooth(self._weighted(self.good & ~self.cosmics)), 0.0)
@@ -162,7 +163,7 @@ class ObjectPixels:
                 slope = (ratio - shape) * np.sign(u) * _over(1.0, np.abs(u))
                 shape += u * _fitted(spline, slope, weight * u**2)
             # Where another object is, or the frame has no good pixel, a spline is anything.
-            told = np.bincount(knots.ravel(), used.ravel()) > _TOLD * np.bincount(knots.ravel())
+            told = np.bincount(knots.ravel(), used.ravel()) > enough
             shape = np.where(told[knots], shape, expected)
             self.profile = self._normalised(shape * self._window)
 
@@ -323,15 +324,16 @@ class Bins:
             share /= size
             shares[:, m] = share.ravel()
             bins[:, m] = np.clip(first + m, 0, self.n + 1).ravel()
-        self._bins, self._shares = bins.ravel(), shares
+        pointers = np.arange(0, bins.size + 1, parts, dtype=np.int32)
+        shape = (self.n + 2, u.size)
+        self._matrix = sparse.csc_array((shares.ravel(), bins.ravel(), pointers), shape=shape)
+        self._shares = shares
 
     def _sums(self, shares, planes):
         """Sum planes of pixels into bins, by some shares; shape (planes, n)."""
-        pointers = np.arange(0, self._bins.size + 1, shares.shape[1], dtype=np.int32)
-        shape = (len(shares), self.n + 2)
-        matrix = sparse.csr_array((shares.ravel(), self._bins, pointers), shape=shape)
+        self._matrix.data = shares.reshape(-1)
         stacked = np.stack([plane.ravel() for plane in planes], axis=1)
-        return (matrix.T @ stacked)[1:-1].T
+        return (self._matrix @ stacked)[1:-1].T
 
     def sum(self, *planes):
         """Sum planes of pixels into bins, by the shares of these; shape (planes, n)."""

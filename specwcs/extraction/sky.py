@@ -160,14 +160,14 @@ class _Fit:
         self._where = np.flatnonzero(sky)
         self.data, self.noise = pixels.data.take(self._where), pixels.noise.take(self._where)
         self._place = 2 * pixels.t.take(self._where) - 1
-        inner = pixels.u[pixels.inside]
+        inner = pixels.u.take(np.flatnonzero(pixels.inside))
         ends = (inner.min(), inner.max())
         self.spline = BSplineFit(pixels.u.take(self._where), _FINEST, _LEVELS, ends)
         columns = np.arange(sky.shape[1])
         self._column = np.broadcast_to(columns, sky.shape)[sky]
         self._some = np.s_[:: max(1, self.data.size // _SAMPLE)]
         noise = self.noise[self._some]
-        self.floor, self.per_count = float(np.median(noise.floor)), float(np.median(noise.slope))
+        self.floor, self.per_count = _median(noise.floor), _median(np.ravel(noise.slope))
         # The cells that the slit function is found on are runs of pixels; empty ones are not there.
         edges = np.linspace(0, len(columns), _CELLS + 1).astype(int)[:-1]
         edges = np.arange(0, sky.size, len(columns))[:, None] + edges
@@ -236,12 +236,15 @@ class _Fit:
 
     def _far_off(self, rough):
         """Find the pixels that are far off the spline."""
-        far = []
+        far, limit = [], self.scatter * _CLIP**2
         for part in self._blocks():
-            miss, _, error = self._off(rough, part)
-            np.square(miss, out=miss)
-            error *= self.scatter * _CLIP**2
-            far.append(part.start + np.flatnonzero(miss > error))
+            miss = self.spline(part)
+            miss *= self.shape[part]
+            miss -= self.data[part]
+            # No pixel's variance is less than without light: the others need no closer look.
+            near = np.flatnonzero(np.square(miss, out=miss) > limit * self.noise.floor[part])
+            miss, _, error = self._off(rough, near + part.start)
+            far.append(part.start + near[miss**2 > limit * error])
         return np.concatenate(far)
 
     def _reject(self, knots, rough):
@@ -355,36 +358,33 @@ class _Fit:
     def result(self):
         """Return the sky."""
         pixels, spline, used = self.pixels, self.spline, self.used
-        self.model, self.slope = np.zeros((2, *self.sky.shape))
-        level, slope = spline.line()
-        level *= self.shape
-        self.model[self.sky], self.slope[self.sky] = level, slope
+        self._evaluate()
+        level = self.model.take(self._where)
         variance = self.noise(level)
         sizes = np.bincount(self._column, variance, self.sky.shape[1])
-        sizes /= np.maximum(self.sky.sum(axis=0), 1)
+        sizes /= np.maximum(np.bincount(self._column, minlength=len(sizes)), 1)
         # What a bin takes of tilted lines lies all over a column: fine knots err unlike there.
         sizes *= spline.variance_factor(pixels.strip.columns, 1.0)
         level -= self.data
         square = np.square(level, out=level)
         square /= variance
         chi2 = float(np.mean(square[used])) if pixels.known_noise else np.nan
-        self._elsewhere()
         hit = self._plane(self._grown(~used, 1.0))
         self._follow_ends(hit)
         return Sky(self.model, self.slope, sizes, self._plane(used), hit, chi2)
 
-    def _elsewhere(self):
-        """Evaluate the model in the rest of the slit: under the objects, and at the ends."""
+    def _evaluate(self):
+        """Evaluate the model in all of the slit: under the objects and at the ends as well."""
         pixels = self.pixels
-        rest = pixels.inside & ~self.sky
-        level, self.slope[rest] = self.spline.line_at(pixels.u[rest])
-        column = np.broadcast_to(np.arange(rest.shape[1]), rest.shape)[rest]
+        self.model, self.slope = self.spline.line_at(pixels.u)
         # Beyond the sky that is seen, beside an object at an end of the slit, it is as at the last.
-        place = np.clip(2 * pixels.t[rest] - 1, self._place.min(), self._place.max())
-        shape = np.ones(level.shape)
+        place = np.clip(2 * pixels.t - 1, self._place.min(), self._place.max())
+        shape = np.ones(place.shape)
         for powers in self._shapes:
-            shape = _shaped(shape, powers.take(column, axis=1), place)
-        self.model[rest] = level * shape
+            shape = _shaped(shape, powers[:, None], place)
+        shape *= pixels.inside
+        self.model *= shape
+        self.slope *= pixels.inside
 
     def _follow_ends(self, hit):
         """Let the model fall off as the light does at both ends of the slit, and past them.
@@ -424,9 +424,9 @@ def _end(pixels):
 
 def _shaped(shape, powers, place):
     """Refine a slit function by a polynomial of the place along the slit, from the first power."""
-    change = 0.0
-    for power in reversed(powers):
-        change = change + power
+    change = powers[-1] * place
+    for power in powers[-2::-1]:
+        change += power
         change *= place
     change += 1.0
     change *= shape
