@@ -281,10 +281,13 @@ def ideal(case, cal):
         mine = slit == key
         x[mine], y[mine] = obs.pixel(key, t[mine], wavelength[mine])
         p, q = direction.canonical_pixel(x[mine], y[mine], cal.instrument.shape)
-        # The places share the light of the slit.
-        step = max(np.median(np.diff(np.unique(np.round(q, 0)))), 1.0)
+        # The places of a line share the light of the slit.
+        apart = [np.diff(np.sort(q[wavelength[mine] == w])) for w in np.unique(wavelength[mine])]
+        apart = np.concatenate(apart)
+        number = max(round(np.median(apart)), 1) if len(apart) else 1
         for n, row, column in zip(np.flatnonzero(mine), q, p, strict=True):
-            rows = slice(max(round(row - step / 2), 0), round(row + step / 2) + 1)
+            first = max(round(row - (number - 1) / 2), 0)
+            rows = slice(first, first + number)
             columns = slice(max(round(column) - REACH, 0), round(column) + REACH + 1)
             sigma[n] = np.maximum(np.sum(told[rows, columns]), 1e-300) ** -0.5
     noise = np.random.default_rng(case.seed).normal(0.0, sigma)

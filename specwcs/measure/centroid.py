@@ -61,7 +61,7 @@ class Centroids:
     good: np.ndarray
 
 
-def centroid(image, variance, good, q, p, *, slope=0.0, half_height=0, fwhm):
+def centroid(image, variance, good, q, p, *, slope=0.0, rows=1, fwhm):
     """Measure the position of one line in each of n windows.
 
     The window is a block of rows around `q`; row by row it is centred on the line
@@ -77,8 +77,8 @@ def centroid(image, variance, good, q, p, *, slope=0.0, half_height=0, fwhm):
         First guess of the column, within about one FWHM.
     slope : array_like, shape (n,), optional
         dp/dq of the line.
-    half_height : int, optional
-        The window has ``2 half_height + 1`` rows.
+    rows : int, optional
+        Of the window.
     fwhm : float
         Width of the lines, px.
 
@@ -91,7 +91,8 @@ def centroid(image, variance, good, q, p, *, slope=0.0, half_height=0, fwhm):
     sigma = sigma_from_fwhm(fwhm)
     ny, nx = image.shape
     with np.errstate(invalid="ignore"):
-        rows = np.rint(q)[:, None, None] + np.arange(-half_height, half_height + 1)[:, None]
+        first = np.rint(q - 0.5 * (rows - 1))
+        rows = first[:, None, None] + np.arange(rows)[:, None]
         middle = p[:, None, None] + slope[:, None, None] * (rows - q[:, None, None])
         reach = int(np.ceil(_REACH * sigma + _LONGEST_STEP * fwhm)) + 1
         columns = np.rint(middle) + np.arange(-reach, reach + 1)

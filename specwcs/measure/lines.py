@@ -290,9 +290,10 @@ def _near_saturated(saturated, track, p, fwhm):
         return hit
     ny, nx = saturated.shape
     reach = int(np.ceil(0.5 * fwhm))
-    for row in range(-track.half_height, track.half_height + 1):
+    first = np.rint(track.q - 0.5 * (track.rows - 1))
+    for row in range(track.rows):
         for column in range(-reach, reach + 1):
-            j = np.clip(np.rint(track.q + row), 0, ny - 1).astype(int)
+            j = np.clip(first + row, 0, ny - 1).astype(int)
             i = np.clip(np.rint(p + column), 0, nx - 1).astype(int)
             hit |= saturated[j, i]
     return hit

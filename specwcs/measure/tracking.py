@@ -10,8 +10,9 @@ from specwcs.measure.centroid import Centroids, centroid
 __all__ = ["Track", "follow", "positions"]
 
 # Rows between two measurements along a slit, and the fewest of them; what stays clear of the
-# slit's ends, rows.
-_SPACING, _FEWEST, _MARGIN = 9.0, 5, 2.5
+# slit's ends, rows, and the most of a short slit. Where lines are tilted, that is more by so much
+# of their width times the tilt: light that an end cuts is missing on one side of them.
+_SPACING, _FEWEST, _MARGIN, _SHORT, _CUT = 9.0, 5, 2.5, 0.3, 0.5
 # Degrees of the lines' shift in the column and along the slit.
 _DEGREE_P, _DEGREE_T = 1, 3
 _CLIP = 4.0
@@ -33,41 +34,44 @@ class Track:
     centroids : Centroids
     shift : ndarray
         Smooth part of how the line moves along the slit, px: 0 at t = 0.5.
-    half_height : int
-        A measurement takes ``2 half_height + 1`` rows.
+    rows : int
+        That a measurement takes.
     """
 
     t: np.ndarray
     q: np.ndarray
     centroids: Centroids
     shift: np.ndarray
-    half_height: int
+    rows: int
 
 
-def positions(top, bottom, rows):
-    """Choose where along a slit to measure: t, shape (n_t,), t = 0.5 among them.
+def positions(top, bottom, last, cut=0.0):
+    """Choose where along a slit to measure, so that all of its light is used, and once.
 
     Parameters
     ----------
     top, bottom : float
         Rows of the slit's ends t = 0 and t = 1.
-    rows : int
-        Of the frame; the part of the slit that is off it is left out.
+    last : int
+        Row of the frame; the part of the slit that is beyond it, or below 0, is left out.
+    cut : float, optional
+        Rows at the ends in which a tilted slit is cut.
 
     Returns
     -------
     t : ndarray
-    half_height : int
-        Half of the rows that each measurement may take, so that they do not overlap.
+        Of the middles; t = 0.5 is among them.
+    rows : int
+        That each measurement takes.
     """
     height = top - bottom
-    count = max(int(height / _SPACING), _FEWEST) | 1
-    edge = min((height / count / 2 + _MARGIN) / height, 0.3)
-    t = np.linspace(edge, 1 - edge, count)
-    spacing = height * (t[1] - t[0])
-    half_height = max(int((spacing - 1) / 2), 0)
-    q = top - t * height
-    return t[(q > half_height) & (q < rows - 1 - half_height)], half_height
+    margin = min(_MARGIN + cut, _SHORT * height)
+    inner = height - 2 * margin
+    count = min(max(int(height / _SPACING), _FEWEST) | 1, int(max(inner - 1, 0)) | 1)
+    rows = max(int(inner / count), 1)
+    t = (margin + inner * (np.arange(count) + 0.5) / count) / height
+    half, q = (rows - 1) / 2, top - t * height
+    return t[(q > half) & (q < last - half)], rows
 
 
 def follow(frame, traces, name, p, tilt, fwhm):
@@ -93,17 +97,18 @@ def follow(frame, traces, name, p, tilt, fwhm):
         None where the slit has no row on the frame.
     """
     ends = [float(np.median(traces.q(name, t, p))) for t in (0.0, 1.0)]
-    t, half_height = positions(*ends, frame[0].shape[0])
+    lean = abs((tilt(0.0) - tilt(1.0)) / (ends[0] - ends[1]))
+    t, rows = positions(*ends, frame[0].shape[0] - 1, _CUT * lean * fwhm)
     if not len(t):
         return None
-    shift = _lead(frame, traces, name, p, t, tilt, half_height, fwhm)
+    shift = _lead(frame, traces, name, p, t, tilt, rows, fwhm)
     for _ in range(_ROUNDS):
         at, slope, q = _predict(traces, name, p, t, shift)
-        found = _measure(frame, q, at, slope, half_height, fwhm)
+        found = _measure(frame, q, at, slope, rows, fwhm)
         before, shift = shift, _smooth_shift(found, p, t, shift)
         if np.max(np.abs(shift - before), initial=0.0) < _STEADY:
             break
-    return Track(t, q, found, shift, half_height)
+    return Track(t, q, found, shift, rows)
 
 
 def _predict(traces, name, p, t, shift):
@@ -115,14 +120,12 @@ def _predict(traces, name, p, t, shift):
     return at, np.gradient(at, axis=0) / np.gradient(q, axis=0), q
 
 
-def _measure(frame, q, at, slope, half_height, fwhm):
-    flat = centroid(
-        *frame, q.ravel(), at.ravel(), slope=slope.ravel(), half_height=half_height, fwhm=fwhm
-    )
+def _measure(frame, q, at, slope, rows, fwhm):
+    flat = centroid(*frame, q.ravel(), at.ravel(), slope=slope.ravel(), rows=rows, fwhm=fwhm)
     return Centroids(*(getattr(flat, name).reshape(q.shape) for name in flat.__dataclass_fields__))
 
 
-def _lead(frame, traces, name, p, t, tilt, half_height, fwhm):
+def _lead(frame, traces, name, p, t, tilt, rows, fwhm):
     """Follow all lines together, step by step: shift, shape (n_t, n_lines).
 
     Every step starts from the tilt of the mask and the shift of the step before, with its
@@ -138,7 +141,7 @@ def _lead(frame, traces, name, p, t, tilt, half_height, fwhm):
             at = p + nominal[k] + guess
             q = traces.q(name, t[k], at)
             slope = _nominal_slope(traces, name, p, t, nominal, k, trend * side)
-            found = _measure(frame, q[None], at[None], slope[None], half_height, fwhm)
+            found = _measure(frame, q[None], at[None], slope[None], rows, fwhm)
             leaders = (found.snr[0] > _LEADER) & np.isfinite(found.p[0])
             miss = float(np.median((found.p[0] - at)[leaders])) if leaders.any() else 0.0
             if k != middle:

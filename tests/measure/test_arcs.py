@@ -34,7 +34,7 @@ def test_position_is_unbiased_at_every_phase(shape, slope):
         image = 1e4 * profile(shape, columns - line) + 300 + 5.0 * columns
         found = centroid(
             image, image, np.ones(image.shape, bool), [q0], [p0 + 0.2],
-            slope=[slope], half_height=3, fwhm=3.0,
+            slope=[slope], rows=7, fwhm=3.0,
         )  # fmt: skip
         assert found.p[0] == pytest.approx(p0, abs=0.004)
         assert abs(found.skew[0]) < 0.02
@@ -60,7 +60,7 @@ def test_a_row_with_a_bad_pixel_in_the_line_is_left_out():
     image = 1e4 * profile("gaussian", columns - 15.3)
     good = np.ones(image.shape, bool)
     image[2, 16], good[2, 16] = 9e5, False
-    found = centroid(image, image + 1, good, [2.0], [15.0], half_height=2, fwhm=3.0)
+    found = centroid(image, image + 1, good, [2.0], [15.0], rows=5, fwhm=3.0)
     assert found.p[0] == pytest.approx(15.3, abs=0.003)
     assert found.good[0] == pytest.approx(0.8, abs=0.01)
 
@@ -76,7 +76,7 @@ def test_where_the_window_is_cut_off_a_line_of_another_width_is_not_pulled(wider
         missing = good & (columns != 9)
         for frame, usable, where in ((near, good, p0), (dead, missing, p0 + 10)):
             found = centroid(
-                frame, frame, usable, [2.0], [where + 0.2], half_height=2, fwhm=3.0
+                frame, frame, usable, [2.0], [where + 0.2], rows=5, fwhm=3.0
             )  # fmt: skip
             assert found.p[0] == pytest.approx(where, abs=0.004)
 

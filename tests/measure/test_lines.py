@@ -13,6 +13,7 @@ from astropy.io import fits
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.measure import arc_spectra, identify, measure_lines, traces_from_mask
+from specwcs.measure.tracking import positions
 from specwcs.simulate import lamp, wrong
 
 
@@ -55,6 +56,41 @@ def test_lines_of_a_mask_are_where_the_ray_trace_puts_them(mos):
         mine = table[(table["slit"] == name) & table["used"]]
         assert len(np.unique(mine["t"])) >= 3
         assert len(np.unique(mine["wavelength"])) >= 12
+
+
+@pytest.mark.parametrize("height", [6.0, 9.0, 13.0, 20.0, 27.5, 60.0, 500.0])
+@pytest.mark.parametrize("cut", [0.0, 1.0])
+def test_all_rows_but_those_at_the_ends_are_measured_once(height, cut):
+    t, rows = positions(height + 7.3, 7.3, 9999, cut)
+    assert 0.5 in t
+    np.testing.assert_allclose(t, 1 - t[::-1], atol=1e-12)
+    assert len(t) == 1 or np.all(np.diff(t) * height > rows - 1e-6)
+    margin = min(2.5 + cut, 0.3 * height)
+    assert t[0] * height - rows / 2 >= margin - 1e-9
+    assert rows * len(t) > 0.6 * (height - 2 * margin)
+
+
+def test_positions_off_the_frame_are_left_out():
+    t, rows = positions(90.0, -30.0, 59)
+    q = 90.0 - 120.0 * t
+    assert np.all((q - (rows - 1) / 2 >= 0) & (q + (rows - 1) / 2 <= 59))
+    assert len(t) >= 5
+
+
+def test_tilted_slits_are_not_pulled_where_their_ends_are_cut():
+    quiet = {"missing": 0.0, "unknown": 0, "cosmic_rays": 0}
+    case = simulated(lamp(), shape=(400, 1200), n_slits=13, psf=3.5, arc=quiet)
+    _, table = measured(case, lamp(), wrong(case.instrument))
+    table = table[table["used"]]
+    table["error"] = errors(case, table)
+    tilted = [key for key, slit in case.traces.mask.items()
+              if np.ptp(slit.curve(np.array([0.0, 1.0])), axis=1).min() > 0.2]  # fmt: skip
+    assert len(tilted) == 2
+    for key in tilted:
+        mine = table[table["slit"] == key]
+        for end in (mine["t"].min(), mine["t"].max()):
+            error = mine["error"][np.abs(mine["t"] - end) < 0.02]
+            assert abs(np.median(error)) < 0.01
 
 
 def test_every_line_is_used_or_has_a_reason(mos):
