@@ -272,8 +272,6 @@ def _with_local(system, usable, doubt, rough):
     A line whose wavelength is wrong, or that hides another, errs alike in all slits: its
     error has a part in the fit as well, but none in the model.
     """
-    own_errors, shared = system.points.apart()
-    system = system.with_points(own_errors)
     points, what, n = system.points, system.what, int(system.terms.sum())
     slits = tuple(np.unique(points.slit[usable]).tolist())
     rough = {key: np.zeros(size) for key, size in rough.items() if key in slits}
@@ -282,12 +280,15 @@ def _with_local(system, usable, doubt, rough):
     group = points.groups()
     member = (group[:, None] == np.arange(group.max() + 1)).astype(float)
     kinds = [*terms, *([member] if points.lines else [])]
-    expected = [*(np.zeros(k.shape[1]) for k in terms), *([shared] if points.lines else [])]
+    none = [np.zeros(k.shape[1]) for k in terms]
     usual = [*np.zeros(len(terms)), *([_LINE] if points.lines else [])]
     while True:
+        own_errors, shared = points.apart()
+        system = system.with_points(own_errors)
+        expected = [*none, shared] if points.lines else none
         spread, each = deviations(
             system.design[usable], [columns[usable] for columns in kinds], points.values[usable],
-            points.sigma[usable], system.prior.rows(system.terms), expected, usual,
+            own_errors.sigma[usable], system.prior.rows(system.terms), expected, usual,
         )  # fmt: skip
         fit = system.fit(usable, kinds, each)
         values, errors = np.split(fit.parameters[n:], [own])
@@ -304,9 +305,10 @@ def _with_local(system, usable, doubt, rough):
         far = _far_slits(values[: 2 * len(slits)], len(slits))
         if points.lines and far.sum() <= _ASIDE * len(slits):
             out |= usable & np.isin(points.slit, np.array(slits)[far])
-        if not out.any():
+        part = points.of_slit if out.any() else points.told_of_slit(fit)
+        if not out.any() and part == points.of_slit:
             break
-        usable = usable & ~out
+        usable, points = usable & ~out, replace(points, of_slit=part)
     values, nicks = np.split(values, [2 * len(slits)])
     tables = np.split(nicks, np.cumsum([len(table) for table in rough.values()])[:-1])
     local = LocalTerms(slits, values.reshape(2, -1).T, dict(zip(rough, tables, strict=False)))

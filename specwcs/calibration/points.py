@@ -11,6 +11,9 @@ __all__ = ["Points"]
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
 _NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
+_PARTS = (0.2, 0.3, 0.4)  # that `of_slit` may be; single blends err by more than most do
+_TELLING = 20  # blends of single slits that tell of it
+_USUAL = 0.455  # median of the square of a standard normal deviate
 _OWN = 0.01  # of its error, at least, a point has for itself
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
@@ -90,8 +93,7 @@ class Points:
         """Return labels of the points that err alike: of a line, or of an edge of a slit."""
         if self.lines:
             return np.unique(self.u, return_inverse=True)[1]
-        slit = np.unique(self.slit, return_inverse=True)[1]
-        return np.unique(2 * slit + (self.t > 0.5), return_inverse=True)[1]
+        return np.unique(2 * self._slits() + (self.t > 0.5), return_inverse=True)[1]
 
     def apart(self):
         """Return the points with the errors that each has for itself, and what groups share.
@@ -107,13 +109,41 @@ class Points:
         total = np.bincount(group[known], self.shared[known] ** 2, group.max() + 1)
         count = np.bincount(group[known], minlength=group.max() + 1)
         own = np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2)
-        slits, slit = np.unique(self.slit, return_inverse=True)
-        part = self.of_slit if len(slits) > 1 else 0.0
+        slit = self._slits()
+        part = self.of_slit if slit.any() else 0.0
         # The places of a line in one slit err alike: they count as if they did not.
-        places = np.unique(group * len(slits) + slit, return_inverse=True)[1]
+        places = np.unique(np.stack([group, slit]), axis=1, return_inverse=True)[1]
         own = np.sqrt(own + np.bincount(places)[places] * (part * self.shared) ** 2)
         common = np.sqrt((1 - part**2) * total / np.maximum(count, 1))
         return replace(self, sigma=own, shared=np.zeros(len(own))), common
+
+    def told_of_slit(self, fit):
+        """Return `of_slit`, or as much less as the residuals of single slits' lines say.
+
+        Parameters
+        ----------
+        fit : Fit
+            To these points as `apart` returns them; what lines share has no part in its residuals.
+        """
+        used = fit.used
+        _, places = np.unique(
+            np.stack([self.groups(), self._slits()])[:, used], axis=1, return_inverse=True
+        )
+        number = np.bincount(places)
+        miss, shared = (np.bincount(places, v[used]) / number for v in (fit.residuals, self.shared))
+        own = np.bincount(places, (self.sigma**2 - self.shared**2)[used]) / number**2
+        blends = shared**2 > own
+        if not self.lines or blends.sum() < _TELLING:
+            return self.of_slit
+        for part in _PARTS:
+            square = miss**2 / (own + (part * shared) ** 2)
+            if part < self.of_slit and np.median(square[blends]) < _USUAL:
+                return part
+        return self.of_slit
+
+    def _slits(self):
+        """Return labels of the slits."""
+        return np.unique(self.slit, return_inverse=True)[1]
 
     def some(self, usable):
         """Return the indices of usable points, no more than are enough to choose degrees by."""
@@ -122,7 +152,7 @@ class Points:
 
     def families(self):
         """Return labels of the points that may err together: of a slit, and of a line."""
-        slit = np.unique(self.slit, return_inverse=True)[1]
+        slit = self._slits()
         return [slit, np.unique(self.u, return_inverse=True)[1]] if self.lines else [slit]
 
     def partitions(self):

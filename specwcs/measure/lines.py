@@ -46,6 +46,8 @@ _LINE_FLOOR = 0.02
 _SIGMAS = 5.0
 # px; no position is better.
 _FLOOR = 0.003
+# Error of the distance of a point from the middle between two others, in that of each.
+_BEND = np.sqrt(1.5)
 
 
 def measure_lines(
@@ -104,9 +106,10 @@ def measure_lines(
     if not slits:
         return _table()
     _reject_lines(slits, identification)
-    floor = _floor(slits)
+    scatter = _floor(slit.residuals() for slit in slits)
     for slit in slits:
-        slit.reject_points(floor)
+        slit.reject_points(scatter)
+    floor = _floor(slit.bends() for slit in slits)
     return vstack([slit.table(floor) for slit in slits])
 
 
@@ -244,12 +247,25 @@ class _SlitLines:
                          for i in range(used.shape[1])])  # fmt: skip
         return (self.straight - line)[used], self.track.centroids.sigma[used]
 
-    def reject_points(self, floor):
+    def bends(self):
+        """Distances of the points from the line through both their neighbours, and their errors.
+
+        As if of one point. What varies slowly along the slit has no part in them.
+        """
+        used = self.used
+        three = used[:-2] & used[1:-1] & used[2:]
+        (p0, p, p1), (v0, v, v1) = (
+            (a[:-2], a[1:-1], a[2:]) for a in (self.straight, self.track.centroids.sigma**2)
+        )
+        bend, variance = (p - 0.5 * (p0 + p1)), v + 0.25 * (v0 + v1)
+        return bend[three] / _BEND, np.sqrt(variance[three]) / _BEND
+
+    def reject_points(self, scatter):
         """Drop the points that are off their own line."""
         used = self.used
         residual, sigma = np.zeros(used.shape), np.ones(used.shape)
         residual[used], sigma[used] = self.residuals()
-        off = used & (np.abs(residual) > _SIGMAS * np.hypot(sigma, floor))
+        off = used & (np.abs(residual) > _SIGMAS * np.hypot(sigma, scatter))
         self.reason[off] = "off its own line"
 
     def table(self, floor):
@@ -346,9 +362,12 @@ def _columns(solution, slit, p, wavelength):
     return p + miss / solution.dispersion(slit, p)
 
 
-def _floor(slits):
-    """Scatter of the points beyond their photon errors, px: the same for all."""
-    residual, sigma = (np.concatenate(a) for a in zip(*(s.residuals() for s in slits), strict=True))
+def _floor(deviations):
+    """Scatter of points beyond their photon errors, px: the same for all slits.
+
+    `deviations` are those of the points of each slit, and their photon errors.
+    """
+    residual, sigma = (np.concatenate(a) for a in zip(*deviations, strict=True))
     if len(residual) < 10:
         return _FLOOR
     low, high = 0.0, 1.0

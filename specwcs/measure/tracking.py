@@ -14,7 +14,7 @@ __all__ = ["Track", "follow", "positions"]
 # of their width times the tilt: light that an end cuts is missing on one side of them.
 _SPACING, _FEWEST, _MARGIN, _SHORT, _CUT = 9.0, 5, 2.5, 0.3, 0.5
 # Degrees of the lines' shift in the column and along the slit.
-_DEGREE_P, _DEGREE_T = 1, 3
+_DEGREE_P, _DEGREE_T = 2, 3
 _CLIP = 4.0
 # Measurements at most, and the change of the shift, px, after which the last one does.
 _ROUNDS, _STEADY = 3, 0.05
@@ -171,7 +171,7 @@ def _smooth_shift(found, p, t, shift):
     s = 2 * t - 1
     degree_t = min(_DEGREE_T, len(t) - 1)
     basis_t = chebyshev.chebvander(s, degree_t) - chebyshev.chebvander(np.zeros(1), degree_t)
-    degree_p = _DEGREE_P if np.sum(weight.any(axis=0)) > 3 else 0
+    degree_p = min(_DEGREE_P, np.sum(weight.any(axis=0)) // 4)
     basis_p = chebyshev.chebvander(x, degree_p)
     terms = np.einsum("tj,pk->tpjk", basis_t[:, 1:], basis_p).reshape(len(t), len(p), -1)
     # Each line has its own position at t = 0.5.

@@ -1,8 +1,12 @@
 """What groups of points deviate by."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 from specwcs.calibration.local import deviations
+from specwcs.calibration.points import Points
 
 
 def test_a_group_that_is_far_off_does_not_make_the_others_uncertain():
@@ -60,3 +64,23 @@ def test_too_few_groups_tell_nothing():
         [np.full(3, 0.1)],
     )  # fmt: skip
     assert own.tolist() == [0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(("part", "told"), [(0.0, 0.2), (0.1, 0.2), (0.25, 0.3), (0.6, 0.5)])
+def test_how_much_of_a_blend_is_a_slits_own_is_told_by_residuals(part, told):
+    rng = np.random.default_rng(5)
+    line, slit, place = (a.ravel() for a in np.indices((40, 6, 5)))
+    own, shared = 0.005, np.where(line % 2, 0.0, 0.05)
+    points = Points(
+        place, slit, line.astype(float), np.zeros(line.size), np.hypot(own, shared),
+        np.array(list("abcdef"))[slit], place / 4, shared, lines=True,
+    )  # fmt: skip
+    single = rng.normal(0, 1, (40, 6))[line, slit]
+    residuals = part * shared * single + rng.normal(0, own, line.size)
+    used = rng.uniform(size=line.size) > 0.1
+    fit = SimpleNamespace(residuals=residuals, used=used)
+    assert points.told_of_slit(fit) == told
+    # A few blends do not tell; nor do lines that share nothing.
+    few = points.take(line < 5)
+    fit = SimpleNamespace(residuals=residuals[line < 5], used=used[line < 5])
+    assert few.told_of_slit(fit) == 0.5

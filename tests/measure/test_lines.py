@@ -131,6 +131,13 @@ def test_lines_of_a_curved_long_slit_are_followed(direction):
     # Lines 13 Å wide blend on this frame: what is left of it is the scatter.
     assert 1.48 * np.median(np.abs(error)) < 0.06
     assert abs(np.median(error)) < 0.02
+    # What a line bends by is no error of its points.
+    own, pulls = np.sqrt(used["sigma"].value ** 2 - used["shared"].value ** 2), []
+    for wavelength in np.unique(used["wavelength"]):
+        mine = used["wavelength"] == wavelength
+        t, e = used["t"][mine], error[mine]
+        pulls.append((e - np.polyval(np.polyfit(t, e, 3), t)) / own[mine])
+    assert 0.75 < 1.48 * np.median(np.abs(np.concatenate(pulls))) < 1.25
 
 
 # -- what is dropped -------------------------------------------------------------
