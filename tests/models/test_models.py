@@ -36,6 +36,23 @@ def test_field_polynomial_is_the_sum_of_its_terms():
     assert float(model(x, y, u)) == pytest.approx(total, rel=1e-13)
 
 
+def test_domains_are_minus_one_to_one_if_none_are_given():
+    model = FieldPolynomial(1, 1, 1)
+    assert (model.domain, model.x_domain, model.y_domain) == ((-1, 1),) * 3
+
+
+@pytest.mark.parametrize("domain", [(10, 31), (9, 30)])
+@pytest.mark.parametrize("name", ["domain", "x_domain", "y_domain"])
+def test_polynomials_over_other_domains_do_not_add_up(name, domain):
+    domains = dict.fromkeys(("domain", "x_domain", "y_domain"), (10, 30))
+    one = FieldPolynomial(1, 2, 1, **domains)
+    other = FieldPolynomial(2, 1, 1, **domains | {name: domain})
+    for first, second in ((one, other), (other, one)):
+        with pytest.raises(InputError, match="Must be those of the other term"):
+            first.plus(second)
+    assert one.plus(one).degrees == one.degrees
+
+
 def test_local_gives_the_polynomial_at_a_place():
     *_, ids, _ = cases.field_models("LR")
     local = ids.local(100.0, 900.0)

@@ -39,6 +39,33 @@ def test_offset_and_stretch_move_the_ends(terms):
             assert y1 - y0 == pytest.approx(shift, abs=1e-9)
 
 
+def test_tables_are_linear_between_their_nodes_and_constant_beyond():
+    values, t = np.array([1.0, -2.0, 4.0, 0.5]), np.array([-0.3, 0.0, 1 / 6, 0.5, 0.8, 1.0, 1.7])
+    expected = [1.0, 1.0, -0.5, 1.0, 2.6, 0.5, 0.5]
+    np.testing.assert_allclose(slit_module.table_at(values, t), expected, atol=1e-12)
+    design = slit_module.hats(t, 4)
+    np.testing.assert_allclose(design @ values, expected, atol=1e-12)
+    np.testing.assert_allclose(design.sum(axis=1), 1.0)
+    assert slit_module.table_at(np.array([0.7]), 0.2) == 0.7
+
+
+@pytest.mark.parametrize("direction", [Direction.LR, Direction.UB])
+def test_traces_that_bend_far_more_than_they_are_apart_are_inverted(direction):
+    """What a few traces interpolate is no more than a start there."""
+    curve = np.array([[0.0, 0.0], [30.0, 25.0], [60.0, -40.0], [-15.0, 12.0]])
+    along, across = np.array([500.0, 30.0]), np.array([300.0, -60.0, 4.0])
+    curve, along = np.pad(curve, ((0, 0), (0, 1))), np.pad(along, (0, 1))
+    shape = TraceShape(direction, along, across, curve, (-500.0, 500.0))
+    d, t = (a.ravel() for a in np.meshgrid(np.linspace(-450, 450, 40), np.linspace(0, 1, 21)))
+    found = shape.trace_from_pixel(*shape.pixel_from_trace(d, t))
+    assert (
+        np.abs(np.diff(shape.pixel_from_trace(d, 0.5)[1 if direction is Direction.LR else 0])).max()
+        > 1
+    )
+    np.testing.assert_allclose(found[0], d, atol=1e-7)
+    np.testing.assert_allclose(found[1], t, atol=1e-9)
+
+
 def _steps(direction):
     g = cases.geometry(direction)
     to_trace = DetectorToTrace.from_shape(g.trace)
