@@ -42,6 +42,7 @@ _EDGE_SEEN, _EDGE_POINTS = 0.05, 4
 _EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
 _SIGMAS = 3.0  # a slit that is off the field is so by as many
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
+_AGREE = 2  # good slits for each that contradicts them, at most: the layout may be wrong
 _BOXES = ("box", "polygon")
 
 
@@ -164,6 +165,8 @@ def assemble(instrument, mask, fits, *, medium, faults, provenance, dropped=None
     else:
         statuses = _with_ranges(_statuses(mask, residuals, faults), mask, fits, residuals)
         statuses = _far_off(statuses, fits)
+        if fits["ids"].changes is not None:  # a hand sees which slit is which
+            statuses = _too_few_agree(statuses, mask)
         statuses = _open_edges(statuses, instrument, mask, fits, residuals, dropped)
         # Where single lines may be others, slits are known no farther than errors allow.
         by_hand = fits["ids"].changes is None
@@ -226,7 +229,27 @@ def _far_off(statuses, fits):
             if statuses[key].ok and known:
                 reason = f"it is {worst:.1f} px off the field of the others {where} the dispersion"
                 statuses[key] = replace(statuses[key], flag="inconsistent", reason=reason)
+        for key, table in local.roughness.items():
+            size = np.sqrt(np.mean(table**2))
+            if statuses[key].ok and size > FAR:  # no slit is cut so badly
+                reason = f"its lines are {size:.1f} px (rms) off the shape that the mask gives it"
+                statuses[key] = replace(statuses[key], flag="inconsistent", reason=reason)
     return statuses
+
+
+def _too_few_agree(statuses, mask):
+    """Flag all slits where too few agree to tell that the mask is not another, or mirrored."""
+    science = [statuses[key] for key, slit in mask.items() if not slit.reference]
+    good, odd = sum(s.ok for s in science), sum(s.flag == "inconsistent" for s in science)
+    if good > _AGREE * odd:
+        return statuses
+    reason = (
+        f"{odd} of {len(science)} slits contradict it and the others: the mask may be another, "
+        "or mirrored"
+    )
+    uncertain = {key: replace(s, flag="uncertain", reason=reason)
+                 for key, s in statuses.items() if s.ok}  # fmt: skip
+    return statuses | uncertain
 
 
 def _open_edges(statuses, instrument, mask, fits, residuals, dropped):

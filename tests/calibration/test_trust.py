@@ -1,17 +1,21 @@
 """What a calibration claims to know, it knows: errors, ranges, and slits that are set aside."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import calibration_cases as cases
 import numpy as np
 import pytest
 
 from specwcs.calibration import solve, tuning
+from specwcs.calibration.bundle import SlitStatus
 from specwcs.calibration.confirm import lines_that_confirm
 from specwcs.calibration.known import KNOWN, _around, longest_known
 from specwcs.calibration.likely_fit import _evident_factor, _System
+from specwcs.calibration.local import LocalTerms
 from specwcs.calibration.points import Points
 from specwcs.calibration.smoothness import DISPERSION, Smoothness
+from specwcs.calibration.solve import _far_off, _too_few_agree
 from specwcs.fitting.groups import changes_without
 from specwcs.inputs import LineCatalog
 from specwcs.models import OpticalModel
@@ -386,3 +390,31 @@ def test_a_small_gap_ends_no_stretch_that_is_known():
     for nowhere in (doubts + 2.0, doubts + np.where(wavelength < 5, 9.0, 0.0)):
         low, high = longest_known(wavelength, nowhere)
         assert low == high
+
+
+@pytest.mark.parametrize(("odd", "good", "kept"), [(1, 2, 0), (1, 3, 3), (2, 4, 0), (0, 1, 1)])
+def test_where_too_few_slits_agree_none_is_called_good(odd, good, kept):
+    """The layout may be another: three slits, of which the middle one is tilted, and mirrored."""
+    flags = ["inconsistent"] * odd + ["ok"] * good
+    mask = {str(k): SimpleNamespace(reference=False) for k in range(len(flags))}
+    mask["hole"] = SimpleNamespace(reference=True)
+    statuses = {key: SlitStatus(flag) for key, flag in zip(mask, [*flags, "ok"], strict=True)}
+    found = _too_few_agree(statuses, mask)
+    assert sum(found[key].ok for key in mask if key != "hole") == kept
+    if not kept:
+        assert "mirrored" in found[str(odd)].reason
+        assert found[str(odd)].flag == "uncertain"
+
+
+@pytest.mark.parametrize(("size", "flag"), [(0.2, "ok"), (3.0, "inconsistent")])
+def test_a_slit_that_is_rough_by_pixels_is_another(size, flag):
+    table = size * np.sin(np.arange(20.0))
+    rough = LocalTerms(("a",), np.zeros((1, 2)), {"a": table})
+    plain = LocalTerms(("a",), np.zeros((1, 2)))
+    fits = {
+        name: SimpleNamespace(local=local, covariance={name: 1e-6 * np.eye(3 + local.size)})
+        for name, local in (("ids", rough), ("crv", plain))
+    }
+    status = _far_off({"a": SlitStatus("ok")}, fits)["a"]
+    assert status.flag == flag
+    assert ("px (rms) off the shape" in status.reason) == (flag != "ok")
