@@ -37,7 +37,10 @@ def test_facts(specwcs, command, observed, tmp_path):
     facts = json.loads(out)
     assert facts["status"] == status == 3
     assert facts["calibration"] == str(tmp_path / "night.asdf")
-    assert facts["failed"] == {"03": "dark: no light on the flat"}
+    failed = facts["failed"]
+    assert failed.pop("03") == "dark: no light on the flat"
+    # The calibration of these files is off by a pixel in places, which the night may find out.
+    assert all(reason.startswith("uncertain: the night tells") for reason in failed.values())
     for row in facts["moved"]:
         assert abs(row["along"]) < 0.5
         assert abs(row["across"]) < 0.5
