@@ -169,8 +169,11 @@ def test_lines_are_marked_named_and_fitted(lines, obs):
     x, y = hand.screen([(added["x"].value, added["y"].value)])[0]
     hand.page.mouse.click(x, y)
     hand.settle()
-    choices = hand.page.get_by_label("The selected line is").locator("option").all_inner_texts()
-    other = next(text for text in choices if not text.startswith(f"{wavelength:.2f}"))
+    options = hand.page.get_by_label("The selected line is").locator("option")
+    options.nth(1).wait_for(state="attached")
+    other = next(
+        text for text in options.all_inner_texts() if not text.startswith(f"{wavelength:.2f}")
+    )
     hand.choose("The selected line is", other)
     used = session.progress.markers[np.asarray(session.progress.markers["used"])]
     last = used[-1]
