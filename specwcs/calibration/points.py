@@ -109,10 +109,9 @@ class Points:
         total = np.bincount(group[known], self.shared[known] ** 2, group.max() + 1)
         count = np.bincount(group[known], minlength=group.max() + 1)
         own = np.maximum(self.sigma**2 - self.shared**2, (_OWN * self.sigma) ** 2)
-        slit = self._slits()
-        part = self.of_slit if slit.any() else 0.0
+        part = self.of_slit if self._slits().any() else 0.0
         # The places of a line in one slit err alike: they count as if they did not.
-        places = np.unique(np.stack([group, slit]), axis=1, return_inverse=True)[1]
+        places = self._single()
         own = np.sqrt(own + np.bincount(places)[places] * (part * self.shared) ** 2)
         common = np.sqrt((1 - part**2) * total / np.maximum(count, 1))
         return replace(self, sigma=own, shared=np.zeros(len(own))), common
@@ -126,9 +125,7 @@ class Points:
             To these points as `apart` returns them; what lines share has no part in its residuals.
         """
         used = fit.used
-        _, places = np.unique(
-            np.stack([self.groups(), self._slits()])[:, used], axis=1, return_inverse=True
-        )
+        places = np.unique(self._single()[used], return_inverse=True)[1]
         number = np.bincount(places)
         miss, shared = (np.bincount(places, v[used]) / number for v in (fit.residuals, self.shared))
         own = np.bincount(places, (self.sigma**2 - self.shared**2)[used]) / number**2
@@ -144,6 +141,11 @@ class Points:
     def _slits(self):
         """Return labels of the slits."""
         return np.unique(self.slit, return_inverse=True)[1]
+
+    def _single(self):
+        """Return labels of the places of one line, or edge, in one slit."""
+        slit = self._slits()
+        return np.unique(self.groups() * (slit.max() + 1) + slit, return_inverse=True)[1]
 
     def some(self, usable):
         """Return the indices of usable points, no more than are enough to choose degrees by."""

@@ -58,10 +58,6 @@ def test_traces_that_bend_far_more_than_they_are_apart_are_inverted(direction):
     shape = TraceShape(direction, along, across, curve, (-500.0, 500.0))
     d, t = (a.ravel() for a in np.meshgrid(np.linspace(-450, 450, 40), np.linspace(0, 1, 21)))
     found = shape.trace_from_pixel(*shape.pixel_from_trace(d, t))
-    assert (
-        np.abs(np.diff(shape.pixel_from_trace(d, 0.5)[1 if direction is Direction.LR else 0])).max()
-        > 1
-    )
     np.testing.assert_allclose(found[0], d, atol=1e-7)
     np.testing.assert_allclose(found[1], t, atol=1e-9)
 
