@@ -379,13 +379,16 @@ def summary(outcomes):
     done = [o for o in outcomes if not o.failure]
     usable = sum(o.usable for o in outcomes)
     silent = sum(len({key for key, *_ in o.silent}) for o in outcomes)
-    bright = [o for o in done if o.traits["level"] > BRIGHT and o.good]
+    judged = [o for o in done if np.isfinite(o.wavelength_rms)]
+    bright = [o for o in judged if o.traits["level"] > BRIGHT and o.good]
     slits = sum(o.slits for o in outcomes)
     print(f"\n{len(outcomes)} cases, {len(outcomes) - len(done)} refused")
     print(f"slits: {slits}, with {USABLE} usable lines or more {usable}, of these calibrated "
           f"{sum(o.good for o in outcomes) / max(usable, 1):.1%}")  # fmt: skip
     print(f"silently wrong slits: {silent} in {sum(bool(o.silent) for o in outcomes)} cases")
-    for name, cases in (("all", done), ("bright arcs", bright)):
+    for name, cases in (("all", judged), ("bright arcs", bright)):
+        if not cases:
+            continue
         rms = np.array([o.wavelength_rms for o in cases])
         print(f"wavelength rms, {name}: median {np.nanmedian(rms):.3f}, "
               f"90 % {np.nanpercentile(rms, 90):.3f}, "
@@ -393,17 +396,18 @@ def summary(outcomes):
         ratio = rms / np.array([o.ideal_rms for o in cases])
         print(f"    relative to ideal measurements of the lines: median {np.nanmedian(ratio):.2f}, "
               f"90 % {np.nanpercentile(ratio, 90):.2f}")  # fmt: skip
-    edge = np.array([o.edge_rms for o in done])
-    bias = np.array([o.edge_bias for o in done])
-    print(f"edges rms: median {np.nanmedian(edge):.3f}, 90 % {np.nanpercentile(edge, 90):.3f}; "
-          f"bias {np.nanmean(bias):+.4f}, worst {np.nanmax(np.abs(bias)):.3f}")  # fmt: skip
-    weight = np.array([o.good for o in done], float)
-    cover = np.array([o.coverage for o in done])
-    known = np.isfinite(cover) & (weight > 0)
-    reach = np.array([o.known for o in done])
-    print(f"wavelengths known over {np.nanmean(reach):.0%} of the spectra, "
-          f"90 % of the cases over {np.nanpercentile(reach, 10):.0%}")  # fmt: skip
-    print(f"within 1 sigma: {np.average(cover[known], weights=weight[known]):.0%}")
+    if judged:
+        edge = np.array([o.edge_rms for o in judged])
+        bias = np.array([o.edge_bias for o in judged])
+        print(f"edges rms: median {np.nanmedian(edge):.3f}, 90 % {np.nanpercentile(edge, 90):.3f}; "
+              f"bias {np.nanmean(bias):+.4f}, worst {np.nanmax(np.abs(bias)):.3f}")  # fmt: skip
+        weight = np.array([o.good for o in judged], float)
+        cover = np.array([o.coverage for o in judged])
+        known = np.isfinite(cover) & (weight > 0)
+        reach = np.array([o.known for o in judged])
+        print(f"wavelengths known over {np.nanmean(reach):.0%} of the spectra, "
+              f"90 % of the cases over {np.nanpercentile(reach, 10):.0%}")  # fmt: skip
+        print(f"within 1 sigma: {np.average(cover[known], weights=weight[known]):.0%}")
     print(f"seconds: median {np.median([o.seconds for o in outcomes]):.1f}, "
           f"worst {max(o.seconds for o in outcomes):.1f}")  # fmt: skip
 

@@ -1,7 +1,8 @@
 """`Calibration`: models, errors, residuals and provenance, in one immutable value."""
 
+import warnings
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from astropy.nddata import CCDData
@@ -9,10 +10,11 @@ from astropy.table import QTable
 
 from specwcs import files, wcs
 from specwcs.conventions import without_units
-from specwcs.errors import InputError, check_type
+from specwcs.errors import InputError, SpecwcsWarning, check_type
 from specwcs.inputs import Instrument, Mask
 from specwcs.markers import Markers
 from specwcs.models import CurvatureModel, DispersionModel, OpticalModel, SlitGeometry
+from specwcs.threads import product
 
 from .known import trace_rows, wavelength_rows
 from .local import no_local_terms
@@ -20,6 +22,8 @@ from .predict import dispersion_at
 from .provenance import setup_of
 
 __all__ = ["Calibration", "SlitStatus"]
+
+_TOGETHER = 2**15  # points whose errors are made at a time: a rough slit has many parameters
 
 
 def no_markers():
@@ -169,8 +173,17 @@ class Calibration:
             had.
         FitError
             If no portable WCS is as exact as it must be.
+
+        Warns
+        -----
+        SpecwcsWarning
+            If the slit is flagged: its WCS is what the other slits predict.
         """
         slit = self.mask[self._known(slit_id)]
+        status = self.slits.get(slit_id)
+        if status and not status.ok:
+            text = f"slit {slit_id} is flagged, its WCS is what other slits predict: {status}"
+            warnings.warn(text, SpecwcsWarning, stacklevel=2)
         make = wcs.portable_slit_wcs if portable else wcs.slit_wcs
         geometry = self.geometry(slit_id, extrapolate=extrapolate)
         return make(geometry, slit, self.instrument.shape, to=to)
@@ -222,9 +235,10 @@ class Calibration:
         outside |= ~((wavelength >= low) & (wavelength <= high))
         shape = wavelength.shape
         wavelength, t = (np.where(outside, np.nan, v).ravel() for v in (wavelength, t))
-        slit = self.mask[self._known(slit_id)]
-        rows = wavelength_rows(self.opt, self.ids, self.local["ids"], slit, t, wavelength)
-        sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["ids"], rows))
+        rows_of = partial(
+            wavelength_rows, self.opt, self.ids, self.local["ids"], self.mask[slit_id]
+        )
+        sigma = _sigma(rows_of, self.covariance["ids"], t, wavelength)
         return (sigma / geometry.dispersion.slope(wavelength, t)).reshape(shape)
 
     def trace_uncertainty(self, slit_id, d, t):
@@ -250,9 +264,8 @@ class Calibration:
         """
         slit = self.mask[self._known(slit_id)]
         d, t = np.broadcast_arrays(*(np.asarray(v, float) for v in without_units(d=d, t=t)))
-        rows = trace_rows(self.opt, self.crv, self.local["crv"], slit, t.ravel(), d.ravel())
-        sigma = np.sqrt(np.einsum("np,pq,nq->n", rows, self.covariance["crv"], rows))
-        return sigma.reshape(d.shape)
+        rows_of = partial(trace_rows, self.opt, self.crv, self.local["crv"], slit)
+        return _sigma(rows_of, self.covariance["crv"], t.ravel(), d.ravel()).reshape(d.shape)
 
     def dispersion_at(self, markers):
         """Return the local dispersion at markers that have a wavelength, px per Angstrom.
@@ -316,6 +329,16 @@ class Calibration:
             f"slits ok, {self.medium} wavelengths, OPT {self.opt.degrees}, "
             f"CRV {self.crv.degrees}, IDS {self.ids.degrees}>"
         )
+
+
+def _sigma(rows_of, covariance, *places):
+    """Return the errors of a model's values, a part of the places at a time."""
+    sigma = np.empty(len(places[0]))
+    for first in range(0, len(sigma), _TOGETHER):
+        part = np.s_[first : first + _TOGETHER]
+        rows = rows_of(*(place[part] for place in places))
+        sigma[part] = np.sqrt(np.sum(product(rows, covariance) * rows, axis=1))
+    return sigma
 
 
 @lru_cache(maxsize=512)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from specwcs.measure.scatter import excess
 from specwcs.models.field import design_matrix, scale
 
 __all__ = ["Points"]
@@ -11,9 +12,8 @@ __all__ = ["Points"]
 _BLOCKS = 8  # a slit is divided so where there are too few slits to leave one out
 _FEW_SLITS = 4
 _NARROW = 0.01  # of an axis of the field: points that span no more of it do not tell of it
-_PARTS = (0.2, 0.3, 0.4)  # that `of_slit` may be; single blends err by more than most do
+_LEAST, _GRADES = 0.2, 10  # of `of_slit`: single blends err by more than most do
 _TELLING = 20  # blends of single slits that tell of it
-_USUAL = 0.455  # median of the square of a standard normal deviate
 _OWN = 0.01  # of its error, at least, a point has for itself
 _CHOICE_POINTS = 1500  # enough to choose degrees by; the fit takes all
 
@@ -132,11 +132,8 @@ class Points:
         blends = shared**2 > own
         if not self.lines or blends.sum() < _TELLING:
             return self.of_slit
-        for part in _PARTS:
-            square = miss**2 / (own + (part * shared) ** 2)
-            if part < self.of_slit and np.median(square[blends]) < _USUAL:
-                return part
-        return self.of_slit
+        told = excess(miss[blends] ** 2, own[blends], shared[blends] ** 2, (_LEAST, self.of_slit))
+        return min(self.of_slit, np.ceil(_GRADES * told) / _GRADES)
 
     def _slits(self):
         """Return labels of the slits."""

@@ -15,6 +15,7 @@ _LINES, _NODES = 6, (4, 128)  # lines that tell of it, and nodes of a slit
 _ROUNDS, _WEIGHINGS = 10, 5
 _FREEDOM = 4.0  # degrees of Student's distribution of the errors of points
 _NONE = 2e-3  # px, 1 sigma: a slit that is no rougher is smooth
+_LEAST = 1e-6  # of their errors: points that lie closer to the models were made by them
 _SHAPE = 0.3  # px rms: what is off by more is another shape than the model can have, not rough
 _WORTHWHILE = 0.94  # half of the lines must make what the others show less odd, to this share
 
@@ -85,7 +86,7 @@ def _values(design, residual, sigma):
     Weights for Student's distribution as of Lange, Little & Taylor (J. Am. Stat. Assoc. 84, 881,
     1989).
     """
-    scale = 1.4826 * np.median(np.abs(residual / sigma))
+    scale = max(1.4826 * np.median(np.abs(residual / sigma)), _LEAST)
     width, values = scale * np.median(sigma), np.zeros(design.shape[1])
     for _ in range(_WEIGHINGS):
         left = (residual - design @ values) / (scale * sigma)
@@ -100,4 +101,5 @@ def _values(design, residual, sigma):
         left = (residual - design @ values) / (scale * sigma)
         weight = (_FREEDOM + 1) / (_FREEDOM + left**2)
         scale *= np.sqrt(np.sum(weight * left**2) / max(len(left) - determined, 1.0))
+        scale = max(scale, _LEAST)
     return values, scale

@@ -17,15 +17,15 @@ from scipy.special import ndtr
 
 from specwcs.measure.centroid import centroid, sigma_from_fwhm
 from specwcs.measure.peaks import continuum, filled
+from specwcs.measure.scatter import excess
 
 __all__ = ["Profile", "SlitLamp", "fit_lamp", "fit_profile"]
 
 # By how much the true profile may differ from the model, relative to the brightest light near;
 # where light that is not explained is looked for.
 _MISMATCH, _BESIDE = 0.01, 0.03
-# What that difference may be as measured, how many columns are needed for it beyond what is fitted,
-# and the median of chi-square of one degree of freedom.
-_MISMATCHES, _FREE, _USUAL = (0.001, 0.05), 10, 0.455
+# What that difference may be as measured, how many columns are needed for it beyond what is fitted.
+_MISMATCHES, _FREE = (0.001, 0.05), 10
 # The same of far wings, within so many FWHM.
 _WING, _FAR = 0.015, 5.0
 # Percentile of the light that is no less than the background.
@@ -330,12 +330,7 @@ class _LampFit:
         if free < _FREE:
             return _MISMATCH
         square = (self.flux - self.background - self.model)[core] ** 2 * len(core) / free
-        low, high = _MISMATCHES
-        for _ in range(20):
-            middle = np.sqrt(low * high)
-            wide = np.median(square / (self.variance[core] + (middle * self.near[core]) ** 2))
-            low, high = (middle, high) if wide > _USUAL else (low, middle)
-        return middle
+        return excess(square, self.variance[core], self.near[core] ** 2, _MISMATCHES)
 
     def _near(self, reach):
         """Brightest light within some FWHM of each column, above the background."""

@@ -10,6 +10,7 @@ from astropy.table import QTable, vstack
 
 from specwcs.errors import InputError
 from specwcs.measure.scale import scale_along
+from specwcs.measure.scatter import excess
 from specwcs.measure.solution import LineTable, PeakTable, Solution
 from specwcs.measure.tracking import follow
 from specwcs.measure.verify import hold_out_lines
@@ -44,8 +45,10 @@ _USELESS = 0.25
 _LINE_FLOOR = 0.02
 # A point may be off its own line by so many standard deviations.
 _SIGMAS = 5.0
-# px; no position is better.
-_FLOOR = 0.003
+# px; no position is better. Points that tell how much worse they are.
+_FLOOR, _SOME = 0.003, 10
+# Standard deviation of a normal distribution, in the median of the distances from its middle.
+_MAD = 1.4826
 # Error of the distance of a point from the middle between two others, in that of each.
 _BEND = np.sqrt(1.5)
 
@@ -368,18 +371,9 @@ def _floor(deviations):
     `deviations` are those of the points of each slit, and their photon errors.
     """
     residual, sigma = (np.concatenate(a) for a in zip(*deviations, strict=True))
-    if len(residual) < 10:
+    if len(residual) < _SOME:
         return _FLOOR
-    low, high = 0.0, 1.0
-    for _ in range(30):
-        floor = 0.5 * (low + high)
-        wide = np.median(np.abs(residual) / np.hypot(sigma, floor)) > _MEDIAN
-        low, high = (floor, high) if wide else (low, floor)
-    return max(floor, _FLOOR)
-
-
-# Median of the absolute value of a standard normal deviate, and its inverse.
-_MEDIAN, _MAD = 0.6745, 1.4826
+    return excess(residual**2, sigma**2, 1.0, (_FLOOR, 1.0))
 
 
 def _table(**columns):

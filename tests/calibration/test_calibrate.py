@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from specwcs import FitError, InputError, LineCatalog, Mask, calibrate
+from specwcs.errors import SpecwcsWarning
 from specwcs.simulate import Observation, example, lamp, longslit, wrong
 
 
@@ -82,6 +83,8 @@ def test_faulty_slits_are_flagged_and_the_rest_untouched():
     assert (cal.opt.x_flipped, cal.opt.y_flipped) == (False, False)
     assert cal.slits[dark].flag == "no light"
     assert "of the others' light" in cal.slits[dark].reason
+    with pytest.warns(SpecwcsWarning, match=f"slit {dark} is flagged, .*: no light"):
+        cal.wcs(dark)
     assert cal.slits[arcless].flag == "no lines"
     # Of the first slit one end is off the frame: it is calibrated by the other.
     assert set(cal.good()) == set(obs.mask) - {dark, arcless}

@@ -135,3 +135,8 @@ def test_few_lines_or_places_tell_nothing():
 def test_another_shape_than_the_model_has_is_no_roughness():
     slit, t, line, left, sigma = _points(True)
     assert rough_slits(slit, t, line, left + 4.0 * (t - 0.5) ** 2, sigma) == {}
+
+
+def test_points_that_lie_on_the_models_are_smooth():
+    slit, t, line, left, sigma = _points(False)
+    assert rough_slits(slit, t, line, np.zeros(len(left)), sigma) == {}

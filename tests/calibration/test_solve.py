@@ -60,6 +60,19 @@ def test_uncertainties_take_units(mos):
             call(key, 700 * u.nm, 0.5)
 
 
+def test_the_uncertainty_of_a_whole_frame_is_that_of_its_parts(mos):
+    _, _, cal = mos
+    key = cal.good()[0]
+    y, x = np.indices(cal.instrument.shape)
+    sigma = cal.wavelength_uncertainty(key, x, y)
+    known = np.isfinite(sigma)
+    assert sigma.shape == x.shape
+    assert known.any()
+    some = np.flatnonzero(known)[::97]
+    alone = cal.wavelength_uncertainty(key, x.flat[some], y.flat[some])
+    np.testing.assert_allclose(sigma.flat[some], alone, rtol=1e-9)
+
+
 def test_residual_table_holds_every_marker(mos):
     _, markers, cal = mos
     table = cal.residuals
