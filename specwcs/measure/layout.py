@@ -40,6 +40,9 @@ VOTE_SIGMA = 2.5
 MATCH_SIGMA = 1.3
 """Blur of the slope in which single edges are found, px."""
 
+SHOWN_SIGMA = 1.7
+"""The same with the blur of images, about."""
+
 FLOOR = 0.05
 """Quantile of the light across the slits that is what is beside them."""
 
@@ -401,6 +404,7 @@ def _judged(field, flip_v, mask, edges, peaks, profile, nominal):
     q = field(edges.u, edges.v, 0.0)
     scale = (q.max() - q.min()) / np.ptp(edges.v)
     free = ~_abutting(edges, scale)
+    q = np.where(free, _shown(q, edges.sign), q)
     edge, peak = _match(q, edges.sign, free, peaks, TOLERANCES[-1])
     # The seam of two slits may show as a dip, or not at all: it counts neither way.
     seam = np.any(np.abs(peaks.q[:, np.newaxis] - q[~free]) <= TOLERANCES[-1], axis=1)
@@ -421,6 +425,25 @@ def _abutting(edges, scale):
     near = np.abs(place[:, np.newaxis] - place) < 2.0
     other = edges.sign[:, np.newaxis] != edges.sign
     return np.any(near & other, axis=1)
+
+
+def _shown(q, sign):
+    """Rows at which edges show as peaks: those nearer than the blur push each other apart.
+
+    Of two opposite steps, 2 h apart in units of the blur, the slope of the light is highest where
+    ``y tanh(y h) = h``, y from the middle between them.
+    """
+    order = np.argsort(q)
+    low, high = order[:-1], order[1:]
+    half = np.maximum(q[high] - q[low], 1e-3) / (2 * SHOWN_SIGMA)
+    y = np.cbrt(half**3 + 1)
+    for _ in range(4):
+        y = 0.5 * (y + half / np.tanh(y * half))
+    push = np.where(sign[low] != sign[high], SHOWN_SIGMA * (y - half), 0.0)
+    shown = q.copy()
+    shown[low] -= push
+    shown[high] += push
+    return shown
 
 
 def _match(q, sign, free, peaks, tolerance):

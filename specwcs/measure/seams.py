@@ -24,7 +24,8 @@ STEP = 0.25
 """Step of the distances that are tried, px."""
 
 STEPS = (0.12, 0.05, 0.02, 0.02, 0.02)
-"""Steps in px from which slope and bend of chi squared are taken, as the best is refined."""
+"""Steps from which slope and bend of chi squared are taken, as the best is refined: px of the place
+and the opening of a seam, and half of it of the logarithm of its blur."""
 
 WINDOW = 4.0
 """Half width of the light that is fitted, in standard deviations of the blur, and 1 px."""
@@ -45,8 +46,12 @@ LEAST_BLUR = 0.1
 GAP_ERROR = 0.05
 """How well the gap is known before, px: slits are cut so."""
 
-BLURRED_GAP = 0.05
-"""What an error of the blur makes of a gap, px."""
+BLUR_ERROR = 0.05
+"""How well the blur of a seam is known before, in units of it: what blurs a dip may make it
+deeper, too, and images have wings."""
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+"""Of place, opening and blur."""
 
 SCATTERED = 0.05
 """How well the light between slits is known, in units of that in them: a step that moves and a
@@ -160,13 +165,17 @@ class _Fit:
         self.floor = floor
         self.certain = 1.0 / (SCATTERED * np.maximum(level - floor, 1e-9)) ** 2
 
-    def misfit(self, low, high):
-        """Return chi squared of shifts of both edges, shape (bins, trials); levels are the best."""
+    def misfit(self, low, high, blur):
+        """Return chi squared of shifts of both edges, shape (bins, trials); levels are the best.
+
+        `blur`, shape (trials,), is the logarithm of a factor by which all is blurred.
+        """
         x, low, high = self.x, low[..., np.newaxis], high[..., np.newaxis]
+        widths = [width * np.exp(blur)[:, np.newaxis] for width in self.widths]
         columns = np.stack(
             np.broadcast_arrays(
-                np.ones(1), _step(low - x, self.widths[0]),
-                _step(x - self.gap[:, np.newaxis] - high, self.widths[1]),
+                np.ones(1), _step(low - x, widths[0]),
+                _step(x - self.gap[:, np.newaxis] - high, widths[1]),
             ), axis=-1,
         )  # fmt: skip
         columns = columns * self.hits[:, np.newaxis, :, np.newaxis] * [1, *self.real]
@@ -185,50 +194,57 @@ class _Fit:
     def best(self):
         """Return the best shifts of each bin, their errors, and the common part of these.
 
-        All are of shape (2, bins). All bins have one error of the gap, which bends chi squared
-        of each together with its place: the place is eliminated bin by bin.
+        All are of shape (2, bins). All bins have one error of the gap and one of the blur, which
+        bend chi squared of each together with its place: the place is eliminated bin by bin.
         """
         bins = len(self.gap)
         tried = np.broadcast_to(np.arange(-REACH, REACH + STEP / 2, STEP), (bins, 13))
-        chi2 = self.misfit(tried, tried)
+        chi2 = self.misfit(tried, tried, np.zeros(13))
         first = np.argmin(chi2, axis=1)
         good = (first > 0) & (first < 12)
-        place, opened = tried[np.arange(bins), first], 0.0
+        place, shared = tried[np.arange(bins), first], np.zeros(2)
+        known = np.diag(2 / np.array([GAP_ERROR, BLUR_ERROR]) ** 2)
         excess = np.maximum(chi2.min(axis=1) / self.freedom, 1.0)
         for step in STEPS:
-            slopes, bends, chi2 = self._derivatives(place, opened, step, excess)
+            slope, bend, chi2 = self._derivatives(place, shared, step, excess)
             excess = np.maximum(chi2 / self.freedom, 1.0)
-            good &= (bends[0] > 0) & (np.abs(place) <= REACH)
-            bend = np.where(good, bends[0], np.inf)
-            follow = bends[1] / bend
-            told = np.sum(np.maximum(bends[2] - bends[1] * follow, 0)[good])
-            # The blur is not quite as modelled, in all bins alike.
-            share = 1 / (1 + told * BLURRED_GAP**2 / 2)
-            stiff = told * share + 2 / GAP_ERROR**2
-            pull = np.sum((slopes[1] - slopes[0] * follow)[good]) * share
-            pull += 2 * opened / GAP_ERROR**2
-            widen = np.clip(-pull / stiff, -STEP, STEP)
-            move = np.clip(slopes[0] / bend + follow * widen, -STEP, STEP)
-            opened, place = opened + widen, place - move
-        good &= np.hypot(move, widen) < SETTLED
-        shift = place + np.array([[-0.5], [0.5]]) * opened
-        common = np.sqrt(2 / stiff) * np.abs([0.5 + follow, 0.5 - follow])
-        sigma = np.sqrt(2 / bend + common**2)
+            good &= (bend[:, 0, 0] > 0) & (np.abs(place) <= REACH)
+            own = np.where(good, bend[:, 0, 0], np.inf)
+            follow = bend[:, 0, 1:] / own[:, np.newaxis]
+            told = bend[:, 1:, 1:] - bend[:, 1:, :1] * follow[:, np.newaxis]
+            size, axes = np.linalg.eigh(np.sum(told[good], axis=0))
+            stiff = known + (axes * np.maximum(size, 0.0)) @ axes.T
+            pull = np.sum((slope[:, 1:] - slope[:, :1] * follow)[good], axis=0) + known @ shared
+            change = np.clip(-np.linalg.solve(stiff, pull), -STEP, STEP)
+            move = np.clip(-slope[:, 0] / own - follow @ change, -STEP, STEP)
+            shared, place = shared + change, place + move
+        good &= np.hypot(move, np.hypot(*change)) < SETTLED
+        half = np.array([-0.5, 0.5])
+        shift = place + half[:, np.newaxis] * shared[0]
+        # How the two edges go with the opening and the blur.
+        by = np.stack([half[:, np.newaxis] - follow[:, 0], np.tile(-follow[:, 1], (2, 1))], axis=-1)
+        common = np.sqrt(2 * np.einsum("ebi,ij,ebj->eb", by, np.linalg.inv(stiff), by))
+        sigma = np.sqrt(2 / own + common**2)
         return np.where(good, shift, np.nan), np.where(good, sigma, np.inf), common
 
-    def _derivatives(self, place, opened, step, excess):
-        """Return slopes and bends of chi squared with place and opening, and its value there.
+    def _derivatives(self, place, shared, step, excess):
+        """Return slopes and bends of chi squared with place, opening and blur, and its value there.
 
-        The light is as good as it is fitted.
+        The light is as good as it is fitted. Shapes (bins, 3), (bins, 3, 3), (bins,).
         """
-        across, apart = np.meshgrid([-step, 0.0, step], [-step, 0.0, step], indexing="ij")
-        place, apart = place[:, np.newaxis] + across.ravel(), 0.5 * (opened + apart.ravel())
-        chi2 = self.misfit(place - apart, place + apart)
-        f = (chi2 / excess[:, np.newaxis]).reshape(-1, 3, 3)
-        slopes = (f[:, 2, 1] - f[:, 0, 1]) / (2 * step), (f[:, 1, 2] - f[:, 1, 0]) / (2 * step)
-        bends = (
-            (f[:, 2, 1] + f[:, 0, 1] - 2 * f[:, 1, 1]) / step**2,
-            (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / (2 * step) ** 2,
-            (f[:, 1, 2] + f[:, 1, 0] - 2 * f[:, 1, 1]) / step**2,
-        )
-        return slopes, bends, chi2[:, 4]
+        size = step * np.array([1.0, 1.0, 0.5])
+        one, two = np.eye(3), [np.eye(3)[i] + np.eye(3)[j] for i, j in PAIRS]
+        tried = size * np.vstack([np.zeros(3), one, two, -one, np.negative(two)])
+        apart = 0.5 * (shared[0] + tried[:, 1])
+        middle = place[:, np.newaxis] + tried[:, 0]
+        chi2 = self.misfit(middle - apart, middle + apart, shared[1] + tried[:, 2])
+        f = chi2 / excess[:, np.newaxis]
+        slope = (f[:, 1:4] - f[:, 7:10]) / (2 * size)
+        # By both ways along an axis, or the diagonal between two.
+        curved = f[:, 1:7] + f[:, 7:] - 2 * f[:, :1]
+        bend = np.empty((len(f), 3, 3))
+        bend[:, range(3), range(3)] = curved[:, :3] / size**2
+        for k, (i, j) in enumerate(PAIRS, start=3):
+            mixed = (curved[:, k] - curved[:, i] - curved[:, j]) / (2 * size[i] * size[j])
+            bend[:, i, j] = bend[:, j, i] = mixed
+        return slope, bend, chi2[:, 0]

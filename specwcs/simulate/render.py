@@ -146,8 +146,9 @@ class _LineImages:
     def _across(self, distance, slope, sigma):
         """Profile across the slit, whose axis leans by `slope`; lengths are along the row."""
         sigma = np.sqrt(sigma[0] ** 2 + slope**2 * (sigma[1] ** 2 + 1 / 12))
-        rise = _box_step((distance + self.cut / 2) / sigma, 1 / sigma)
-        return rise - _box_step((distance - self.cut / 2) / sigma, 1 / sigma)
+        edges = np.concatenate([distance - 0.5, distance[..., -1:] + 0.5], axis=-1)
+        low, high = (_integral((edges + side * self.cut / 2) / sigma) for side in (-1, 1))
+        return sigma * np.diff(high - low)
 
     def _along(self, rows, distance, slope, sigma):
         """Profile along the slit: 1 inside, falling to 0 at its two ends."""

@@ -76,9 +76,10 @@ def test_a_longslit_is_calibrated_where_it_is_on_the_frame(direction, fill, shif
 @pytest.mark.slow
 def test_faulty_slits_are_flagged_and_the_rest_untouched():
     """BAD_INPUTS 41: a slit half off the detector; one without light, one without lines."""
-    plain = [k for k, s in example(half_off=True).mask.items() if not s.reference and s.rot == 0]
-    dark, arcless = plain[3], plain[6]
-    obs = example(direction="UB", half_off=True, dark=(dark,), arcless=(arcless,))
+    options = {"direction": "UB", "shape": (1280, 640), "n_slits": 10, "half_off": True}
+    plain = [k for k, s in example(**options).mask.items() if not s.reference and s.rot == 0]
+    dark, arcless = plain[2], plain[5]
+    obs = example(**options, dark=(dark,), arcless=(arcless,))
     cal = _run(obs)
     assert (cal.opt.x_flipped, cal.opt.y_flipped) == (False, False)
     assert cal.slits[dark].flag == "no light"

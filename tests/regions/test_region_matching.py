@@ -59,7 +59,7 @@ def test_all_moved_stretched_and_some_deleted(kind, direction, seed):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.sampled_from(KINDS), st.sampled_from(DIRECTIONS), st.integers(0, 10**6))
 def test_many_masks(kind, direction, seed):
     check(drawn_mask(kind, seed, direction), share=0.7)

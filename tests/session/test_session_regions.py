@@ -146,7 +146,7 @@ def test_what_was_drawn_by_hand_beside_is_taken(fitted, mos):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("direction", "seed", "n_lines"),
-    [("RL", 3, 12), ("BU", 4, 50), ("RL", 3, 100), ("BU", 4, 160), ("RL", 3, 160)],
+    [("RL", 3, 12), ("BU", 4, 50), ("RL", 3, 160)],
 )
 def test_lines_without_tags_are_found_however_crowded(direction, seed, n_lines, tmp_path):
     """What cannot be told by places alone is told by the model that the others give."""

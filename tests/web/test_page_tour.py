@@ -22,7 +22,7 @@ def test_slit_by_slit(at_page, direction):
     session.plot_crv_model(9, pos=(0, 1))
     truth.place(session, obs, scatter=0.05)
     session.fit_crv_model()
-    session.viewer.page.offer_lamp("lamp", truth.bright_lamp(9))
+    session.viewer.page.offer_lamp("lamp", truth.bright_lamp(6))
     hand.press("3 Lines (IDS)")
     hand.fill("degree x", 0)  # three slits tell no more
     hand.fill("degree y", 0)

@@ -56,13 +56,13 @@ def test_the_tutorial_of_a_mask(at_page, tmp_path, monkeypatch):
     hand.step("1 Slits (OPT)")
     hand.press("Flip Y")
     _, boxes, _ = placed(session, obs)
-    kept = range(0, 28, 3)
+    kept = range(0, 28, 4)
     for row in set(range(28)) - set(kept):
         hand.key("d", at=boxes[row])
     drag_to_light(session, hand, obs, kept)
     hand.key("f")
     assert "OPT fitted" in hand.said()
-    assert session.progress.models["opt"].summary.n_used == 10
+    assert session.progress.models["opt"].summary.n_used == 7
     hand.key("w")
     picture(hand, tmp_path, "browser_slits")
 
