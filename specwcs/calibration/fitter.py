@@ -28,6 +28,7 @@ MODELS = ("opt", "crv", "ids")
 _HIGHEST = {"opt": (4, 4), "crv": (4, 3, 4), "ids": (6, 3, 4)}
 _SIZES = {"opt": POSITION, "crv": CURVATURE, "ids": DISPERSION}
 _DEFAULT_SIGMA = 0.1  # px: of a marker that states no error, placed by hand
+_APART = 1e-3  # mm: places on the mask that are nearer to each other tell no scale
 _OFF_TRACES = "no trace of its slit leads there"
 
 
@@ -157,7 +158,7 @@ class ModelFitter:
             px = self.split(on_mask)[1]
             known = np.isfinite(px)
             mm, px = mm[known], px[known]
-            if len(mm) and np.ptp(mm) > 0:
+            if len(mm) and np.ptp(mm) > _APART:
                 scale = abs(np.polyfit(mm - mm.mean(), px, 1)[0])
             else:  # a mask fills the frame, or nearly so
                 room = self.direction.split(*self.instrument.shape[::-1])[1]

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _ANY = 10.0  # in practice no limit
+_APART = 1e-3  # of a domain: points that are nearer to each other tell no slope
 _HIGHER = 0.7  # size of a term, in that of the one an order lower in the field
 
 
@@ -131,8 +132,8 @@ class Smoothness:
             The local coordinate of the reference wavelength.
         """
         known = points.finite
-        length = 0.5 * (domain[1] - domain[0])
-        if points.lines:
+        length = frame if points.lines else 0.5 * (domain[1] - domain[0])
+        if points.lines and np.ptp(points.u[known]) > _APART:
             length = abs(np.polyfit(points.u[known], points.values[known], 1)[0])
         return cls(sizes, frame, max(length, 1.0), reach, float(scale(reference, domain)), side)
 

@@ -418,3 +418,15 @@ def test_a_slit_that_is_rough_by_pixels_is_another(size, flag):
     status = _far_off({"a": SlitStatus("ok")}, fits)["a"]
     assert status.flag == flag
     assert ("px (rms) off the shape" in status.reason) == (flag != "ok")
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-13, 1.0])
+def test_points_at_one_wavelength_tell_no_dispersion(apart):
+    """As of a slit with a single line, to rounding: the frame's length serves instead."""
+    u = 0.3 + apart * np.linspace(0.0, 0.5, 9)
+    nothing = np.zeros(9)
+    points = Points(
+        nothing, nothing, u, 400.0 * u, nothing + 0.02, np.array(["1"] * 9), nothing, lines=True
+    )
+    prior = Smoothness.over(DISPERSION, 500.0, (200.0, 400.0), 1.0, points, (5000, 9000), 7000.0)
+    assert prior.length == pytest.approx(400.0 if apart == 1.0 else 500.0)
