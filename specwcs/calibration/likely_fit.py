@@ -317,9 +317,12 @@ def _with_local(system, usable, doubt, rough):
         said = [f"{what}: lines err by {spread[-1]:.3f} px (1 sigma) in all slits alike."]
         fit = replace(fit, residuals=fit.residuals + member @ errors)
     else:
-        # What looks like a slit off its place may as well be the error of its edges.
-        error = np.repeat(np.maximum(np.square(spread), _EDGE**2 / 2), len(slits))
-        fit.covariance[n:, n:] += np.diag(error)
+        # What looks like a slit off its place may as well be the error of its edges, which is at
+        # least that of most slits: one that is off by far does not make others so.
+        size = np.abs(values).reshape(2, -1)
+        least = np.maximum(1.4826 * np.median(size, axis=1), _EDGE / np.sqrt(2))[:, np.newaxis]
+        error = np.clip(size, least, np.maximum(np.reshape(spread, (2, 1)), least))
+        fit.covariance[n:, n:] += np.diag(error.ravel() ** 2)
         said = []
     if not any(spread[:2]):
         said.append(f"{what}: slits do not deviate from the field.")

@@ -39,6 +39,7 @@ _BAD_RMS = 1.0  # px: a slit whose own lines scatter by more is not calibrated
 _BAD_SIGMA = 1.0  # px: likewise where a wavelength in it is known no better
 # px: an edge that is known better somewhere counts as seen; so does one of so many points.
 _EDGE_SEEN, _EDGE_POINTS = 0.05, 4
+_LEAST_KNOWN = 0.1  # of the stretch of its lines: a slit that is known over less is not calibrated
 _EDGE_SHARE = 0.4  # of its wavelengths: a slit whose edges are known over less is not calibrated
 _SIGMAS = 3.0  # a slit that is off the field is so by as many
 _BAD_SHARE = 0.5  # likewise where more of its line points than this were rejected
@@ -207,7 +208,14 @@ def _with_ranges(statuses, mask, fits, residuals):
             )
             statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
         if statuses[key].ok and fits["ids"].changes is not None:
-            off, (first, last) = left_alike(lines[lines["slit"] == key])
+            mine = lines[lines["slit"] == key]
+            if known[1] - known[0] < _LEAST_KNOWN * np.ptp(mine["wavelength"].value):
+                reason = (
+                    f"its wavelengths are known from {known[0]:.0f} to {known[1]:.0f} Å only: its "
+                    "lines leave them open beyond"
+                )
+                statuses[key] = replace(statuses[key], flag="uncertain", reason=reason)
+            off, (first, last) = left_alike(mine)
             if off > KNOWN:
                 reason = (
                     f"its lines from {first:.0f} to {last:.0f} Å are off the model by {off:.2f} px "
@@ -241,7 +249,7 @@ def _too_few_agree(statuses, mask):
     """Flag all slits where too few agree to tell that the mask is not another, or mirrored."""
     science = [statuses[key] for key, slit in mask.items() if not slit.reference]
     good, odd = sum(s.ok for s in science), sum(s.flag == "inconsistent" for s in science)
-    if good > _AGREE * odd:
+    if not odd or good > _AGREE * odd:
         return statuses
     reason = (
         f"{odd} of {len(science)} slits contradict it and the others: the mask may be another, "

@@ -25,6 +25,8 @@ NOT_LISTED = "not in the catalogue"
 # more than this, FWHM; the pull is known to this part. A neighbour is named if it has this part
 # of the line's brightness, within this distance, FWHM.
 _OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.08
+# FWHM; what is nearer to a line is not told from it, but by where it should be.
+_UNRESOLVED = 0.4
 _RELATIVE, _NEAR = 0.03, 2.0
 # A line that the catalogue lacks makes another useless, so near, if it has this part of its height.
 _RIVAL = 0.3
@@ -129,7 +131,7 @@ class _Choice:
         lamp, listed = lines.lamp, np.flatnonzero(lines.line >= 0)
         wavelength, p = lines.wavelength[listed], lamp.p[listed]
         reason = np.full(len(listed), "", dtype=object)
-        blend = np.hypot(lamp.blend, _PULL_ERROR * lamp.pull)[listed]
+        blend = np.hypot(lamp.blend, _pull_error(lamp, fwhm) * lamp.pull)[listed]
         # A line without a peak of its own has no pull either.
         own = (np.abs(lamp.pull) < _FAR * fwhm) & (lamp.width > _WIDTH[0] / 2)
         pulled = ~own[listed] | ~(blend < _OPEN) | _beside_unlisted(lines, fwhm)[listed]
@@ -147,6 +149,17 @@ class _Choice:
         self.p, self.wavelength = p[measured] + self.pull, wavelength[measured]
         self.skew, self.width = lamp.skew[use], lamp.width[use]
         self.dropped = p[~measured], wavelength[~measured], reason[~measured]
+
+
+def _pull_error(lamp, fwhm):
+    """Part of its pull that a line may be off by: all, where no light tells a neighbour from it.
+
+    How bright that one is, is then told by where the wavelengths so far put both.
+    """
+    apart = np.abs(lamp.p[:, None] - lamp.p)
+    apart[np.diag_indices_from(apart)] = np.inf
+    apart[:, lamp.height == 0] = np.inf
+    return np.where(np.min(apart, axis=1) < _UNRESOLVED * fwhm, 1.0, _PULL_ERROR)
 
 
 def _beside_unlisted(lines, fwhm):

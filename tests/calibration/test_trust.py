@@ -1,5 +1,6 @@
 """What a calibration claims to know, it knows: errors, ranges, and slits that are set aside."""
 
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -392,7 +393,9 @@ def test_a_small_gap_ends_no_stretch_that_is_known():
         assert low == high
 
 
-@pytest.mark.parametrize(("odd", "good", "kept"), [(1, 2, 0), (1, 3, 3), (2, 4, 0), (0, 1, 1)])
+@pytest.mark.parametrize(
+    ("odd", "good", "kept"), [(1, 2, 0), (1, 3, 3), (2, 4, 0), (0, 1, 1), (0, 0, 0)]
+)
 def test_where_too_few_slits_agree_none_is_called_good(odd, good, kept):
     """The layout may be another: three slits, of which the middle one is tilted, and mirrored."""
     flags = ["inconsistent"] * odd + ["ok"] * good
@@ -401,7 +404,9 @@ def test_where_too_few_slits_agree_none_is_called_good(odd, good, kept):
     statuses = {key: SlitStatus(flag) for key, flag in zip(mask, [*flags, "ok"], strict=True)}
     found = _too_few_agree(statuses, mask)
     assert sum(found[key].ok for key in mask if key != "hole") == kept
-    if not kept:
+    if odd == good == 0:  # nobody contradicts anybody
+        assert found == statuses
+    elif not kept:
         assert "mirrored" in found[str(odd)].reason
         assert found[str(odd)].flag == "uncertain"
 
@@ -430,3 +435,33 @@ def test_points_at_one_wavelength_tell_no_dispersion(apart):
     )
     prior = Smoothness.over(DISPERSION, 500.0, (200.0, 400.0), 1.0, points, (5000, 9000), 7000.0)
     assert prior.length == pytest.approx(400.0 if apart == 1.0 else 500.0)
+
+
+def test_a_slit_that_is_known_over_a_few_pixels_is_not_called_good(monkeypatch):
+    obs = example("LR", SHAPE, 6, seed=5)
+    narrow, other = list(obs.mask)[1:3]
+    module = sys.modules[solve.__module__]
+    ranges = module.known_ranges
+
+    def in_part(*arguments):
+        return ranges(*arguments) | {narrow: (7000.0, 7030.0)}
+
+    monkeypatch.setattr(module, "known_ranges", in_part)
+    cal = solve(obs.instrument, obs.mask, cases.true_markers(obs), medium="air")
+    assert cal.slits[other].ok
+    assert cal.slits[narrow].flag == "uncertain"
+    assert "known from 7000 to 7030 Å only" in cal.slits[narrow].reason
+
+
+def test_edges_that_are_off_make_those_of_others_no_less_sure():
+    """Dust on an edge of two slits of nine: as far off as slits may be cut."""
+    obs = example("LR", SHAPE, 9, seed=5)
+    markers, sigma = cases.true_markers(obs), []
+    one, two, *others = [key for key, slit in obs.mask.items() if not slit.reference]
+    for px in (0.0, 0.2):
+        mine = np.isin(markers["slit"], [one, two]) & (markers["t"] < 0.5)
+        moved = markers.copy()
+        moved["y"] += np.where(mine & (markers["kind"] == "edge"), px, 0.0) * moved["y"].unit
+        cal = solve(obs.instrument, obs.mask, moved, medium="air")
+        sigma.append(np.median([cal.trace_uncertainty(key, 0.0, [0.0, 1.0]) for key in others]))
+    assert sigma[1] < 1.1 * sigma[0]

@@ -13,6 +13,7 @@ from astropy.io import fits
 from specwcs.errors import InputError
 from specwcs.inputs import Instrument, LineCatalog, Mask
 from specwcs.measure import arc_spectra, identify, measure_lines, traces_from_mask
+from specwcs.measure.lines import _pull_error
 from specwcs.measure.tracking import positions
 from specwcs.simulate import lamp, wrong
 
@@ -297,3 +298,13 @@ def test_efosc2_agrees_with_the_experts_along_the_slit(real_data, name, frame, s
         away.append(np.interp(q[theirs], rows, columns) - p[theirs])
     assert compared >= 0.7 * len(np.unique(wavelength))
     assert np.sqrt(np.mean(np.concatenate(away) ** 2)) < 0.055
+
+
+def test_a_neighbour_that_no_light_tells_from_a_line_may_have_none():
+    """How bright it is follows from where it is looked for: all of its pull is an error."""
+    lamp = SimpleNamespace(
+        p=np.array([10.0, 11.4, 20.0, 24.0]), height=np.array([9.0, 1.0, 5.0, 5.0])
+    )
+    assert _pull_error(lamp, 4.5).tolist() == [1.0, 1.0, 0.08, 0.08]
+    lamp.height[1] = 0.0  # it does not shine
+    assert _pull_error(lamp, 4.5).tolist() == [0.08, 1.0, 0.08, 0.08]
