@@ -46,6 +46,9 @@ LEAST_BLUR = 0.1
 GAP_ERROR = 0.05
 """How well the gap is known before, px: slits are cut so."""
 
+FAR_GAP = 0.3
+"""A gap that is farther from what it should be, px, is not where the mask is thought to be."""
+
 BLUR_ERROR = 0.05
 """How well the blur of a seam is known before, in units of it: what blurs a dip may make it
 deeper, too, and images have wings."""
@@ -218,7 +221,7 @@ class _Fit:
             change = np.clip(-np.linalg.solve(stiff, pull), -STEP, STEP)
             move = np.clip(-slope[:, 0] / own - follow @ change, -STEP, STEP)
             shared, place = shared + change, place + move
-        good &= np.hypot(move, np.hypot(*change)) < SETTLED
+        good &= (np.hypot(move, np.hypot(*change)) < SETTLED) & (np.abs(shared[0]) < FAR_GAP)
         half = np.array([-0.5, 0.5])
         shift = place + half[:, np.newaxis] * shared[0]
         # How the two edges go with the opening and the blur.
