@@ -63,7 +63,7 @@ def test_uncertainties_take_units(mos):
 def test_the_uncertainty_of_a_whole_frame_is_that_of_its_parts(mos):
     _, _, cal = mos
     key = cal.good()[0]
-    y, x = np.indices(cal.instrument.shape)
+    y, x = np.indices(cal.instrument.shape)[:, ::4, ::4]
     sigma = cal.wavelength_uncertainty(key, x, y)
     known = np.isfinite(sigma)
     assert sigma.shape == x.shape

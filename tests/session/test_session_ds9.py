@@ -99,7 +99,7 @@ def test_the_tutorial_by_mouse_and_keys(session, small):
     catalog = lines()
     calib.ids_iter(catalog)
     visited = []
-    for _ in range(3):
+    for _ in range(6):
         visited.append(calib.markers["slit"][0])
         move_all(calib, obs, frame=2 if len(visited) > 1 else 1)
         calib.next()
