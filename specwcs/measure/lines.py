@@ -25,9 +25,9 @@ NOT_LISTED = "not in the catalogue"
 # more than this, FWHM; the pull is known to this part. A neighbour is named if it has this part
 # of the line's brightness, within this distance, FWHM.
 _OPEN, _FAR, _PULL_ERROR = 0.1, 0.4, 0.08
+_RELATIVE, _NEAR = 0.03, 2.0
 # FWHM; what is nearer to a line is not told from it, but by where it should be.
 _UNRESOLVED = 0.4
-_RELATIVE, _NEAR = 0.03, 2.0
 # A line that the catalogue lacks makes another useless, so near, if it has this part of its height.
 _RIVAL = 0.3
 # What a measurement needs: S/N; part of its window on good pixels; a profile neither skew nor

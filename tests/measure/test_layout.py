@@ -8,7 +8,14 @@ from scipy import ndimage
 
 from specwcs.conventions import Direction
 from specwcs.inputs import Instrument, Mask, Slit
-from specwcs.measure.layout import Profile, central_profile, find_layouts, find_peaks
+from specwcs.measure.layout import (
+    SHOWN_SIGMA,
+    Profile,
+    _shown,
+    central_profile,
+    find_layouts,
+    find_peaks,
+)
 from specwcs.measure.reduce import reduce_frame
 
 ROWS = 500
@@ -154,3 +161,17 @@ def test_slope_of_the_traces(slope, aspect):
     straight = central_profile(reduced, 0.5, aspect=aspect)
     assert straight.slope == pytest.approx(slope, abs=0.002)
     assert len(find_peaks(straight, 14).q) == 14
+
+
+@pytest.mark.parametrize("gap", [0.5, 2.0, 3.5, 6.0, 20.0])
+@pytest.mark.parametrize("dark", [True, False], ids=["gap", "slit"])
+def test_close_edges_show_pushed_apart(gap, dark):
+    """As the extremes of the slope of two blurred steps, found on a fine grid."""
+    q, sign = np.array([50.0, 50.0 + gap]), np.array([-1, 1] if dark else [1, -1])
+    x = np.linspace(30.0, 90.0, 60001)
+    rise = sum(
+        s * np.exp(-(((x - at) / SHOWN_SIGMA) ** 2) / 2) for s, at in zip(sign, q, strict=True)
+    )
+    ends = x[rise.argmin()], x[rise.argmax()]
+    np.testing.assert_allclose(_shown(q, sign), sorted(ends), atol=0.03)
+    np.testing.assert_allclose(_shown(q, np.array([1, 1])), q)

@@ -109,24 +109,25 @@ def test_a_seam_of_two_slits_has_a_place(gap, heights, sigma):
     assert np.median(sigma_of) < 0.2
 
 
-@pytest.mark.parametrize("error", [-0.3, 0.3])
-@pytest.mark.parametrize("gap", [1.0, 1.8, 2.6])
-def test_seams_in_images_with_wings(gap, error):
-    """No Gaussian blurs as the image does: it is told by the seam how it is blurred."""
+@pytest.mark.parametrize("wider", [-0.15, 0.0, 0.2])
+@pytest.mark.parametrize("gap", [1.2, 1.8, 2.6])
+def test_seams_in_images_with_wings(gap, wider):
+    """No Gaussian blurs as the image does, and gaps are wider than expected, or narrower."""
     lengths = [20.3, 16.6, 22.1, 18.4, 15.0]
     bottoms = 8.3 + np.cumsum([0, *lengths[:-1]]) + gap * np.arange(5)
     tops = bottoms + lengths
-    parts = ((0.45, 1.1), (0.45, 1.5), (0.1, 4.0))
+    parts = ((0.5, 1.1), (0.48, 1.5), (0.02, 4.0))
     image = sum(
         share * frame(tops, bottoms, sigma=sigma, heights=[20000.0] * 5) for share, sigma in parts
     )
     noisy = image + np.random.default_rng(3).normal(0, np.sqrt(image))
-    measured, miss = measure(noisy, tops, bottoms, error=error)
-    assert measured.seams >= 4
-    inner = np.delete(miss, [1, len(miss) - 2], axis=0)  # but the lowest and the highest
+    half = 0.5 * wider
+    _, miss = measure(noisy, tops + half, bottoms - half, error=0.3)
+    away = np.tile([half, -half], 5)[:, np.newaxis] + miss
+    inner = np.delete(away, [1, len(away) - 2], axis=0)  # but the lowest and the highest
     assert np.mean(np.isfinite(inner)) > 0.95
-    off = np.abs(np.nanmean(inner, axis=1))
-    assert np.max(off) < (0.15 if gap > 2 else 0.1)
+    # Where a gap is as wide as the blur, wings look like more of it.
+    assert np.max(np.abs(np.nanmean(inner, axis=1))) < (0.12 if gap > 2 else 0.06)
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.3])
