@@ -279,7 +279,8 @@ class _Slit:
         length = float(np.median(pixels.length))
         residual, variance, t = rough_sky(pixels)
         seen = np.isfinite(residual)
-        found = finding.find_objects(*finding.collapsed(t, residual, variance, seen, length))
+        profile, sigma = finding.collapsed(t, residual, variance, seen, length)
+        found = finding.find_objects(finding.levelled(profile, sigma), sigma)
         # Once more with the sky that the first ones leave: it shows the fainter ones.
         for _ in range(2):
             before = found

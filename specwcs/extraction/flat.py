@@ -20,7 +20,7 @@ from .rectify import check_inputs, for_each_slit, warn_skipped
 __all__ = ["FlatField", "flat_field"]
 
 _LAMP = 4.0  # px: knots of the lamp's spectrum
-_SLIT, _SLOW = 2.0, 12.0  # px along the slit: knots of the illumination, and of its change
+_SLIT, _SLOW = 1.0, 12.0  # px along the slit: knots of the illumination, and of its change
 _CLIP = 5.0
 _ROUNDS = 3
 _FAINTEST = 10.0  # signal to noise of a pixel of the lamp, below which nothing is divided

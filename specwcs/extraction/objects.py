@@ -12,11 +12,17 @@ from scipy.signal import find_peaks
 
 from .sky import MIN_ROWS, sky_rows
 
-__all__ = ["SlitObject", "collapsed", "find_objects", "near_objects", "trace"]
+__all__ = ["SlitObject", "collapsed", "find_objects", "levelled", "near_objects", "trace"]
 
 _FAINTEST = 5.0  # standard deviations, of the light within the FWHM
 _CLIP = 5.0
 _SOME, _FEW = 1024, 8  # columns that tell what is usual, and that are too few to tell
+_BLURRED = 2  # bins at either end of a profile
+_SEEN, _BINS = 0.5, 12  # of a profile without objects, as a share and in bins: else none is taken
+_ABOVE, _ROUNDS = 2.0, 20  # standard deviations from which it is an object's
+_FOLLOWS = (
+    2.0  # times the noise: what follows a parabola is off it by less, and off a level by more
+)
 _EDGE = 1.5  # px from the ends of the slit: there is no object to be told from the edge
 _SMALLEST_FWHM = 1.5  # px
 _MASKED = (2.5, 2.0, 1.5)  # FWHM on either side that count as the object's
@@ -98,6 +104,47 @@ def _mean(bins, value, weight, n):
     return profile, sigma
 
 
+def levelled(profile, sigma):
+    """Subtract the parabola that most of a profile follows: a slit may be lit unevenly.
+
+    Parameters
+    ----------
+    profile, sigma : ndarray, shape (bins,)
+        From `collapsed`, of a frame whose sky is not known yet.
+
+    Returns
+    -------
+    ndarray, shape (bins,)
+        The profile itself where it is no parabola, or a level does as well.
+    """
+    x = np.linspace(-1.0, 1.0, len(profile))
+    inner = np.isfinite(profile)
+    inner[:_BLURRED] = inner[-_BLURRED:] = False
+    used = inner
+    for _ in range(_ROUNDS):
+        if used.sum() < max(_SEEN * inner.sum(), _BINS):
+            return profile
+        level = chebyshev.chebval(x, chebyshev.chebfit(x[used], profile[used], 2))
+        off = profile - level
+        spread = _spread(off[used])
+        before, used = used, inner & (off < _ABOVE * spread) & (off > -_CLIP * spread)
+        if np.array_equal(before, used):
+            break
+    noise = max(float(np.median(sigma[used])), _scatter(profile, inner))
+    even = _spread(profile[used] - np.median(profile[used]))
+    return off if spread < _FOLLOWS * noise and spread < even / _FOLLOWS else profile
+
+
+def _spread(values):
+    return 1.4826 * float(np.median(np.abs(values)))
+
+
+def _scatter(profile, seen):
+    """Scatter of neighbouring bins of a profile, by its second differences."""
+    bends = np.abs(np.diff(profile, 2)[seen[:-2] & seen[1:-1] & seen[2:]])
+    return 1.4826 / 6**0.5 * float(np.median(bends)) if len(bends) else np.inf
+
+
 def find_objects(profile, sigma):
     """Find the objects on a collapsed profile, the brightest first.
 
@@ -120,9 +167,7 @@ def find_objects(profile, sigma):
     noise = np.maximum(np.where(seen, sigma, np.inf), 1.4826 * np.median(-low))
     # The light of an object that is not found yet is in the sky: beside it all is too dark, which
     # is no noise.
-    bends = np.abs(np.diff(clean, 2)[seen[:-2] & seen[1:-1] & seen[2:]])
-    bend = np.median(bends) if len(bends) else np.inf
-    scatter = np.maximum(np.where(seen, sigma, np.inf), 1.4826 / 6**0.5 * bend)
+    scatter = np.maximum(np.where(seen, sigma, np.inf), _scatter(clean, seen))
     smooth = np.convolve(clean, np.full(3, 1 / 3), mode="same")
     least = 2 * min(np.min(noise), np.min(scatter))
     peaks, properties = find_peaks(smooth, prominence=least, distance=3)

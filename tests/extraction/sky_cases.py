@@ -1,13 +1,13 @@
 """Frames with noise, and the truth about sky, star and cosmic rays in each pixel of a slit."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 from truth_calibration import truth
 
-from specwcs.simulate import Detector, example
+from specwcs.simulate import Detector, Observation, example
 from specwcs.simulate.detector import add_cosmic_rays
 
 STAR = {"star": 100.0, "position": 0.35}
@@ -36,6 +36,27 @@ def night(direction="LR", response=0.0, slit_function=0.0):
         slit=slit,
         slits=[k for k, s in observation.mask.items() if not s.reference and abs(s.rot) < 1],
     )
+
+
+@dataclass(frozen=True)
+class Uneven(Observation):
+    """Slits are lit by a slope from end to end, and through dust, 3 px wide, at t = 0.7."""
+
+    slope: float = 0.0
+    dust: float = 0.0
+
+    def _illumination(self, slit_id, t):
+        ends = self.pixel(slit_id, np.array([0.0, 1.0]), 7000.0)
+        off = (t - 0.7) * max(np.ptp(ends[0]), np.ptp(ends[1]))
+        return (1 + self.slope * (t - 0.5)) * (
+            1 - self.dust * np.exp(-4 * np.log(2) * (off / 3.0) ** 2)
+        )
+
+
+def unevenly_lit(observation, **how):
+    """Return an observation through slits that are lit so."""
+    own = {item.name: getattr(observation, item.name) for item in fields(observation)}
+    return Uneven(**own, **how)
 
 
 def pixels_of(case, slit_id):

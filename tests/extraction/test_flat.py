@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
-from sky_cases import night, pixels_of
+from sky_cases import STAR, night, pixels_of, unevenly_lit
 
 from specwcs.errors import InputError, SpecwcsWarning
-from specwcs.extraction import flat_field
+from specwcs.extraction import flat_field, reduce_frame
 
 
 def true_response(case):
@@ -34,6 +34,24 @@ def test_illumination_and_response_are_found(direction):
         assert np.std(ratio[bright] / ratio[bright].mean()) < 0.011
         assert flat.scatter[slit_id] == pytest.approx(0.01, abs=0.004)
         assert np.nanmax(flat.error[inside]) < 0.02
+
+
+@pytest.mark.parametrize("direction", ["RL", "BU"])
+def test_dust_on_a_slit_is_followed(direction):
+    """It is 3 px wide and dark by 30 %: what is left of it would look like objects."""
+    case = night(direction)
+    observation = unevenly_lit(case.observation, slope=0.1, dust=0.3)
+    flat = flat_field(case.cal, observation.flat(5), case.slits)
+    frame = observation.science(3, **STAR)
+    reduction = reduce_frame(case.cal, frame, slits=case.slits, flat=flat)
+    for slit_id in case.slits:
+        inside, off, _ = pixels_of(case, slit_id)
+        ratio = flat.response / observation._illumination(slit_id, np.nan_to_num(case.t))
+        length = np.median(off[inside] / (case.t[inside] - STAR["position"]))
+        row = np.rint((case.t - 0.7) * length)
+        near = [ratio[inside & (row == k)].mean() for k in range(-4, 5)]
+        assert np.ptp(near) < 0.003 * np.median(near)
+        assert len(reduction.slits[slit_id].objects) == 1
 
 
 def test_illumination_is_1_where_the_ends_do_not_cut_the_light():

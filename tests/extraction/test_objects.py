@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specwcs.extraction.objects import find_objects
+from specwcs.extraction.objects import find_objects, levelled
 
 
 def bump(centre, fwhm, height):
@@ -41,3 +41,21 @@ def test_a_bump_that_is_darker_than_the_sky_divides_by_nothing():
     with np.errstate(all="raise", under="ignore"):
         item = find_objects(profile, np.ones(160))[0]
     assert abs(item.t - 40.5 / 160) < 0.002
+
+
+@pytest.mark.parametrize("slope", [6.0, -12.0])
+def test_a_slope_is_no_object(slope):
+    star, sigma = profile(bump(14, 4.0, 20.0))
+    uneven = star + slope * np.linspace(-1, 1, 40)
+    assert [round(40 * item.t - 0.5) for item in find_objects(levelled(uneven, sigma), sigma)] == [
+        14
+    ]
+
+
+def test_stars_all_over_a_slit_are_no_slope():
+    """Nor is an even slit levelled, nor one of a few bins."""
+    for height, fwhm in ((200.0, 30.0), (200.0, 16.0), (50.0, 4.0)):
+        star, sigma = profile(bump(12, fwhm, height))
+        assert levelled(star, sigma) is star
+    few = np.arange(9.0)
+    assert levelled(few, np.full(9, 0.3)) is few

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sky_cases import STAR, cosmic_rays, expected, night, pixels_of
+from sky_cases import STAR, cosmic_rays, expected, night, pixels_of, unevenly_lit
 from truth_calibration import small_mos, truth
 
 from specwcs.errors import InputError
@@ -64,6 +64,22 @@ def test_sky_under_an_object_at_an_end_is_not_an_extrapolation(direction, seen, 
         assert np.sum(model[under]) / np.sum(true[under]) == pytest.approx(
             1, abs=0.006 if flatten else 0.02
         )
+
+
+@pytest.mark.parametrize("slope", [0.3, -0.3])
+def test_a_slit_that_is_lit_unevenly_has_no_more_objects_for_it(slope):
+    """Without a flat: the brighter half is no object, and its sky is subtracted."""
+    case = night("LR")
+    frame = unevenly_lit(case.observation, slope=slope).science(3, **STAR | {"star": 20.0})
+    reduction = reduce_frame(case.cal, frame, slits=case.slits)
+    for slit_id in case.slits:
+        (item,) = reduction.slits[slit_id].objects
+        assert item.t == pytest.approx(STAR["position"], abs=0.01)
+        inside, off, from_end = pixels_of(case, slit_id)
+        for half in (off < -8, off > 8):
+            sky = inside & half & (from_end > 4)
+            left = np.sum((frame.data - reduction.sky)[sky]) / np.sum(reduction.sky[sky])
+            assert abs(left) < 0.003
 
 
 @pytest.mark.parametrize("line", ["row", "column"])
