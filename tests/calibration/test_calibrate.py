@@ -135,7 +135,7 @@ def test_two_slits_of_unlike_lengths_tell_that_the_mask_is_turned():
 @pytest.mark.slow
 @pytest.mark.parametrize("other", ["Kr", "Hg"])
 def test_a_catalogue_of_another_lamp_is_not_identified(other):
-    obs = example(direction="LR", shape=(512, 1024), n_slits=6)
+    obs = example(direction="LR", shape=(300, 800), n_slits=5)
     with pytest.raises(FitError, match="not identified"):
         calibrate(
             wrong(obs.instrument), _as_read(obs), flat=obs.flat(1), arc=obs.arc(lamp(), 2),
@@ -176,7 +176,7 @@ def test_frames_in_memory_are_not_added_in_silence():
 @pytest.mark.slow
 @pytest.mark.parametrize("px", [0.4, 2.0])
 def test_a_slit_cut_off_its_place_says_so_and_harms_no_other(px):
-    obs = example("LR", (400, 1024), n_slits=12, seed=4, line_curvature=1.0)
+    obs = example("LR", (320, 800), n_slits=9, seed=4, line_curvature=1.0)
     slit = obs.mask["04"]
     mm = px * obs.instrument.pixel_scale / 1.7
     cut = replace(slit, y=slit.y + mm, control=slit.control + np.array([0.0, mm]))

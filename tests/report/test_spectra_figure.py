@@ -69,7 +69,7 @@ def made_up(key, n=50):
     return image, spectrum
 
 
-@pytest.mark.parametrize("n", [1, 28, 60])
+@pytest.mark.parametrize("n", [1, 60])
 def test_any_number_of_slits_is_legible(n):
     images, spectra = {}, []
     for number in range(n):

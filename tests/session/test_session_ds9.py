@@ -94,12 +94,12 @@ def test_the_tutorial_by_mouse_and_keys(session, small):
     assert int(np.sum(calib.markers["used"])) == n - 1
     move_all(calib, obs)
     assert calib.fit_crv_model().n_used == n - 1
-    calib.new_ids_model(4, 1, 2)
+    calib.new_ids_model(4, 1, 1)
     calib.load_image(obs.arc(truth.lamp(), 1))
     catalog = lines()
     calib.ids_iter(catalog)
     visited = []
-    for _ in range(6):
+    for _ in range(4):
         visited.append(calib.markers["slit"][0])
         move_all(calib, obs, frame=2 if len(visited) > 1 else 1)
         calib.next()
