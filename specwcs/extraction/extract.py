@@ -18,6 +18,7 @@ from .optimal import Bins, ObjectPixels, extracted
 from .pixels import PhotonNoise, SlitPixels
 from .rectify import check_inputs, for_each_slit, warn_skipped
 from .sky import fit_sky, rough_sky
+from .wings import wings
 
 __all__ = ["Reduction", "SlitReduction", "SlitSpectra", "extract", "reduce_frame"]
 
@@ -284,19 +285,18 @@ class _Slit:
         # Once more with the sky that the first ones leave: it shows the fainter ones.
         for _ in range(2):
             before = found
-            self.sky = fit_sky(pixels, finding.near_objects(pixels, found))
-            residual = pixels.data - self.sky.model
-            used = pixels.inside & ~pixels.bad & ~self.sky.rejected
-            variance = pixels.variance_for(self.sky.model)
-            profile, sigma = finding.collapsed(pixels.t, residual, variance, used, length)
-            found = finding.find_objects(profile, sigma)
+            near = finding.near_objects(pixels, found)
+            found = self._subtract(pixels, near)
             if _same(before, found, length):
                 break
+        light = wings(pixels, near, self.residual, self.variance, self.used, found)
+        if light is not None:
+            found = self._subtract(pixels.without(light), near)
         chosen = found if given is None else [_given(t, found, length) for t in given]
         for item in chosen:
-            finding.trace(pixels, item, residual, variance, used)
+            finding.trace(pixels, item, self.residual, self.variance, self.used)
         self.rejected = self.sky.rejected.copy()
-        result = SlitReduction(chosen, [], profile, sigma, self.sky.chi2)
+        result = SlitReduction(chosen, [], *self.collapsed, self.sky.chi2)
         for number, item in enumerate(chosen, start=1):
             others = self._nearer(item, found)
             light = ObjectPixels(pixels, item, self.sky, others)
@@ -307,6 +307,18 @@ class _Slit:
             result.note = "no object stands out on the profile along the slit. Say where it is, " \
                           "extract the slit without sky subtraction, or rectify it."  # fmt: skip
         return result
+
+    def _subtract(self, bare, near):
+        """Fit the sky, to pixels without the light of objects, and return the objects found."""
+        pixels = self.pixels
+        self.sky = fit_sky(bare, near)
+        self.residual = pixels.data - self.sky.model
+        self.used = pixels.inside & ~pixels.bad & ~self.sky.rejected
+        self.variance = pixels.variance_for(self.sky.model)
+        self.collapsed = finding.collapsed(
+            pixels.t, self.residual, self.variance, self.used, float(np.median(pixels.length))
+        )
+        return finding.find_objects(*self.collapsed)
 
     def _nearer(self, item, found):
         """Pixels that are nearer to another object."""

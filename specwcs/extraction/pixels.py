@@ -3,6 +3,7 @@
 Sky subtraction and extraction work on these: nothing is resampled.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,8 @@ from .exposure import variance_of
 __all__ = ["NEIGHBOUR", "PhotonNoise", "PixelNoise", "SlitPixels", "beside", "grown"]
 
 _SAMPLE = 400_000  # pixels that the relation of variance and signal is found from
+_FEWEST = 3
+_TOLD = 0.5  # of the noise of the values must be in their variances
 _LINEAR = 0.9  # of the scatter of the variances must follow the signal
 NEIGHBOUR = 3.0
 """Standard deviations, of a pixel beside a cosmic ray that belongs to it."""
@@ -48,20 +51,27 @@ class PhotonNoise:
         frame : CCDData
             With an uncertainty, or none.
         """
-        if frame.uncertainty is None:
+        if frame.uncertainty is None or frame.data.size < _FEWEST:
             return cls(0.0)
-        step = max(1, frame.data.size // _SAMPLE)
-        data = frame.data.reshape(-1)[::step]
-        variance = variance_of(frame.uncertainty, lambda a: np.array(a.reshape(-1)[::step], float))
+        first = np.arange(0, frame.data.size - 1, max(1, frame.data.size // _SAMPLE))
+        pairs = np.stack([first, first + 1])
+        data = np.asarray(frame.data).reshape(-1)[pairs].astype(float)
+        variance = variance_of(frame.uncertainty, lambda a: np.array(a.reshape(-1)[pairs], float))
         used = np.isfinite(data) & np.isfinite(variance) & (data > 0)
         if frame.mask is not None:
-            used &= ~np.broadcast_to(frame.mask, frame.shape).reshape(-1)[::step]
-        if used.sum() < 3:
+            used &= ~np.broadcast_to(frame.mask, frame.shape).reshape(-1)[pairs]
+        used = used.all(axis=0)
+        if used.sum() < _FEWEST:
             return cls(0.0)
-        x, y = data[used] - data[used].mean(), variance[used] - variance[used].mean()
+        data, variance = data[:, used], variance[:, used]
+        x, y = data[0] - data[0].mean(), variance[0] - variance[0].mean()
         xx, xy, yy = x @ x, x @ y, y @ y
-        follows = xx > 0 and xy > 0 and xy**2 > _LINEAR * xx * yy
-        return cls(float(xy / xx) if follows else 0.0)
+        if not (xx > 0 and xy > 0 and xy**2 > _LINEAR * xx * yy):
+            return cls(0.0)
+        # Neighbours differ by their noise: a variance that does not, is that of the light expected.
+        step, own = np.diff(data, axis=0)[0], np.diff(variance, axis=0)[0]
+        told = np.median(own * np.sign(step)) > _TOLD * xy / xx * np.median(np.abs(step))
+        return cls(float(xy / xx) if told else 0.0)
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,18 @@ class SlitPixels:
         # No noise at all is a pixel's that a simulation has none for.
         np.maximum(floor, 1e-6 * self.variance, out=floor)
         return PixelNoise(floor, self.slope, self.flat_error)
+
+    def without(self, light):
+        """Return the same pixels, of the same noise, without a part of their light.
+
+        Parameters
+        ----------
+        light : ndarray, shape (rows, columns)
+        """
+        other = copy(self)
+        other.noise = self.noise
+        other.data = np.where(self.bad, 0.0, self.data - light)
+        return other
 
     def from_ends(self):
         """Return the distance of the pixels to the nearer end of the slit, px."""

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.nddata import CCDData, StdDevUncertainty
+from scipy.special import gamma
 from sky_cases import STAR, night, pixels_of
 from sky_cases import expected as sky_expected
 from truth_calibration import small_mos, truth
 
 from specwcs.errors import InputError, SpecwcsWarning
-from specwcs.extraction import extract
+from specwcs.extraction import extract, reduce_frame
 from specwcs.simulate import Detector, example
 
 TILT = 1.0  # degrees; the simulated star of a tilted slit is 0.3 % too bright
@@ -342,3 +344,52 @@ def test_options_that_cannot_be(options, message):
     observation = small_mos("LR")
     with pytest.raises(InputError, match=message):
         extract(truth(observation), observation.science(None), **options)
+
+
+def star_profile(x, beta):
+    """Light of a star in a px, x FWHM of 9 px away: Moffat, or Gaussian."""
+    if not beta:
+        return np.exp(-4 * np.log(2) * x**2) / (9.0 * np.sqrt(np.pi / (4 * np.log(2))))
+    width = 4 * (2 ** (1 / beta) - 1)
+    area = np.sqrt(np.pi / width) * gamma(beta - 0.5) / gamma(beta)
+    return (1 + width * x**2) ** -beta / (9.0 * area)
+
+
+def test_wings_of_a_star_are_not_taken_for_sky():
+    """In slits of 5 to 7 FWHM they are on all of it; a Gaussian has none."""
+    case, flux = night("LR"), {}
+    detector = case.observation.detector
+    for beta in (0, 3.0):
+        total, share = case.sky.copy(), {}
+        for slit_id in case.slits:
+            inside, off, _ = pixels_of(case, slit_id)
+            total[inside] += 2000.0 * star_profile(off[inside] / 9.0, beta)
+            whole = np.linspace(off[inside].min(), off[inside].max(), 2000)
+            share[slit_id] = np.mean(star_profile(whole / 9.0, beta)) * np.ptp(whole)
+        variance = total / detector.gain + (detector.read_noise / detector.gain) ** 2
+        noise = np.random.default_rng(1).normal(size=total.shape) * np.sqrt(variance)
+        variance = np.maximum(variance + noise / detector.gain, 1.0)
+        frame = CCDData(total + noise, unit="adu", uncertainty=StdDevUncertainty(np.sqrt(variance)))
+        for spectrum in reduce_frame(case.cal, frame, slits=case.slits).spectra:
+            _, good = sky_expected(case, spectrum)
+            slit_id = spectrum.meta["slit"]
+            flux[slit_id, beta] = np.sum(spectrum.flux.value[good]) / share[slit_id]
+    for slit_id in case.slits:
+        shorter = slit_id == "06"  # by a third, of which the star's wings fall off at one end
+        ratio = flux[slit_id, 3.0] / flux[slit_id, 0]
+        assert ratio == pytest.approx(1, abs=0.015 if shorter else 0.004)
+
+
+def test_the_variance_may_be_that_of_the_light_expected():
+    """Not of the noisy values: a pixel whose noise is above it has no less variance for that."""
+    case = night("LR")
+    total = {}
+    for known in ("seen", "expected"):
+        frame = case.observation.science(3, **STAR)
+        if known == "expected":
+            frame.uncertainty = StdDevUncertainty(np.sqrt(case.variance))
+        for spectrum in reduce_frame(case.cal, frame, slits=case.slits).spectra:
+            _, good = sky_expected(case, spectrum)
+            total[spectrum.meta["slit"], known] = np.sum(spectrum.flux.value[good])
+    for slit_id in case.slits:
+        assert total[slit_id, "expected"] == pytest.approx(total[slit_id, "seen"], rel=0.015)
