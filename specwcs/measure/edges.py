@@ -384,7 +384,7 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     beside = int(np.ceil(widest + SEAM_WINDOW * width.max() + 2))
     wide = EdgeProfiles.of(reduced, field, edges, beside) if beside > reach else profiles
     light, floor = _binned(reduced, profiles)
-    q, error, common = measure_seams(seams, wide, width, floor)
+    q, error, common, apart = measure_seams(seams, wide, width, floor)
     # What is believed of the light that is not seen errs alike in all bins.
     worst = np.where(seams.at_border, BORDER_WORST, WORST)[:, np.newaxis]
     told = (error < worst) & (q >= 0) & (q <= rows - 1)
@@ -393,7 +393,8 @@ def measure_edges(reduced, field, edges, scale, lit=None):
     # Points count as independent, and there are as many as bins.
     error = np.hypot(error, np.sqrt(np.maximum(told.sum(axis=1, keepdims=True) - 1, 0)) * common)
     found, sigma = np.where(told, q, found), np.where(told, error, peak.sigma)
-    abuts = order.gap < ABUT * fwhm
+    # The mask may be turned: the light knows better how far two slits are apart.
+    abuts = np.minimum(order.gap, apart) < ABUT * fwhm
     reason = _reasons(profiles, replace(peak, sigma=sigma), abuts & ~told, cut & ~told, told)
     blurred = np.hypot(width, response.blur[:, np.newaxis])
     reason[(reason == "") & ~told & _uneven(peak, blurred)] = UNEVEN

@@ -117,14 +117,20 @@ def measure_seams(seams, profiles, width, floor):
     q, sigma, common : ndarray, shape (edges, bins)
         Rows of the edges of seams and their errors, px; NaN and infinite where they are not
         found. The last is the part of the error that is common to all bins.
+    apart : ndarray, shape (edges, bins)
+        What the light says of the gap, px, also where the edges are not found: minus infinity where
+        it says nothing; infinite for edges without a seam to another slit.
     """
     q, sigma, common = np.multiply.outer([np.nan, np.inf, 0.0], np.ones(profiles.q.shape))
+    apart = np.full(q.shape, np.inf)
     for pair in zip(seams.low, seams.high, strict=True):
-        found = _Fit(profiles, *pair, width, floor).best()
+        *found, opening = _Fit(profiles, *pair, width, floor).best()
         for edge, shift, error, part in zip(pair, *found, strict=True):
             if edge != NONE:
                 q[edge], sigma[edge], common[edge] = profiles.q[edge] + shift, error, part
-    return q, sigma, common
+                if NONE not in pair:
+                    apart[edge] = profiles.q[pair[1]] - profiles.q[pair[0]] + opening
+    return q, sigma, common, apart
 
 
 def _step(distance, width):
@@ -195,10 +201,10 @@ class _Fit:
         return total[:, np.newaxis] - np.sum(levels[..., 0] * right, axis=-1)
 
     def best(self):
-        """Return the best shifts of each bin, their errors, and the common part of these.
+        """Return the best shifts of each bin, their errors, the common part of these, the opening.
 
-        All are of shape (2, bins). All bins have one error of the gap and one of the blur, which
-        bend chi squared of each together with its place: the place is eliminated bin by bin.
+        The first three are of shape (2, bins). All bins have one error of the gap and one of the
+        blur, which bend chi squared of each together with its place: that is eliminated bin by bin.
         """
         bins = len(self.gap)
         tried = np.broadcast_to(np.arange(-REACH, REACH + STEP / 2, STEP), (bins, 13))
@@ -221,14 +227,16 @@ class _Fit:
             change = np.clip(-np.linalg.solve(stiff, pull), -STEP, STEP)
             move = np.clip(-slope[:, 0] / own - follow @ change, -STEP, STEP)
             shared, place = shared + change, place + move
-        good &= (np.hypot(move, np.hypot(*change)) < SETTLED) & (np.abs(shared[0]) < FAR_GAP)
+        good &= np.hypot(move, np.hypot(*change)) < SETTLED
+        opening = shared[0] if good.any() else -np.inf
+        good &= np.abs(opening) < FAR_GAP
         half = np.array([-0.5, 0.5])
         shift = place + half[:, np.newaxis] * shared[0]
         # How the two edges go with the opening and the blur.
         by = np.stack([half[:, np.newaxis] - follow[:, 0], np.tile(-follow[:, 1], (2, 1))], axis=-1)
         common = np.sqrt(2 * np.einsum("ebi,ij,ebj->eb", by, np.linalg.inv(stiff), by))
         sigma = np.sqrt(2 / own + common**2)
-        return np.where(good, shift, np.nan), np.where(good, sigma, np.inf), common
+        return np.where(good, shift, np.nan), np.where(good, sigma, np.inf), common, opening
 
     def _derivatives(self, place, shared, step, excess):
         """Return slopes and bends of chi squared with place, opening and blur, and its value there.

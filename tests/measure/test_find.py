@@ -120,6 +120,28 @@ def test_far_off_and_turned(seed):
     assert np.sqrt(np.mean(edge_errors(obs, traces) ** 2)) < 0.05
 
 
+@pytest.mark.parametrize("seed", [1, 5, 7])
+def test_gaps_that_are_not_as_the_mask_has_them_mislead_nobody(seed):
+    """A mask that is turned by 2 degrees: its narrow gaps are others, by up to 3 px."""
+    rng = np.random.default_rng(seed)
+    obs = small(rotation=0.0, psf=float(rng.choice([1.8, 3.0, 4.0])), seed=seed)
+    mask = random_mask(7, obs.instrument, seed, tilted=2, reference=0, spread=0.15, gaps=(2.5, 5.0))
+    angle = np.radians(rng.choice([-2.0, 2.0]))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def turned(slit):
+        x, y = turn @ [slit.x, slit.y]
+        rot, control = slit.rot + np.degrees(angle), slit.control @ turn.T
+        return replace(slit, x=float(x), y=float(y), rot=rot, control=control)
+
+    obs = replace(obs, mask=Mask([turned(slit) for slit in mask.values()]))
+    traces, *_ = find_traces(obs.flat(seed), mask, wrong(obs.instrument))
+    table = traces.edges[traces.edges["used"]]
+    for rows in table.group_by(["slit", "t"]).groups:
+        true = true_rows(obs, rows["slit"][0], rows["t"][0], rows["p"])
+        assert abs(np.median(rows["q"] - true)) < 0.15, rows["slit"][0]
+
+
 @pytest.mark.parametrize("n_slits", [1, 2, 3])
 def test_few_slits(n_slits):
     template = small()
