@@ -20,9 +20,7 @@ _SOME, _FEW = 1024, 8  # columns that tell what is usual, and that are too few t
 _BLURRED = 2  # bins at either end of a profile
 _SEEN, _BINS = 0.5, 12  # of a profile without objects, as a share and in bins: else none is taken
 _ABOVE, _ROUNDS = 2.0, 20  # standard deviations from which it is an object's
-_FOLLOWS = (
-    2.0  # times the noise: what follows a parabola is off it by less, and off a level by more
-)
+_FOLLOWS = 2.0  # times the noise: a slope is off a parabola by less, off a level by more
 _EDGE = 1.5  # px from the ends of the slit: there is no object to be told from the edge
 _SMALLEST_FWHM = 1.5  # px
 _MASKED = (2.5, 2.0, 1.5)  # FWHM on either side that count as the object's

@@ -70,7 +70,8 @@ class PhotonNoise:
             return cls(0.0)
         # Neighbours differ by their noise: a variance that does not, is that of the light expected.
         step, own = np.diff(data, axis=0)[0], np.diff(variance, axis=0)[0]
-        told = np.median(own * np.sign(step)) > _TOLD * xy / xx * np.median(np.abs(step))
+        own, step = (own * np.sign(step))[step != 0], np.abs(step[step != 0])
+        told = len(step) == 0 or np.median(own) > _TOLD * xy / xx * np.median(step)
         return cls(float(xy / xx) if told else 0.0)
 
 

@@ -118,10 +118,14 @@ def rectify(
 
     def image(slit_id):
         grid = slit_grid(cals[0], slit_id, wavelength, medium)
-        bins, several = known_bins(grid, cals[0].geometry(slit_id)), len(frames) > 1
-        part = grid.part(bins)
-        first = slit_rectifier(cals[0], slit_id, part, row=row, kernel=kernel, keep=several)
-        planes = _whole(_exposures(first, cals, frames, slit_id), bins, len(grid.centres))
+        known = [known_bins(grid, own.geometry(slit_id)) for own in _changes(cals)]
+        bins = slice(min(own.start for own in known), max(own.stop for own in known))
+        several = len(frames) > 1
+        first = slit_rectifier(
+            cals[0], slit_id, grid.part(bins), row=row, kernel=kernel, keep=several
+        )
+        planes = _exposures(first, cals, frames, slit_id, known, bins)
+        planes = _whole(planes, bins, len(grid.centres))
         return _spectrum(first, planes, cals[0], slit_id, grid, density)
 
     result = SlitImages(*for_each_slit(cals[0], slits, image, keep))
@@ -129,13 +133,28 @@ def rectify(
     return result
 
 
-def _exposures(first, cals, frames, slit_id):
-    """Resample each exposure to the grid of the first, and average them."""
-    planes, operator = [], first
+def _changes(cals):
+    """Return the calibrations, those that follow themselves once."""
+    return [cal for n, cal in enumerate(cals) if n == 0 or cal is not cals[n - 1]]
+
+
+def _exposures(first, cals, frames, slit_id, known, bins):
+    """Resample each exposure to the grid of the first, where it is known, and average them."""
+    planes, operator, known = [], first, iter(known)
     for number, (cal, frame) in enumerate(zip(cals, frames, strict=True)):
-        if number and cal is not cals[number - 1]:
-            operator = first.of(*_pixel_and_roughness(cal.geometry(slit_id)))
-        planes.append(operator.apply(frame))
+        if number == 0 or cal is not cals[number - 1]:
+            own = next(known)
+            if number:
+                operator = first.of(*_pixel_and_roughness(cal.geometry(slit_id)))
+        plane = operator.apply(frame)
+        inside = slice(own.start - bins.start, own.stop - bins.start)
+        part = Resampled(
+            plane.data[:, inside],
+            None if plane.variance is None else plane.variance[:, inside],
+            plane.mask[:, inside],
+            plane.unit,
+        )
+        planes.append(_whole(part, inside, bins.stop - bins.start))
     return planes[0] if len(planes) == 1 else _mean(planes)
 
 

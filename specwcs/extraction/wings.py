@@ -13,7 +13,7 @@ from .objects import collapsed, trace
 
 __all__ = ["wings"]
 
-_FAR = 20.0  # FWHM, of a slit that is so long: wings are of no account
+_FAR = 14.0  # FWHM, of a slit that is so long: wings are of no account
 _LEAST = 2e-3  # of an object's light, that is of account
 _SNR = 50.0  # of the peak of an object whose shape can be told
 _INNER = 2.5  # px from the ends of the slit, which are blurred

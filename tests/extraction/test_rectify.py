@@ -1,3 +1,4 @@
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,3 +260,31 @@ def test_exposures_that_moved_are_resampled_once_to_one_grid(observation):
     np.testing.assert_allclose(stack.flux.value[both], single.flux.value[both], rtol=1e-6)
     with pytest.raises(InputError, match="2 calibrations for 1 frames"):
         rectify([cal, other], [frame], [slit_id])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_exposure_counts_where_its_own_calibration_is_known(observation, order):
+    """That of the second knows the slit 400 A less far: beyond, the first alone is seen."""
+    cal, slit_id = truth(observation), science_ids(observation)[0]
+    frame, other = observation.science(None), truth(observation)
+    brighter, sound = frame.copy(), other.geometry
+    brighter.data = 3 * frame.data
+
+    def geometry(slit_id):
+        true = sound(slit_id)
+        low, high = true.dispersion.wavelength_domain
+        dispersion = copy(true.dispersion)
+        dispersion.wavelength_domain = (low, high - 400.0)
+        return SimpleNamespace(pixel=true.pixel, dispersion=dispersion)
+
+    other.geometry = geometry
+    single = rectify(cal, frame, [slit_id])[slit_id]
+    cals, frames = [cal, other][::order], [frame, brighter][::order]
+    stack = rectify(cals, frames, [slit_id], wavelength=single.spectral_axis)[slit_id]
+    single = rectify(cal, frame, [slit_id], wavelength=single.spectral_axis)[slit_id]
+    wavelength, both = single.spectral_axis.value, ~single.mask & ~stack.mask
+    end = cal.geometry(slit_id).dispersion.wavelength_domain[1] - 400.0
+    for part, ratio in ((wavelength < end - 5, 2.0), (wavelength > end + 5, 1.0)):
+        seen = both & part
+        assert seen.sum() > 100
+        np.testing.assert_allclose(stack.flux.value[seen], ratio * single.flux.value[seen])
